@@ -1,0 +1,160 @@
+"""Callbacks for any Keras `fit`: mean IU over a data set, the best network, samples, metrics, progress.
+
+They share what they know through `logs`, in the order they stand in the list: `Validate` adds
+`val_mean_iu`, the others read it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import numpy as np
+
+from kseg.datasets import Dataset
+from kseg.images import with_channels, write_image
+from kseg.inference import Predictor, evaluate, predict, predictor
+from kseg.instances import components
+from kseg.pictures import draw_curves, strip
+from kseg.storage import aside, write_text
+
+
+class Validate(keras.callbacks.Callback):
+    """Adds `val_mean_iu` after each epoch, from one confusion matrix over all of `data`, and `val_seg` for objects."""
+
+    def __init__(self, data: Dataset) -> None:
+        super().__init__()
+        self.data = data
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        self._predictor = predictor(model)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        report = evaluate(self._predictor, self.data)
+        if logs is not None:
+            logs["val_mean_iu"] = report.mean_iu
+            if report.seg is not None:
+                logs["val_seg"] = report.seg
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Saves the network to `path` whenever `monitor` is higher than ever before."""
+
+    def __init__(self, path: str | Path, monitor: str = "val_mean_iu") -> None:
+        super().__init__()
+        self.path, self.monitor, self.best = Path(path), monitor, -math.inf
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        score = (logs or {})[self.monitor]
+        if score > self.best or not self.path.exists():
+            self.best = score
+            save_network(self.model, self.path)
+
+
+class Samples(keras.callbacks.Callback):
+    """Draws input, truth, prediction and error of the first `count` items after each epoch, as `folder`/ID.png."""
+
+    def __init__(self, data: Dataset, folder: str | Path, count: int = 4) -> None:
+        super().__init__()
+        self.data, self.folder, self.count = data, Path(folder), count
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        self._predictor = predictor(model)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        write_samples(self._predictor, self.data, self.folder, self.count)
+
+
+class MetricsLog(keras.callbacks.Callback):
+    """One row per epoch in metrics.csv and metrics.jsonl, drawn as curves.png."""
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.folder = Path(folder)
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._start, self._step = time.monotonic(), 0
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self._step += 1
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        seconds = round(time.monotonic() - self._start, 1)
+        scores = {key: float(value) for key, value in (logs or {}).items()}
+        self.rows.append({"epoch": epoch + 1, "step": self._step, "seconds": seconds, **scores})
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.folder / "metrics.csv", table.getvalue())
+        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in self.rows))
+        draw_curves(self.rows, self.folder / "curves.png")
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar on a terminal, a line per epoch elsewhere; on standard error."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._score, self._step, self._start = "", 0, time.monotonic()
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            self._bar = click.progressbar(
+                length=self.steps, label="training", file=sys.stderr, show_pos=True, item_show_func=lambda text: text
+            )
+            self._bar.__enter__()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self._step += 1
+        if self._bar:
+            self._bar.update(1, f"loss {float((logs or {})['loss']):.3f}{self._score}")
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        logs = logs or {}
+        self._score = "".join(
+            f"  {name} {logs[key]:.3f}" for key, name in (("val_mean_iu", "mean IU"), ("val_seg", "SEG")) if key in logs
+        )
+        if not self._bar:
+            left = (time.monotonic() - self._start) / self._step * (self.steps - self._step)
+            click.echo(
+                f"step {self._step}/{self.steps}  loss {float(logs['loss']):.3f}{self._score}  {left:.0f} s left",
+                err=True,
+            )
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        if self._bar:
+            self._bar.__exit__(None, None, None)
+
+
+def save_network(model: keras.Model, path: str | Path) -> None:
+    """Saves `model` as a `.keras` file, whole or not at all."""
+    with aside(path) as place:
+        model.save(place)
+
+
+def write_samples(model: keras.Model | Predictor, data: Dataset, folder: Path, count: int = 4) -> None:
+    """Draws input, truth, prediction and error of the first `count` items of `data` as `folder`/ID.png."""
+    call = predictor(model)
+    for index in range(min(count, len(data))):
+        item = data[index]
+        prediction = predict(call, with_channels(item.image, call.channels, item.id))
+        wrong = (prediction != item.label) & (item.label != data.ignore_class)
+        truth: np.ndarray = np.where(item.label == data.ignore_class, 0, item.label)
+        shown: np.ndarray = prediction
+        if item.instances is not None:
+            truth, shown = item.instances, components(prediction == 1)
+        write_image(folder / f"{item.id}.png", strip(item.image, truth, shown, wrong))

@@ -1,0 +1,59 @@
+"""`predict`: class ids, and on request probabilities, objects and overlays, for files and folders."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from kseg.cli.verb import Verb
+
+
+@click.command(cls=Verb, tensorflow=True)
+@click.argument("model")
+@click.option(
+    "-i", "--input", "inputs", metavar="PATH", multiple=True, type=click.Path(), help="An image, a stack or a folder."
+)
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Where the results go.")
+@click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
+@click.option(
+    "--probabilities", is_flag=True, help="Also STEM_probabilities.tif: float32, class 1 of two, else a page per class."
+)
+@click.option("--instances", is_flag=True, help="Also STEM_instances.tif: 16 bit, one number per object.")
+@click.option("--overlay", is_flag=True, help="Also STEM_overlay.png: what was found, drawn on the image.")
+def predict(
+    model: str,
+    inputs: tuple[str, ...],
+    paths: tuple[str, ...],
+    output: str,
+    tile: int | None,
+    probabilities: bool,
+    instances: bool,
+    overlay: bool,
+) -> None:
+    """Find the classes in images with MODEL (a run folder, a .keras file or a bundle).
+
+    Writes DIR/STEM.png with class ids for each image, DIR/STEM.tif for a stack.
+    """
+    if not inputs + paths:
+        raise click.UsageError("Which images? Give files or folders after MODEL.")
+    from kseg.inference import load, predictor
+    from kseg.inference.files import list_images, predict_file
+
+    files = list_images(inputs + paths)
+    network = predictor(load(model))
+    with click.progressbar(files, label="predicting", file=sys.stderr) as bar:
+        for path in bar:
+            written = predict_file(
+                network,
+                path,
+                output,
+                tile=tile,
+                with_probabilities=probabilities,
+                with_instances=instances,
+                with_overlay=overlay,
+            )
+            if not sys.stderr.isatty():
+                click.echo(str(written[0]))
+    click.echo(f"{len(files)} {'file' if len(files) == 1 else 'files'} in {output}", err=True)

@@ -1,0 +1,100 @@
+"""What all verbs share: errors as one paragraph with their exit code, and options that mean the same everywhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from typing import Any
+
+import click
+
+from kseg.errors import EnvironmentFailure, KsegError, did_you_mean
+
+
+class Verb(click.Command):
+    """A command whose errors end in one paragraph; `--traceback` shows where they came from.
+
+    With `tensorflow=True` TensorFlow is started first, without its notes.
+    """
+
+    def __init__(self, *args: Any, tensorflow: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tensorflow = tensorflow
+        shown = click.Option(
+            ["--traceback"], is_flag=True, expose_value=False, callback=_remember, help="Show where an error came from."
+        )
+        self.params.append(shown)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            if self._tensorflow:
+                _start_tensorflow()
+            return super().invoke(context)
+        except KsegError as error:
+            _end(context, error, error)
+        except OSError as error:
+            _end(context, EnvironmentFailure(f"{error}. Is there space, and permission?"), error)
+
+
+class VerbGroup(click.Group):
+    """A group of verbs that suggests the nearest name for an unknown one."""
+
+    command_class = Verb
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple:
+        if args and not args[0].startswith("-") and self.get_command(context, args[0]) is None:
+            context.fail(f"There is no command {args[0]!r}. {did_you_mean(args[0], self.list_commands(context))}")
+        return super().resolve_command(context, args)
+
+
+def _as_dictionary(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    for value in values:
+        if "=" not in value:
+            raise click.BadParameter(f"{value!r} has no '='. Write it as KEY=VALUE.")
+    return dict(value.split("=", 1) for value in values)
+
+
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_as_dictionary,
+    help="Set one field; may be repeated.",
+)
+
+
+def _start_tensorflow() -> None:
+    """Imports TensorFlow with its notes on drivers held back, unless it fails or its log level was set."""
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta["kseg.traceback"] = value
+
+
+def _end(context: click.Context, error: KsegError, cause: BaseException) -> None:
+    if context.meta.get("kseg.traceback") or os.environ.get("KSEG_TRACEBACK") == "1":
+        import traceback
+
+        traceback.print_exception(cause)
+    click.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_code)

@@ -1,0 +1,36 @@
+"""Data sets on disk: one file each; `open` finds them by name."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from kseg.datasets import demo, folder, isbi2012
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item
+from kseg.datasets.survey import Survey, survey
+from kseg.errors import ConfigError, did_you_mean
+
+__all__ = ["DATASETS", "VOID", "Dataset", "Item", "Survey", "demo", "folder", "isbi2012", "open", "survey"]
+
+
+def open(name: str, data_dir: str | Path | None = None, *, split: str, **options: Any) -> Dataset:
+    """The split of a registered data set: `len(data)`, `data.classes`, `data[3].image`.
+
+    Args:
+      name: the registered name (`kseg data list`).
+      data_dir: the folder it lies in; the demo needs none.
+      split: which part.
+      options: what the data set takes beside these.
+
+    Raises:
+      ConfigError: no such name or option.
+      DataError: the folder does not hold the data set, or there is no such split.
+    """
+    kind = DATASETS.get(name)
+    known = [key for key in inspect.signature(kind).parameters if key not in ("data_dir", "split")]
+    for key in options:
+        if key not in known:
+            takes = did_you_mean(key, known) if known else "It takes none."
+            raise ConfigError(f"The data set {name!r} takes no option {key!r}. {takes}")
+    return kind(data_dir, split=split, **options)

@@ -1,0 +1,131 @@
+"""What every data set is: a list of items with an image and a label, checked as they are read."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from kseg.errors import DataError, did_you_mean
+from kseg.registry import Registry
+
+VOID = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One labelled image.
+
+    Attributes:
+      id: its name within the data set, fit for a file name.
+      image: (H, W, C) uint8, uint16 or float32.
+      label: (H, W) int32, 0..classes-1, or 255 for void.
+      instances: (H, W) int32, 0 background, one number per object; None where the set has none.
+    """
+
+    id: str
+    image: np.ndarray
+    label: np.ndarray
+    instances: np.ndarray | None = None
+
+
+class Dataset(abc.ABC):
+    """One split of a data set on disk: `len(data)`, `data[i]`, `data.classes`.
+
+    Attributes:
+      name: the registered name.
+      split: which part this is.
+      splits: the parts there are.
+      classes: the classes' names; the position is the id.
+      has_instances: whether items number their objects.
+      ids: the items' names.
+    """
+
+    name: ClassVar[str]
+    ignore_class = VOID
+    split: str
+    splits: tuple[str, ...]
+    classes: tuple[str, ...]
+    has_instances: bool = False
+    ids: Sequence[str]
+
+    @abc.abstractmethod
+    def read(self, index: int) -> Item:
+        """Item `index` as its files say, not checked yet."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Item:
+        """Item `index`.
+
+        Raises:
+          DataError: a file can't be read, image and label differ in size, or a label lies outside the classes.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        item = self.read(index % len(self))
+        if item.image.shape[:2] != item.label.shape:
+            raise DataError(_sizes_differ(item))
+        stray = (item.label < 0) | (item.label >= len(self.classes)) & (item.label != VOID)
+        if stray.any():
+            raise DataError(
+                f"{item.id}: {first_of(item.label, stray)}, but there are {len(self.classes)} classes.\n"
+                + self.advice(item.label)
+            )
+        return item
+
+    def advice(self, label: np.ndarray) -> str:
+        """What to do about `label` (H, W), which lies outside the classes."""
+        return "Is this the data set as published?"
+
+    def choose(self, split: str, splits: Sequence[str]) -> None:
+        """Sets `split` and `splits`; raises DataError where the split is not one of them."""
+        if split not in splits:
+            raise DataError(f"{self.name}: there is no split {split!r}. {did_you_mean(split, splits)}")
+        self.split, self.splits = split, tuple(splits)
+
+
+DATASETS: Registry[Callable[..., Dataset]] = Registry("data set")
+
+
+def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str]) -> Path:
+    """The folder that holds one of `wanted`: `data_dir`, a folder in it, or the one around it.
+
+    Raises:
+      DataError: none does; the message says what was looked for and where.
+    """
+    if data_dir is None:
+        raise DataError(f"{name}: where is it? Pass --data-dir DIR, a folder that holds {' or '.join(wanted)}.")
+    given = Path(data_dir)
+    if not given.is_dir():
+        raise DataError(f"{name}: there is no folder {given}.")
+    inner = sorted(path for path in given.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for folder in (given, *inner, given.resolve().parent):
+        if any((folder / path).exists() for path in wanted):
+            return folder
+    raise DataError(
+        f"{name}: {given} does not hold it. Looked there, in its folders and around it for {', '.join(wanted)}; "
+        f"found {', '.join(sorted(path.name for path in given.iterdir())[:8]) or 'nothing'}."
+    )
+
+
+def first_of(label: np.ndarray, where: np.ndarray) -> str:
+    """Words for the first pixel of `label` (H, W) at which `where` holds, and for how many there are."""
+    row, column = np.argwhere(where)[0]
+    count = int(where.sum())
+    return f"label {label[row, column]} at row {row}, column {column} ({count:,} pixels, {count / where.size:.1%})"
+
+
+def _sizes_differ(item: Item) -> str:
+    height, width = item.image.shape[:2]
+    turned = item.label.shape == (width, height) and height != width
+    return (
+        f"{item.id}: the image is {height} x {width}, the label {item.label.shape[0]} x {item.label.shape[1]}"
+        + (" (turned by a quarter: was one of them rotated by its EXIF tag?)." if turned else ".")
+        + " They must be of one size, pixel for pixel; export the label again."
+    )

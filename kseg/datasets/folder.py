@@ -1,0 +1,198 @@
+"""A person's own images: `images/` and `labels/`, paired by the name without its ending.
+
+DIR/images/a.png  DIR/labels/a.png            split 80 : 20 by file, seeded
+DIR/train/images/a.png  DIR/train/labels/...  DIR/val/...  DIR/test/...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root, first_of
+from kseg.errors import ConfigError, DataError
+from kseg.images import is_image, open_pages, read_label
+
+SPLITS = ("train", "val", "test")
+MOST_GUESSED = 64
+
+
+class Pair(NamedTuple):
+    """An image and its label; `page` is None where the files have a single one."""
+
+    image: Path
+    label: Path
+    page: int | None = None
+
+
+@DATASETS.register("folder")
+class Folder(Dataset):
+    """Images and labels of any format that is read; a stack of several pages is one item per page.
+
+    Args:
+      data_dir: the folder, or the one around it.
+      split: train, val or test, as far as there are folders of that name; without val a fifth of train.
+      instances: labels hold one number per object; the classes are then background and object.
+      classes: how many there are; by default the lines of classes.txt, else the largest id + 1.
+      ignore_class: the number that means void in the files.
+      values: the numbers that mean class 0, 1, ... in the files, where they are not 0, 1, ...
+    """
+
+    name = "folder"
+
+    def __init__(
+        self,
+        data_dir: str | Path | None,
+        *,
+        split: str,
+        instances: bool = False,
+        classes: int | None = None,
+        ignore_class: int | None = None,
+        values: Sequence[int] | None = None,
+    ) -> None:
+        self.root = find_root(self.name, data_dir, ["images", *(f"{name}/images" for name in SPLITS)])
+        self.has_instances, self._void, self._values = instances, ignore_class, values
+        self._parts = _divide(self.root)
+        self.choose(split, list(self._parts))
+        self._pairs = self._parts[split]
+        self.ids = [pair.image.stem + ("" if pair.page is None else f"_{pair.page:03d}") for pair in self._pairs]
+        self.classes = self._name_classes(classes)
+
+    def read(self, index: int) -> Item:
+        pair = self._pairs[index]
+        image = open_pages(pair.image)[pair.page or 0]
+        label = self._read_label(pair)
+        if not self.has_instances:
+            return Item(self.ids[index], image, label)
+        objects = np.where(label == VOID, 0, label) if self._void is not None else label
+        return Item(self.ids[index], image, np.where(objects != label, VOID, (objects > 0).astype(np.int32)), objects)
+
+    def advice(self, label: np.ndarray) -> str:
+        found = set(np.unique(label).tolist())
+        if found == {0, 255}:
+            return (
+                "Only 0 and 255 occur: where 255 is the object, pass --set data.values=0,255; "
+                "where it is void, --set data.ignore_class=255."
+            )
+        if 255 in found:
+            return "255 is often void: pass --set data.ignore_class=255."
+        return (
+            "Where every object has its own number, pass --set data.instances=true; "
+            f"where these are classes, --set data.classes={max(found) + 1}."
+        )
+
+    def _read_label(self, pair: Pair) -> np.ndarray:
+        """A label file with its numbers made ids and its void number made 255."""
+        stored = read_label(pair.label, pair.page or 0)
+        void = np.zeros(stored.shape, bool) if self._void is None else stored == self._void
+        label = stored
+        if self._values is not None:
+            order = np.argsort(self._values)
+            known = np.asarray(self._values)[order]
+            place = np.searchsorted(known, stored).clip(max=len(known) - 1)
+            unknown = (known[place] != stored) & ~void
+            if unknown.any():
+                raise DataError(
+                    f"{pair.label}: {first_of(stored, unknown)}, which is not among data.values={tuple(self._values)}. "
+                    "Name the number of every class there."
+                )
+            label = order[place].astype(np.int32)
+        if self.has_instances and self._void is not None and self._void != VOID:
+            label = np.where(label == VOID, int(label.max()) + 1, label)  # object 255 makes room for void
+        return np.where(void, VOID, label)
+
+    def _name_classes(self, classes: int | None) -> tuple[str, ...]:
+        path = self.root / "classes.txt"
+        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
+        names = tuple(line.strip() for line in lines if line.strip())
+        if self.has_instances:
+            names = names or ("background", "object")
+            classes = classes or 2
+        if names and classes not in (None, len(names)):
+            raise ConfigError(
+                f"data.classes is {classes}, but the classes named are {', '.join(names)}. "
+                f"Mend {path}, or leave data.classes out."
+            )
+        count = len(names) or classes or len(self._values or ()) or self._largest_id() + 1
+        return names or tuple(f"class {number}" for number in range(count))
+
+    def _largest_id(self) -> int:
+        """The largest id in the labels of all parts; refuses what looks like numbered objects."""
+        largest = 1
+        for pair in (pair for pairs in self._parts.values() for pair in pairs):
+            label = self._read_label(pair)
+            largest = max(largest, int(label.max(initial=0, where=label != VOID if self._void is not None else True)))
+            if largest >= MOST_GUESSED:
+                raise DataError(
+                    f"{pair.label}: {first_of(label, label == largest)}, which makes {largest + 1} classes.\n"
+                    + self.advice(label)
+                )
+        return largest
+
+
+def _divide(root: Path) -> dict[str, list[Pair]]:
+    """The pairs of each split: folders of its name, and for val a seeded fifth of train where it has none."""
+    parts = {name: _pairs(root / name) for name in SPLITS if (root / name / "images").is_dir()}
+    if "val" in parts and "train" in parts:
+        return {name: _by_page(pairs) for name, pairs in parts.items()}
+    files = parts.pop("train", None) or parts.pop("val", None) or _pairs(root)
+    units = files if len(files) > 1 else _by_page(files)
+    if len(units) < 2:
+        raise DataError(
+            f"{root}: a single image. There must be two at least: one to train on, one to choose the network by."
+        )
+    held_out = set(np.random.default_rng(0).permutation(len(units))[: max(1, round(len(units) / 5))].tolist())
+    train = [unit for place, unit in enumerate(units) if place not in held_out]
+    val = [unit for place, unit in enumerate(units) if place in held_out]
+    divided = {"train": train, "val": val, **parts}
+    return divided if units is not files else {name: _by_page(pairs) for name, pairs in divided.items()}
+
+
+def _pairs(folder: Path) -> list[Pair]:
+    """Image and label of each name, in the order of the names.
+
+    Raises:
+      DataError: a name has only one of the two, or two of one kind.
+    """
+    images, labels = _by_stem(folder / "images"), _by_stem(folder / "labels")
+    lonely = [f"images/{images[stem].name}" for stem in sorted(images.keys() - labels.keys())]
+    lonely += [f"labels/{labels[stem].name}" for stem in sorted(labels.keys() - images.keys())]
+    if lonely:
+        raise DataError(
+            f"{folder}: {len(images)} images and {len(labels)} labels, {len(lonely)} of them without a partner: "
+            f"{', '.join(lonely[:5])}{', ...' if len(lonely) > 5 else ''}. "
+            "An image and its label have the same name before the ending."
+        )
+    if not images:
+        raise DataError(f"{folder}: images/ and labels/ hold no image. Put PNG, TIFF, ... files there.")
+    return [Pair(images[stem], labels[stem]) for stem in sorted(images)]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: there is no such folder. Images stand in images/, their labels in labels/ beside it."
+        )
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and is_image(path):
+            if path.stem in found:
+                raise DataError(f"{folder}: {found[path.stem].name} and {path.name} share a name. Remove one of them.")
+            found[path.stem] = path
+    return found
+
+
+def _by_page(pairs: list[Pair]) -> list[Pair]:
+    """One pair per page of each file."""
+    pages = []
+    for pair in pairs:
+        count, labelled = len(open_pages(pair.image)), len(open_pages(pair.label))
+        if count != labelled:
+            raise DataError(
+                f"{pair.image}: {count} pages, but {pair.label} has {labelled}. They are paired page by page."
+            )
+        pages += [pair] if count == 1 else [Pair(pair.image, pair.label, page) for page in range(count)]
+    return pages

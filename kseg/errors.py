@@ -1,0 +1,70 @@
+"""What can go wrong, and the exit code of each.
+
+KsegError                      3
+├── ConfigError  (ValueError)    a recipe, an option, a name
+├── DataError  (ValueError)      an image, a label, a folder
+├── SizeError  (ValueError)      a height or width the network can't take
+├── WeightsError  (ValueError)   a file of weights or a saved network
+├── ExportError  (RuntimeError)  a bundle that can't be written or does not hold
+├── ServingError  (RuntimeError) 5: a server's answer
+├── TrainingDiverged  (RuntimeError)  4: a loss that is no number
+└── EnvironmentFailure  (OSError)     5: disk, permission, network
+
+A message has four parts: what is wrong, where, what was found, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KsegError(Exception):
+    """The root of everything a user can cause; `exit_code` is the command line's."""
+
+    exit_code = 3
+
+
+class ConfigError(KsegError, ValueError):
+    """A recipe, an option or a name that does not hold."""
+
+
+class DataError(KsegError, ValueError):
+    """An image, a label or a folder that is not what it should be."""
+
+
+class SizeError(KsegError, ValueError):
+    """A height or width that the network can't take; the message names the next that fits."""
+
+
+class WeightsError(KsegError, ValueError):
+    """A saved network or a file of weights that can't be read."""
+
+
+class ExportError(KsegError, RuntimeError):
+    """A bundle that can't be written, or does not compute what the network does."""
+
+
+class ServingError(KsegError, RuntimeError):
+    """A server that refused or could not be reached."""
+
+    exit_code = 5
+
+
+class TrainingDiverged(KsegError, RuntimeError):
+    """A loss that stopped being a number."""
+
+    exit_code = 4
+
+
+class EnvironmentFailure(KsegError, OSError):
+    """A full disk, a missing permission, a network that failed."""
+
+    exit_code = 5
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The sentence that lists what is known, and the nearest name where there is one."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(names)}."

@@ -1,0 +1,146 @@
+"""The arithmetic of sizes: what a U-Net takes and gives, mirrored borders, tiles in phase.
+
+A U-Net with d poolings and unpadded 3x3 convolutions whose deepest map is m pixels wide takes
+n = 2^d (m + 4) - 4 pixels and gives 2^d (m - 8) + 4, so 6 * 2^d - 4 are lost on each side
+(d = 4: 572 to 388, 92 a side). Height and width are independent.
+
+Phase. Its pooling grids start at the corner of what it is given, so it commutes only with shifts
+by multiples of 2^d. Tiles placed at other distances, as 388 apart, fit without a gap but are not
+number for number what one pass over the whole image gives. So tiles here lie a multiple of 2^d
+apart (384 for 388) and what overlaps is dropped; then both are equal.
+
+Reach. An output pixel reads at most border + 2^d - 1 pixels beyond itself, on the trailing side
+further than the border; what lies beyond the image is its mirror image, as far as is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kseg.errors import SizeError
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a network's output lies over its input, the same along height and width.
+
+    Attributes:
+      stride: sizes that fit lie this far apart, and shifts by it leave the numbers as they are.
+      border: pixels lost on each side; 0 for networks that answer at the input's size.
+      smallest: the smallest input that fits.
+      margin: how far beyond itself an output pixel may read, for networks that pad with zeros
+        (a multiple of `stride`); None where it reads the whole image.
+    """
+
+    stride: int = 1
+    border: int = 0
+    smallest: int = 1
+    margin: int | None = 0
+
+    def next_input(self, size: int) -> int:
+        """The smallest input size >= `size` that fits."""
+        steps = -(-max(0, size - self.smallest) // self.stride)
+        return self.smallest + steps * self.stride
+
+    def fits(self, size: int) -> bool:
+        return self.next_input(size) == size
+
+    def previous_input(self, size: int) -> int:
+        """The largest input size <= `size` that fits (the smallest there is, when none does)."""
+        return self.smallest + max(0, size - self.smallest) // self.stride * self.stride
+
+    def check(self, height: int, width: int, what: str) -> None:
+        """Raises SizeError, naming the neighbours that fit, unless both sizes do."""
+        for side, size in (("height", height), ("width", width)):
+            if not self.fits(size):
+                below, above = self.previous_input(size), self.next_input(size)
+                known = f"{above}" if below >= size else f"{below} or {above}"
+                raise SizeError(
+                    f"{what}: {side} {size} does not fit this network, which takes {self.smallest}, "
+                    f"{self.smallest + self.stride}, {self.smallest + 2 * self.stride}, ... "
+                    f"Take {known}."
+                )
+
+
+def unet_geometry(depth: int, padding: str) -> Geometry:
+    """The geometry of a U-Net with `depth` poolings; `padding` is valid or same.
+
+    Source: U-Net paper, section 2 ("an even x- and y-size"); the arithmetic stands at the head of this module.
+    """
+    step = 2**depth
+    border = 6 * step - 4
+    if padding == "same":
+        return Geometry(stride=step, smallest=step, margin=7 * step)
+    deepest = 8 if depth > 1 else 7
+    return Geometry(stride=step, border=border, smallest=step * (deepest + 4) - 4)
+
+
+def mirrored(start: int, stop: int, size: int) -> np.ndarray:
+    """Indices of pixels start..stop-1 of a line of `size` pixels that goes on as its mirror image.
+
+    Returns:
+      (stop - start,) int64 in 0..size-1; the border pixel is not repeated and the line is
+      mirrored as often as needed: numpy's `reflect`, for lines of a single pixel too.
+    """
+    period = max(1, 2 * (size - 1))
+    index = np.arange(start, stop) % period
+    return np.minimum(index, (period - index) % period)
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis: reads [read, read_stop) and keeps [keep, keep_stop), in image pixels.
+
+    `skip` pixels of the tile's output come before the first one kept.
+    """
+
+    read: int
+    read_stop: int
+    keep: int
+    keep_stop: int
+    skip: int
+
+
+def spans(size: int, geometry: Geometry, tile: int | None = None) -> list[Span]:
+    """The tiles that cover a line of `size` pixels with the numbers that one pass would give.
+
+    Args:
+      size: pixels of the image along this axis, >= 1.
+      geometry: the network's.
+      tile: pixels the network is given at a time; None for all at once.
+
+    Returns:
+      Spans in order; their kept parts join without a gap. With a border or beyond the
+      image's end they read outside of it, where the image is mirrored.
+
+    Raises:
+      SizeError: `tile` does not fit the network, or leaves nothing to keep.
+    """
+    border = geometry.border
+    whole = geometry.next_input(size + 2 * border)
+    if tile is None or tile >= whole:
+        return [Span(-border, whole - border, 0, size, 0)]
+    geometry.check(tile, tile, "tile")
+    if geometry.margin is None:
+        raise SizeError(
+            "tile: group normalisation takes its mean over the whole image, so that tiles would change the numbers. "
+            "Predict without tiles, or train with batch normalisation."
+        )
+    margin = geometry.margin
+    step = (tile - 2 * border - 2 * margin) // geometry.stride * geometry.stride
+    if step < 1:
+        least = geometry.next_input(2 * border + 2 * margin + geometry.stride)
+        raise SizeError(f"tile: {tile} leaves nothing once its margins are cut off. Take {least} or more.")
+    plan = []
+    keep = 0
+    while keep < size:
+        # The first tile starts at the image's corner, the last ends at its end: there, as in
+        # one pass, zeros are what padded convolutions meet.
+        read = min(max(0, keep - margin), whole - 2 * border - (tile - 2 * border))
+        last = read + tile - 2 * border >= whole - 2 * border
+        keep_stop = size if last else read + margin + step
+        plan.append(Span(read - border, read - border + tile, keep, keep_stop, keep - read))
+        keep = keep_stop
+    return plan

@@ -1,0 +1,20 @@
+"""From a network to predictions and scores."""
+
+from kseg.inference.evaluate import Report, evaluate
+from kseg.inference.load import FACTS, find_bundle, load
+from kseg.inference.predictor import Predictor, geometry_of, predictor
+from kseg.inference.tiles import predict, predict_scores, probabilities
+
+__all__ = [
+    "FACTS",
+    "Predictor",
+    "Report",
+    "evaluate",
+    "find_bundle",
+    "geometry_of",
+    "load",
+    "predict",
+    "predict_scores",
+    "predictor",
+    "probabilities",
+]

@@ -1,0 +1,179 @@
+"""The scores of a network on a split: one confusion matrix over all of it, and SEG where objects are numbered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kseg.datasets import Dataset
+from kseg.errors import DataError
+from kseg.images import with_channels
+from kseg.inference.predictor import Predictor, predictor
+from kseg.inference.tiles import predict
+from kseg.instances import components
+from kseg.metrics import (
+    class_iu,
+    confusion_matrix,
+    frequency_weighted_iu,
+    mean_accuracy,
+    mean_iu,
+    mean_score,
+    object_scores,
+    pixel_accuracy,
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores with the protocol they were taken by; prints itself, and draws itself in a notebook.
+
+    Attributes:
+      dataset, split: what was scored.
+      classes: the classes' names.
+      confusion: (K, K) int64, rows truth.
+      images: one entry per image: `id`, `mean_iu`, `pixel_accuracy`, and `seg` where objects are numbered.
+      seg: over all objects of all images; None where objects are not numbered.
+    """
+
+    dataset: str
+    split: str
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    images: tuple[dict, ...]
+    seg: float | None = None
+    precision: str = "float32"
+
+    @property
+    def mean_iu(self) -> float:
+        return mean_iu(self.confusion)
+
+    @property
+    def per_class(self) -> dict[str, float]:
+        """Each class's IU; NaN for a class without true pixels, which the mean leaves out."""
+        return dict(zip(self.classes, class_iu(self.confusion).tolist(), strict=True))
+
+    @property
+    def measures(self) -> dict[str, float]:
+        matrix = self.confusion
+        found = {
+            "pixel_accuracy": pixel_accuracy(matrix),
+            "mean_accuracy": mean_accuracy(matrix),
+            "frequency_weighted_iu": frequency_weighted_iu(matrix),
+        }
+        return found if self.seg is None else {**found, "seg": self.seg}
+
+    @property
+    def protocol(self) -> str:
+        """How the figures were taken, in a sentence or two."""
+        absent = [name for name, value in self.per_class.items() if math.isnan(value)]
+        text = (
+            f"{len(self.images)} images of {self.dataset}, split {self.split}; one confusion matrix over all pixels "
+            "that are not void; means over the classes with true pixels"
+        )
+        text += f" (left out: {', '.join(absent)})." if absent else "."
+        if self.seg is not None:
+            text += (
+                " SEG as the Cell Tracking Challenge defines it, from the 4-connected components "
+                "of the predicted foreground."
+            )
+        return f"{text} One pass, no average, {self.precision}."
+
+    def to_json(self) -> dict:
+        """The same as a dictionary for JSON; a score that does not exist is None."""
+        return {
+            "mean_iu": _number(self.mean_iu),
+            "per_class": {name: _number(value) for name, value in self.per_class.items()},
+            "measures": {name: _number(value) for name, value in self.measures.items()},
+            "dataset": self.dataset,
+            "split": self.split,
+            "precision": self.precision,
+            "protocol": self.protocol,
+            "confusion": self.confusion.tolist(),
+            "per_image": [{key: _number(value) for key, value in image.items()} for image in self.images],
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.dataset} {self.split}: mean IU {self.mean_iu:.3f}", ""]
+        lines += _table([("class", "IU"), *((name, _shown(value)) for name, value in self.per_class.items())])
+        lines += ["", *_table([("measure", ""), *((name, _shown(value)) for name, value in self.measures.items())])]
+        columns = [key for key in self.images[0] if key != "id"]
+        rows = [
+            ("image", *columns),
+            *((image["id"], *(_shown(image[key]) for key in columns)) for image in self.images),
+        ]
+        return "\n".join([*lines, "", *_table(rows), "", self.protocol])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}<td><meter value={0 if math.isnan(value) else value:.4f}></meter><td>{_shown(value)}"
+            for name, value in {**self.per_class, "mean IU": self.mean_iu, **self.measures}.items()
+        )
+        return f"<table>{rows}</table><p>{self.protocol}</p>"
+
+
+def evaluate(
+    model: keras.Model | Predictor,
+    data: Dataset,
+    *,
+    tile: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """The scores of `model` on `data`.
+
+    Args:
+      model: a network or a predictor.
+      data: the split to score.
+      tile: as in `predict`.
+      progress: called with the images done and all of them, after each.
+
+    Raises:
+      DataError: the network has other classes or channels than the data.
+    """
+    call = predictor(model)
+    count = len(data.classes)
+    if call.classes != count:
+        raise DataError(f"The network has {call.classes} classes, {data.name} has {count} ({', '.join(data.classes)}).")
+    confusion = np.zeros((count, count), np.int64)
+    images, objects = [], []
+    for index in range(len(data)):
+        item = data[index]
+        prediction = predict(call, with_channels(item.image, call.channels, item.id), tile=tile)
+        matrix = confusion_matrix(item.label, prediction, count, data.ignore_class)
+        confusion += matrix
+        scores = {"id": item.id, "mean_iu": mean_iu(matrix), "pixel_accuracy": pixel_accuracy(matrix)}
+        if item.instances is not None:
+            objects.append(object_scores(components(prediction == 1), item.instances))
+            scores["seg"] = mean_score(objects[-1:])
+        images.append(scores)
+        if progress:
+            progress(index + 1, len(data))
+    return Report(
+        data.name,
+        data.split,
+        data.classes,
+        confusion,
+        tuple(images),
+        mean_score(objects) if data.has_instances else None,
+    )
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _shown(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _number(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value

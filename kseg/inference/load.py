@@ -1,0 +1,90 @@
+"""Whatever a person has: a run folder, a `.keras` file, a SavedModel bundle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kseg.errors import DataError, WeightsError
+from kseg.geometry import Geometry
+from kseg.inference.predictor import Predictor
+
+FACTS = Path("assets.extra", "kseg.json")
+
+
+def load(path: str | Path) -> keras.Model | Predictor:
+    """The network at `path`.
+
+    Args:
+      path: a run folder (its best network), a `.keras` file, or a bundle (the folder of a version, or of its name:
+        then the newest).
+
+    Returns:
+      A keras.Model; for a bundle a Predictor, which is called the same way and answers at the input's size.
+
+    Raises:
+      WeightsError: there is nothing there, or it can't be read.
+    """
+    path = Path(path)
+    if path.is_dir() and (path / "model.keras").exists():
+        path = path / "model.keras"
+    if path.is_file() and path.suffix == ".keras":
+        return _load_keras(path)
+    bundle = find_bundle(path)
+    if bundle is not None:
+        return _load_bundle(bundle)
+    found = (
+        "nothing"
+        if not path.exists()
+        else "a folder with none of them"
+        if path.is_dir()
+        else f"a {path.suffix or 'nameless'} file"
+    )
+    raise WeightsError(
+        f"{path}: no network here. A run folder (with model.keras), a .keras file or a SavedModel bundle is wanted; "
+        f"found {found}."
+    )
+
+
+def find_bundle(path: Path) -> Path | None:
+    """The folder with saved_model.pb at `path` or in its highest version; None where there is none."""
+    versions = [folder for folder in path.glob("[0-9]*") if folder.name.isdigit()] if path.is_dir() else []
+    for folder in (path, *sorted(versions, key=lambda version: -int(version.name))):
+        if (folder / "saved_model.pb").is_file():
+            return folder
+    return None
+
+
+def _load_keras(path: Path) -> keras.Model:
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise WeightsError(
+            f"{path}: this file can't be loaded ({reason}). Is it whole, and written by Keras 3?"
+        ) from error
+
+
+def _load_bundle(folder: Path) -> Predictor:
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        channels, classes, dtype = int(facts["channels"]), int(facts["classes"]), tf.as_dtype(facts["dtype"])
+        bundle = tf.saved_model.load(str(folder))
+        bundle.signatures["scores"]
+    except Exception as error:
+        raise WeightsError(
+            f"{folder}: this bundle can't be loaded ({error}). Was it written by `kseg export`?"
+        ) from error
+
+    def call(images: np.ndarray) -> tf.Tensor:
+        if not np.can_cast(images.dtype, dtype.as_numpy_dtype):
+            raise DataError(
+                f"image: values of type {images.dtype}, but this bundle takes {dtype.name}. Give it such images."
+            )
+        return bundle.signatures["scores"](images=tf.cast(images, dtype))["scores"]
+
+    return Predictor(call, Geometry(margin=None), channels, classes)

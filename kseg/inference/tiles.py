@@ -1,0 +1,84 @@
+"""Prediction at any size: mirrored borders, and tiles that give the numbers of one pass over the whole image.
+
+Where the tiles lie, and why a multiple of the network's stride apart, stands in kseg.geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from kseg.geometry import mirrored, spans
+from kseg.images import with_channels
+from kseg.inference.predictor import Predictor, predictor
+
+WHOLE_PIXELS = 1_400_000  # up to here one pass over the whole: 1.5 GB at the paper's width
+TILE = 1024
+
+
+def predict(model: keras.Model | Predictor, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
+    """The class of each pixel of an image of any size.
+
+    For many images hand over `predictor(model)`, which is traced once.
+
+    Args:
+      model: a network or a predictor.
+      image: (H, W) or (H, W, C) grey levels or colours as the network was trained on.
+      tile: height and width of what the network is given at a time; None for the whole image where it is
+        small enough, else tiles of about 1024.
+
+    Returns:
+      (H, W) uint8, class ids.
+
+    Raises:
+      SizeError: `tile` does not fit the network; the message names the next that does.
+      DataError: the image has other channels than the network.
+    """
+    image, call = _prepare(model, image)
+    ids = np.empty(image.shape[:2], np.uint8)
+    for place, scores in _tiles(call, image, tile):
+        ids[place] = scores.argmax(axis=-1)
+    return ids
+
+
+def predict_scores(model: keras.Model | Predictor, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
+    """The scores of each pixel, (H, W, K) float32, before softmax; for the rest see `predict`."""
+    image, call = _prepare(model, image)
+    whole = np.empty((*image.shape[:2], call.classes), np.float32)
+    for place, scores in _tiles(call, image, tile):
+        whole[place] = scores
+    return whole
+
+
+def probabilities(scores: np.ndarray) -> np.ndarray:
+    """The softmax of (..., K) scores, float32."""
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def _prepare(model: keras.Model | Predictor, image: np.ndarray) -> tuple[np.ndarray, Predictor]:
+    call = predictor(model)
+    image = np.asarray(image)
+    return with_channels(image if image.ndim == 3 else image[..., None], call.channels, "image"), call
+
+
+def _tiles(call: Predictor, image: np.ndarray, tile: int | None) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """The places that together are the image, each with its scores (H, W, K)."""
+    geometry = call.geometry
+    height, width = image.shape[:2]
+    if tile is None and geometry.margin is not None:
+        reach = 2 * geometry.border
+        if geometry.next_input(height + reach) * geometry.next_input(width + reach) > WHOLE_PIXELS:
+            tile = geometry.previous_input(TILE)
+    for rows in spans(height, geometry, tile):
+        band = image[mirrored(rows.read, rows.read_stop, height)]
+        for columns in spans(width, geometry, tile):
+            given = band[:, mirrored(columns.read, columns.read_stop, width)]
+            scores = call(given[None])[0]
+            kept_height, kept_width = rows.keep_stop - rows.keep, columns.keep_stop - columns.keep
+            yield (
+                (slice(rows.keep, rows.keep_stop), slice(columns.keep, columns.keep_stop)),
+                scores[rows.skip : rows.skip + kept_height, columns.skip : columns.skip + kept_width],
+            )

@@ -1,0 +1,58 @@
+"""The networks, by name: plain Keras functional models."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+
+from kseg.errors import ConfigError, did_you_mean
+from kseg.layers import SCALINGS, InputScaling
+from kseg.models import unet
+from kseg.models.describe import describe
+from kseg.models.registry import NETWORKS
+
+__all__ = ["NETWORKS", "build", "describe", "unet"]
+
+
+def build(
+    name: str,
+    *,
+    classes: int | None = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    width: int | None = None,
+    preprocessing: InputScaling | str | None = "own",
+    **options: Any,
+) -> keras.Model:
+    """The network `name`, with fresh weights: images (N, H, W, C) to scores (N, H', W', K) float32.
+
+    Args:
+      name: a registered name (`kseg models list`).
+      classes: K; None for the network's own.
+      input_shape: (H, W, C), H and W may be None; None for the network's own.
+      width: a measure of its channels, which one the network's docstring says; None for its own.
+      preprocessing: what its first layer does to grey levels: "own", another name of the table
+        `kseg.layers.SCALINGS`, an InputScaling, or None for nothing.
+      options: the network's further options.
+
+    Raises:
+      ConfigError: no such network or option.
+      SizeError: H or W does not fit; the message names the next that does.
+    """
+    builder = NETWORKS.get(name)
+    known = inspect.signature(builder).parameters
+    if isinstance(preprocessing, str) and preprocessing != "own":
+        if preprocessing not in SCALINGS:
+            raise ConfigError(
+                f"There is no preprocessing {preprocessing!r}. {did_you_mean(preprocessing, ['own', *SCALINGS])}"
+            )
+        preprocessing = SCALINGS[preprocessing]
+    given = {"classes": classes, "input_shape": input_shape, "width": width}
+    options.update({key: value for key, value in given.items() if value is not None})
+    if preprocessing != "own":
+        options["preprocessing"] = preprocessing
+    for key in options:
+        if key not in known:
+            raise ConfigError(f"The network {name!r} has no option {key!r}. {did_you_mean(key, known)}")
+    return builder(**options)

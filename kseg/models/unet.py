@@ -1,0 +1,159 @@
+"""U-Net: Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation" (2015).
+
+Two forms. `paper` is the paper's figure 1: up-convolutions halve the channels and have no
+activation, the cropped skip comes first in the concatenation; 31,030,658 parameters. `phseg_v5` is
+the network of the authors' release u-net-release-2015-10-02: a ReLU after every up-convolution, the
+last of which keeps its 128 channels, and the up-sampled map first; 31,100,354 parameters.
+
+Dropout: the paper has it "at the end of the contracting path"; the release, and so both forms here,
+after the second ReLU of the two deepest levels, before the pooling and the skip.
+
+Initialisation: Gaussian with deviation sqrt(2/N), biases zero. N is 9 times the channels read for a 3x3
+convolution. An output pixel of a 2x2 up-convolution of stride 2 reads one input pixel, so by the paper's
+rule N is its input channels (`paper`); the release's filler counts 4 times the output channels (`phseg_v5`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from kseg.errors import ConfigError
+from kseg.geometry import unet_geometry
+from kseg.layers import SCALINGS, InputScaling, ScaleInput, SizeCheck
+from kseg.models.registry import NETWORKS
+
+
+@NETWORKS.register("unet")
+def unet(
+    *,
+    classes: int = 2,
+    input_shape: tuple[int | None, int | None, int] = (None, None, 1),
+    width: int = 64,
+    preprocessing: InputScaling | None = SCALINGS["unit"],
+    variant: Literal["paper", "phseg_v5"] = "paper",
+    padding: Literal["valid", "same"] = "valid",
+    depth: int = 4,
+    dropout: float = 0.5,
+    normalization: Literal["none", "batch", "group"] = "none",
+) -> keras.Model:
+    """A U-Net: images (N, H, W, C) to scores (N, H', W', K) float32, before softmax.
+
+    With `valid` convolutions H' = H - 2 * (6 * 2^depth - 4): 572 gives 388. With `same` it is H.
+
+    Args:
+      classes: K.
+      input_shape: (H, W, C); H and W may be None.
+      width: channels of the first level, doubled at each further one.
+      preprocessing: the first layer's constants; None for none.
+      variant: paper or phseg_v5.
+      padding: valid, as in both forms of the authors, or same.
+      depth: how many times the image is halved.
+      dropout: the share dropped, in training only.
+      normalization: after each 3x3 convolution: none, as in the paper, batch, or group (8 groups at most).
+
+    Raises:
+      ConfigError: an option is not one of these.
+      SizeError: H or W does not fit; the message names the next that does.
+    """
+    _check_options(classes, width, variant, padding, depth, dropout, normalization)
+    geometry = unet_geometry(depth, padding)
+    if normalization == "group":
+        geometry = dataclasses.replace(geometry, margin=None)
+    height, breadth, _ = input_shape
+    geometry.check(height or geometry.smallest, breadth or geometry.smallest, "input_shape")
+
+    block = _Block(padding, normalization)
+    released = variant == "phseg_v5"
+    image = layers.Input(input_shape, name="image")
+    x = SizeCheck(**dataclasses.asdict(geometry), name="size")(image)
+    if preprocessing is not None:
+        x = ScaleInput(**dataclasses.asdict(preprocessing), name="scaling")(x)
+
+    skips = []
+    for level in range(depth + 1):
+        x = block(x, f"enc{level}", width * 2**level)
+        if dropout and level >= depth - 1:
+            x = layers.Dropout(dropout, name=f"enc{level}.dropout")(x)
+        if level < depth:
+            skips.append(x)
+            x = layers.MaxPooling2D(2, name=f"enc{level}.pool")(x)
+
+    for level in reversed(range(depth)):
+        channels = width * 2**level
+        up_channels = 2 * channels if released and level == 0 else channels
+        fan_in = 4 * up_channels if released else x.shape[-1]
+        x = layers.Conv2DTranspose(
+            up_channels,
+            2,
+            strides=2,
+            activation="relu" if released else None,
+            kernel_initializer=_gaussian(fan_in),
+            name=f"up{level}.upconv",
+        )(x)
+        skip = skips[level]
+        if padding == "valid":
+            # Larger by what the path below lost of it, twice this number.
+            skip = layers.Cropping2D(6 * 2 ** (depth - level) - 8, name=f"dec{level}.crop")(skip)
+        x = layers.Concatenate(name=f"dec{level}.concat")([x, skip] if released else [skip, x])
+        x = block(x, f"dec{level}", channels)
+
+    # Scores stay float32 under any precision.
+    scores = layers.Conv2D(classes, 1, kernel_initializer=_gaussian(x.shape[-1]), dtype="float32", name="head")(x)
+    return keras.Model(image, scores, name="unet")
+
+
+class _Block:
+    """Two 3x3 convolutions, each followed by the normalisation, if any, and a ReLU."""
+
+    def __init__(self, padding: str, normalization: str) -> None:
+        self.padding, self.normalization = padding, normalization
+
+    def __call__(self, x: Any, name: str, channels: int) -> Any:
+        for number in (1, 2):
+            normalized = self.normalization != "none"
+            x = layers.Conv2D(
+                channels,
+                3,
+                padding=self.padding,
+                activation=None if normalized else "relu",
+                use_bias=not normalized,
+                kernel_initializer=_gaussian(9 * x.shape[-1]),
+                name=f"{name}.conv{number}",
+            )(x)
+            if self.normalization == "batch":
+                # Few steps of few images: an average over 10 rather than 100 of them follows the weights.
+                x = layers.BatchNormalization(momentum=0.9, name=f"{name}.norm{number}")(x)
+            if self.normalization == "group":
+                x = layers.GroupNormalization(math.gcd(8, channels), name=f"{name}.norm{number}")(x)
+            if normalized:
+                x = layers.ReLU(name=f"{name}.relu{number}")(x)
+        return x
+
+
+def _gaussian(fan_in: int) -> keras.initializers.Initializer:
+    return keras.initializers.RandomNormal(0.0, math.sqrt(2 / fan_in))
+
+
+def _check_options(
+    classes: int, width: int, variant: str, padding: str, depth: int, dropout: float, normalization: str
+) -> None:
+    for name, value, known in (
+        ("variant", variant, ("paper", "phseg_v5")),
+        ("padding", padding, ("valid", "same")),
+        ("normalization", normalization, ("none", "batch", "group")),
+    ):
+        if value not in known:
+            raise ConfigError(f"unet: {name} is {value!r}, but must be one of {', '.join(known)}.")
+    for name, number, least, most in (
+        ("classes", classes, 1, 255),
+        ("width", width, 1, 1024),
+        ("depth", depth, 1, 8),
+        ("dropout", dropout, 0, 0.99),
+    ):
+        if not least <= number <= most:
+            raise ConfigError(f"unet: {name} is {number}, but must be from {least} to {most}.")

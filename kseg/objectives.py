@@ -1,0 +1,175 @@
+"""What `compile` takes: pixel-weighted cross-entropy, Dice, and the mean-IU metric.
+
+All of them take labels (N, H, W) with a void number and scores (N, H', W', K) before softmax. Where
+the scores are smaller than the label, as a U-Net with valid convolutions gives them, the label's centre
+counts. Everything is computed in float32, whatever the precision of the scores.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+
+def pixel_cross_entropy(label: Any, scores: Any, ignore_class: int = 255) -> tuple[Any, Any]:
+    """-log softmax at the label, and which pixels count.
+
+    Args:
+      label: (N, H, W) integers, 0..K-1 or `ignore_class`.
+      scores: (N, H', W', K) of any float dtype.
+      ignore_class: the void number.
+
+    Returns:
+      (N, H', W') float32, 0 where void, and (N, H', W') float32, 1 where the pixel counts, else 0.
+
+    Source: U-Net paper, equation 1 (whose sum is to be made large: the sign is turned here).
+    """
+    scores = ops.cast(scores, "float32")
+    label = centre(ops.cast(label, "int32"), scores)
+    counts = label != ignore_class
+    one_hot = ops.one_hot(ops.where(counts, label, 0), scores.shape[-1], dtype="float32")
+    loss = ops.logsumexp(scores, axis=-1) - ops.sum(one_hot * scores, axis=-1)
+    counts = ops.cast(counts, "float32")
+    return loss * counts, counts
+
+
+def centre(pixels: Any, scores: Any) -> Any:
+    """The centre of (N, H, W) `pixels` of the height and width of `scores` (N, H', W', K)."""
+    height, width = ops.shape(pixels)[1:3]
+    wanted_height, wanted_width = ops.shape(scores)[1:3]
+    top, left = (height - wanted_height) // 2, (width - wanted_width) // 2
+    return pixels[:, top : top + wanted_height, left : left + wanted_width]
+
+
+@keras.saving.register_keras_serializable("kseg")
+class PixelCrossEntropy(keras.losses.Loss):
+    """Softmax cross-entropy with a weight per pixel (`sample_weight`, (N, H, W)); void pixels count nothing.
+
+    Args:
+      ignore_class: the void number.
+      average: what the weighted sum is divided by: "pixels" (those that count), "weights" (the sum of
+        their weights), or "none" (the sum, as in the paper's equation 1). An image that is all void gives 0.
+    """
+
+    def __init__(
+        self,
+        ignore_class: int = 255,
+        average: Literal["pixels", "weights", "none"] = "pixels",
+        name: str = "pixel_cross_entropy",
+    ) -> None:
+        super().__init__(name=name, reduction="none")
+        self.ignore_class, self.average = ignore_class, average
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        loss, counts = pixel_cross_entropy(y_true, y_pred, self.ignore_class)
+        weights = counts
+        if sample_weight is not None:
+            weights = counts * centre(ops.cast(sample_weight, "float32"), y_pred)
+        total = ops.sum(loss * weights)
+        if self.average == "none":
+            return total
+        whole = ops.sum(weights if self.average == "weights" else counts)
+        return ops.where(whole > 0, total / ops.where(whole > 0, whole, 1.0), 0.0)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return pixel_cross_entropy(y_true, y_pred, self.ignore_class)[0]
+
+    def get_config(self) -> dict:
+        return {"ignore_class": self.ignore_class, "average": self.average, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("kseg")
+class Dice(keras.losses.Loss):
+    """1 - the mean over the classes of 2 sum(p y) / (sum p + sum y), p the softmax, over the whole batch.
+
+    A weight per pixel weighs every sum; a class with neither truth nor probability counts as found;
+    void pixels count nothing, and a batch that is all void gives 0.
+
+    Source: Milletari, Navab, Ahmadi, "V-Net" (2016), with plain sums in place of squares below the line.
+    """
+
+    def __init__(self, ignore_class: int = 255, name: str = "dice") -> None:
+        super().__init__(name=name, reduction="none")
+        self.ignore_class = ignore_class
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        scores = ops.cast(y_pred, "float32")
+        label = centre(ops.cast(y_true, "int32"), scores)
+        counts = label != self.ignore_class
+        truth = ops.one_hot(ops.where(counts, label, 0), scores.shape[-1], dtype="float32")
+        weights = ops.cast(counts, "float32")
+        if sample_weight is not None:
+            weights = weights * centre(ops.cast(sample_weight, "float32"), scores)
+        probabilities = ops.softmax(scores, axis=-1)
+        weights = ops.expand_dims(weights, -1)
+        common = ops.sum(weights * probabilities * truth, axis=(0, 1, 2))
+        whole = ops.sum(weights * (probabilities + truth), axis=(0, 1, 2))
+        return 1 - ops.mean(ops.where(whole > 0, 2 * common / ops.where(whole > 0, whole, 1.0), 1.0))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self(y_true, y_pred)
+
+    def get_config(self) -> dict:
+        return {"ignore_class": self.ignore_class, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("kseg")
+class CrossEntropyAndDice(keras.losses.Loss):
+    """PixelCrossEntropy plus `dice` times Dice."""
+
+    def __init__(self, dice: float = 1.0, ignore_class: int = 255, name: str = "cross_entropy_and_dice") -> None:
+        super().__init__(name=name, reduction="none")
+        self.dice, self.ignore_class = dice, ignore_class
+        self._parts = PixelCrossEntropy(ignore_class), Dice(ignore_class)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        cross_entropy, dice = (part(y_true, y_pred, sample_weight) for part in self._parts)
+        return cross_entropy + self.dice * dice
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self(y_true, y_pred)
+
+    def get_config(self) -> dict:
+        return {"dice": self.dice, "ignore_class": self.ignore_class, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("kseg")
+class MeanIU(keras.metrics.Metric):
+    """The mean intersection over union of all pixels seen, from one confusion matrix.
+
+    The mean goes over the classes with true pixels (the FCN paper's rule); void pixels count nothing. A label
+    outside the classes makes the result NaN rather than passing unseen.
+    """
+
+    def __init__(self, classes: int, ignore_class: int = 255, name: str = "mean_iu", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.classes, self.ignore_class = classes, ignore_class
+        # Rows truth, columns prediction; one row more for labels outside the classes. float32 would lose count at 2^24.
+        self.matrix = self.add_weight(shape=(classes + 1, classes), initializer="zeros", dtype="int64", name="matrix")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        label = centre(ops.cast(y_true, "int32"), y_pred)
+        prediction = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
+        row = ops.where((label >= 0) & (label < self.classes), label, self.classes)
+        cell = ops.where(label == self.ignore_class, -1, row * self.classes + prediction)
+        cell = ops.sort(ops.reshape(cell, (-1,)))
+        edges = ops.searchsorted(cell, ops.arange((self.classes + 1) * self.classes + 1, dtype="int32"))
+        counts = ops.reshape(edges[1:] - edges[:-1], (self.classes + 1, self.classes))
+        self.matrix.assign_add(ops.cast(counts, "int64"))
+
+    def result(self) -> Any:
+        matrix = ops.cast(self.matrix[: self.classes], "float64")
+        strays = ops.sum(self.matrix[self.classes])
+        found = ops.diagonal(matrix)
+        truth = ops.sum(matrix, axis=1)
+        union = truth + ops.sum(matrix, axis=0) - found
+        present = truth > 0
+        total = ops.sum(ops.where(present, found / ops.where(present, union, 1.0), 0.0))
+        count = ops.sum(ops.cast(present, "float64"))
+        valid = (strays == 0) & (count > 0)
+        return ops.where(valid, total / ops.where(valid, count, 1.0), float("nan"))
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "classes": self.classes, "ignore_class": self.ignore_class}

@@ -1,0 +1,117 @@
+"""What a person looks at: overlays, sample strips, curves. Nothing here is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kseg.storage import aside
+
+SEPARATOR = 4
+HEADER = 22
+
+
+def palette() -> np.ndarray:
+    """The PASCAL VOC colour of each number: (256, 3) uint8, RGB.
+
+    Source: the VOC development kit's colour map: bit b of a channel, from the top, is bit 3b (+0, 1, 2) of the number.
+    """
+    numbers = np.arange(256)
+    colours = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= ((numbers >> (3 * bit + channel)) & 1).astype(np.uint8) << (7 - bit)
+    return colours
+
+
+def for_display(image: np.ndarray) -> np.ndarray:
+    """(H, W, C) of any depth as (H, W, 3) uint8: grey repeated; beyond 8 bits stretched between the 0.1 and 99.9 %."""
+    if image.dtype != np.uint8:
+        low, high = np.percentile(image, (0.1, 99.9))
+        image = ((image.astype(np.float64) - low) / max(high - low, 1e-9) * 255).clip(0, 255).astype(np.uint8)
+    return image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+
+
+def overlay(image: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The image with all that has a number tinted and outlined in the number's colour.
+
+    Args:
+      image: (H, W, C).
+      numbers: (H, W) integers: class ids or objects; 0 is left as it is.
+
+    Returns:
+      (H, W, 3) uint8, RGB.
+    """
+    picture = for_display(image).astype(np.float32)
+    colours = palette()[np.where(numbers > 0, 1 + (numbers - 1) % 254, 0)].astype(np.float32)
+    inside = numbers != 0
+    picture[inside] = 0.72 * picture[inside] + 0.28 * colours[inside]
+    numbers = numbers.astype(np.uint16)
+    edge = cv2.erode(numbers, np.ones((3, 3), np.uint8)) != cv2.dilate(numbers, np.ones((3, 3), np.uint8))
+    picture[inside & edge] = colours[inside & edge]
+    return picture.astype(np.uint8)
+
+
+def strip(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Input, truth, prediction and error side by side, each named.
+
+    Args:
+      image: (H, W, C).
+      truth, prediction: (H, W) integers: class ids or objects.
+      wrong: (H, W) bool, drawn red.
+
+    Returns:
+      (H + 22, 4 W + 12, 3) uint8, RGB.
+    """
+    shown = for_display(image)
+    error = (shown * 0.45).astype(np.uint8)
+    error[wrong] = (255, 60, 40)
+    return side_by_side(
+        {"input": shown, "truth": overlay(image, truth), "prediction": overlay(image, prediction), "error": error}
+    )
+
+
+def side_by_side(panels: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Pictures (H, W, 3) uint8 of any sizes in a row, each under its name."""
+    tallest = max(panel.shape[0] for panel in panels.values())
+    parts: list[np.ndarray] = []
+    for name, panel in panels.items():
+        height, width = panel.shape[:2]
+        part = np.full((HEADER + tallest, width + SEPARATOR, 3), 255, np.uint8)
+        part[HEADER : HEADER + height, :width] = panel
+        cv2.putText(part, name, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        parts.append(part)
+    return np.hstack(parts)[:, :-SEPARATOR]
+
+
+def sheet(panels: Mapping[str, np.ndarray], columns: int = 4) -> np.ndarray:
+    """Pictures (H, W, 3) uint8 of any sizes in rows of `columns`, each under its name."""
+    named = list(panels.items())
+    rows = [side_by_side(dict(named[start : start + columns])) for start in range(0, len(named), columns)]
+    widest = max(row.shape[1] for row in rows)
+    return np.vstack(
+        [np.pad(row, ((0, SEPARATOR), (0, widest - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    )
+
+
+def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
+    """Draws loss and mean IU over the steps as PNG.
+
+    Args:
+      rows: one per epoch, with `step`, `loss` and `val_mean_iu`.
+      path: where to.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    steps = [row["step"] for row in rows]
+    for place, (key, title) in enumerate((("loss", "training loss"), ("val_mean_iu", "mean IU on val")), start=1):
+        axes = figure.add_subplot(1, 2, place)
+        axes.plot(steps, [row[key] for row in rows], marker="o", markersize=3)
+        axes.set(title=title, xlabel="step")
+        axes.grid(alpha=0.3)
+    with aside(path) as place_aside:
+        figure.savefig(place_aside, dpi=110)

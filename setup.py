@@ -1,0 +1,32 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="kseg",
+    version="0.1.0",
+    description="FCN and U-Net as the papers have them, for Keras 3: train, score, predict, export",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["kseg", "kseg.*"]),
+    install_requires=[
+        "tensorflow>=2.21",
+        "keras>=3.15",
+        "opencv-python-headless>=4.10",
+        "click>=8.1",
+        "numpy>=2",
+        "pillow>=11",
+        "tifffile>=2025.1",
+        "imagecodecs>=2025.3",
+        "platformdirs>=4",
+        "matplotlib>=3.9",
+        "tensorboard>=2.19",
+    ],
+    extras_require={
+        "test": ["pytest>=8", "hypothesis>=6.100"],
+        "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.14", "import-linter>=2.1", "pre-commit>=4"],
+    },
+    entry_points={"console_scripts": ["kseg=kseg.cli:main"]},
+)
