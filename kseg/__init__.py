@@ -13,7 +13,7 @@ _PLACES = {
     "evaluate": "kseg.inference",
     "batches": "kseg.pipeline",
     "train": "kseg.training.trainer",
-    "export": "kseg.export",
+    "export": "kseg.bundles",
 }
 _ROOMS = (
     "callbacks",

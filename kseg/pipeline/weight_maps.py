@@ -66,7 +66,8 @@ def _two_nearest(cells: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]
     for cell, (top, left, bottom, right) in _boxes(cells).items():
         place = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
         outside = (cells[place] != cell).astype(np.uint8)
-        distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
+        rounded = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
+        distance = np.sqrt(np.rint(rounded**2))  # squared distances are whole numbers: what float32 lost comes back
         np.minimum(second[place], np.maximum(nearest[place], distance), out=second[place])
         np.minimum(nearest[place], distance, out=nearest[place])
     return nearest, second

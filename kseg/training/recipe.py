@@ -67,7 +67,7 @@ class LossSpec:
     """
 
     dice: float = 0.0
-    border_weight: float = 0.0
+    border_weight: float = 10.0
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def train(
         crop=recipe.data.crop,
         margin=geometry.border,
         channels=channels,
-        border_weight=recipe.loss.border_weight,
+        border_weight=recipe.loss.border_weight if train_data.has_instances else 0.0,
         steps=steps,
     )
 

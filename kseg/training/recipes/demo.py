@@ -9,6 +9,6 @@ def demo() -> Recipe:
         model=ModelSpec(width=16, depth=3, padding="same", dropout=0.0, normalization="batch"),
         data=DataSpec(name="demo", batch_size=4, crop=(128, 128)),
         optimizer=OptimizerSpec(learning_rate=3e-3),
-        steps=300,
+        steps=450,
         epoch_steps=50,
     )

@@ -77,7 +77,7 @@ def export(
             archive.write_out(str(place), verbose=False)
         except tf.errors.OpError as error:
             raise EnvironmentFailure(
-                f"{folder}: the bundle can't be written ({error.message}). Nothing was left there."
+                f"{folder}: the bundle can't be written ({error.message.rpartition('; ')[2]}). Nothing was left there."
             ) from error
         (place / FACTS).parent.mkdir()
         (place / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

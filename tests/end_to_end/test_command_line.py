@@ -1,0 +1,378 @@
+"""The verbs as a person types them, from a first training to a bundle."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from PIL import Image
+
+import kseg
+from kseg.cli import main
+from kseg.inference import predict_scores, probabilities
+
+SMALL = ["--set", "model.width=4", "--set", "model.depth=1", "--crop", "48,48", "--batch-size", "2"]
+
+
+def call(*words, exit_code: int = 0):
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    if not isinstance(result.exception, SystemExit | None):
+        raise result.exception
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+def write_folder(folder: Path, *, count: int = 5, size: tuple[int, int] = (60, 70), kind=np.uint8) -> Path:
+    """Bright squares on dark ground: images and labels 0, 1, in the layout of `folder`."""
+    rng = np.random.default_rng(0)
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    for number in range(count):
+        label = np.zeros(size, np.uint8)
+        row, column = rng.integers(0, 30, 2)
+        label[row : row + 25, column : column + 25] = 1
+        image = (label * 150 + 50).astype(kind) * (np.iinfo(kind).max // 255)
+        Image.fromarray(image).save(folder / "images" / f"{number}.png")
+        Image.fromarray(label).save(folder / "labels" / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "demo"
+    result = call("train", *SMALL, "--steps", 30, "--set", "epoch_steps=20", "--run", folder)
+    assert f"python cli.py export {folder}" in result.stderr and "mean IU" in result.stdout
+    return folder
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    pixels = kseg.datasets.open("demo", split="val")[0].image[:101, :87, 0]
+    Image.fromarray(pixels).save(tmp_path / "cells.png")
+    return tmp_path / "cells.png"
+
+
+def test_a_run_folder_holds_what_is_promised(run):
+    names = {path.name for path in run.iterdir()}
+    assert names == {
+        "config.json", "model.keras", "last.keras", "metrics.csv", "metrics.jsonl", "curves.png", "samples",
+        "tensorboard", "report.json",
+    }  # fmt: skip
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "20"), ("2", "30")]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["val_mean_iu"] for line in lines] == [float(row["val_mean_iu"]) for row in rows]
+    with Image.open(run / "samples" / "cells_00.png") as picture:
+        assert picture.size == (4 * 192 + 12, 192 + 22)
+    assert list((run / "tensorboard").rglob("events.out*"))
+    config = json.loads((run / "config.json").read_text())
+    assert config["recipe"]["model"]["width"] == 4 and config["classes"] == ["background", "cell"]
+    assert set(config["fingerprint"]) == {"train", "val"} and config["versions"]["keras"] == keras.__version__
+
+
+def test_the_best_network_by_mean_iu_was_kept_and_reported(run):
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    report = json.loads((run / "report.json").read_text())
+    assert report["mean_iu"] == pytest.approx(max(row["val_mean_iu"] for row in rows))
+    assert report["split"] == "val" and set(report["per_class"]) == {"background", "cell"}
+    assert 0 <= report["measures"]["seg"] <= 1 and report["precision"] == "float32"
+
+
+def test_the_same_seed_trains_the_same_network(run, tmp_path):
+    call("train", *SMALL, "--steps", 30, "--set", "epoch_steps=20", "--run", tmp_path / "again")
+    first, again = (kseg.load(folder / "last.keras").get_weights() for folder in (run, tmp_path / "again"))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
+
+
+def test_evaluate_repeats_the_report(run, tmp_path):
+    printed = json.loads(call("evaluate", run, "--json", "-").stdout)
+    report = json.loads((run / "report.json").read_text())
+    assert printed == {key: report[key] for key in printed}
+    text = call("evaluate", run, "--split", "train", "--json", tmp_path / "train.json").stdout
+    assert "demo train: mean IU" in text and "cells_23" in text
+    assert json.loads((tmp_path / "train.json").read_text())["split"] == "train"
+
+
+def test_predict_writes_ids_probabilities_instances_and_overlay(run, image, tmp_path):
+    call("predict", run, "-i", image, "-o", tmp_path / "out", "--probabilities", "--instances", "--overlay")
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {
+        "cells.png", "cells_probabilities.tif", "cells_instances.tif", "cells_overlay.png",
+    }  # fmt: skip
+    scores = predict_scores(kseg.load(run), kseg.images.read_image(image))
+    ids = kseg.images.read_label(out / "cells.png")
+    np.testing.assert_array_equal(ids, scores.argmax(-1))
+    shares = tifffile.imread(out / "cells_probabilities.tif")
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares, probabilities(scores)[..., 1], atol=1e-6)
+    objects = tifffile.imread(out / "cells_instances.tif")
+    assert objects.dtype == np.uint16
+    np.testing.assert_array_equal(objects > 0, ids > 0)
+    assert kseg.images.read_image(out / "cells_overlay.png").shape == (101, 87, 3)
+
+
+def test_predict_turns_a_stack_into_a_stack_and_a_folder_into_files(run, image, tmp_path):
+    page = kseg.images.read_image(image)[..., 0]
+    stack = np.stack([page, page[::-1], page[:, ::-1]])
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "stack.tif", stack, photometric="minisblack")
+    Image.fromarray(page).save(tmp_path / "in" / "single.png")
+    call("predict", run, tmp_path / "in", "-o", tmp_path / "out", "--probabilities", "--instances", "--overlay")
+    ids = tifffile.imread(tmp_path / "out" / "stack.tif")
+    assert ids.shape == stack.shape and ids.dtype == np.uint8
+    for found, given in zip(ids, stack, strict=True):
+        np.testing.assert_array_equal(found, kseg.predict(kseg.load(run), given))
+    assert tifffile.imread(tmp_path / "out" / "stack_probabilities.tif").shape == stack.shape
+    assert tifffile.imread(tmp_path / "out" / "stack_instances.tif").shape == stack.shape
+    assert (tmp_path / "out" / "stack_overlay.png").is_file()
+    np.testing.assert_array_equal(kseg.images.read_label(tmp_path / "out" / "single.png"), ids[0])
+
+
+def test_a_bundle_predicts_and_scores_as_the_run_does(run, image, tmp_path):
+    bundle = call("export", run, "-o", tmp_path / "models").stdout.strip()
+    assert bundle == str(tmp_path / "models" / "demo" / "1")
+    for number, model in enumerate((run, run / "model.keras", bundle, tmp_path / "models" / "demo")):
+        call("predict", model, image, "-o", tmp_path / str(number))
+        np.testing.assert_array_equal(
+            kseg.images.read_label(tmp_path / str(number) / "cells.png"),
+            kseg.images.read_label(tmp_path / "0" / "cells.png"),
+        )
+    scored = json.loads(call("evaluate", bundle, "--dataset", "demo", "--json", "-").stdout)
+    assert scored["mean_iu"] is not None
+    facts = json.loads((Path(bundle) / "assets.extra" / "kseg.json").read_text())
+    assert facts["class_names"] == ["background", "cell"] and facts["dtype"] == "uint8"
+    assert "this is a bundle already" in call("export", bundle, exit_code=3).stderr
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_folder_of_ones_own_trains_with_any_network(kind, tmp_path):
+    data = write_folder(tmp_path / "mine", kind=kind)
+    words = ["--dataset", "folder", "--data-dir", data, "--run", tmp_path / "run", "--epochs", 2]
+    valid = ["--set", "model.padding=valid", "--set", "model.normalization=none", "--set", "data.crop=52,52"]
+    call("train", *words, *SMALL, *valid, "--set", "optimizer.name=sgd", "--set", "loss.dice=0.5")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["recipe"]["name"] == "own-unet"
+    kseg.load(tmp_path / "run").get_layer("scaling").scaling.scale == pytest.approx(1 / np.iinfo(kind).max)
+    call("predict", tmp_path / "run", data / "images", "-o", tmp_path / "out", "--tile", 52)
+    assert len(list((tmp_path / "out").iterdir())) == 5
+    call("export", tmp_path / "run", "-o", tmp_path / "models", "--name", "mine", "--version", 7)
+    facts = json.loads((tmp_path / "models" / "mine" / "7" / "assets.extra" / "kseg.json").read_text())
+    assert facts["dtype"] == np.dtype(kind).name
+
+
+def test_a_dark_set_is_pointed_at_its_white(tmp_path):
+    data = write_folder(tmp_path / "mine", kind=np.uint16)
+    for path in (data / "images").iterdir():
+        Image.fromarray(kseg.images.read_image(path)[..., 0] // 16).save(path)
+    words = ["--dataset", "folder", "--data-dir", data, "--run", tmp_path / "run", "--steps", 1]
+    assert "pass --set data.white=3212" in call("train", *words, *SMALL).stderr
+
+
+def test_a_run_folder_that_exists_is_refused(run):
+    before = (run / "model.keras").read_bytes()
+    assert "this run folder exists already" in call("train", "--run", run, exit_code=3).stderr
+    assert (run / "model.keras").read_bytes() == before
+
+
+def test_runs_are_numbered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        assert f"runs/demo-{number}" in call("train", *SMALL, "--steps", 1).stderr
+
+
+def damage(data: Path, how: str) -> str:
+    """Breaks one thing in a folder of images; returns the words that the message must hold."""
+    image, label = data / "images" / "3.png", data / "labels" / "3.png"
+    if how == "missing image":
+        image.unlink()
+        return "labels/3.png"
+    if how == "empty image":
+        image.write_bytes(b"")
+        return "3.png: the file is empty"
+    if how == "truncated image":
+        image.write_bytes(image.read_bytes()[:-30])
+        return "3.png: the image is truncated or damaged"
+    if how == "no image":
+        image.write_text("hello")
+        return "3.png: this is no image that can be read"
+    if how == "other size":
+        Image.fromarray(np.zeros((60, 71), np.uint8)).save(image)
+        return "3: the image is 60 x 71, the label 60 x 70"
+    if how == "stray label":
+        pixels = np.zeros((60, 70), np.uint8)
+        pixels[14, 20:23] = 5
+        Image.fromarray(pixels).save(label)
+        return "3: label 5 at row 14, column 20 (3 pixels, 0.1%), but there are 2 classes."
+    if how == "transparent image":
+        Image.fromarray(np.zeros((60, 70, 4), np.uint8)).save(image)
+        return "3.png: an image with an alpha channel"
+    if how == "mixed depth":
+        Image.fromarray(np.zeros((60, 70), np.uint16)).save(image)
+        return "images of different depth"
+    raise AssertionError(how)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "missing image",
+        "empty image",
+        "truncated image",
+        "no image",
+        "other size",
+        "stray label",
+        "transparent image",
+        "mixed depth",
+    ],
+)
+def test_bad_data_ends_in_one_paragraph_before_anything_is_written(how, tmp_path):
+    data = write_folder(tmp_path / "mine")
+    words = damage(data, how)
+    result = call(
+        "train",
+        "--dataset",
+        "folder",
+        "--data-dir",
+        data,
+        "--set",
+        "data.classes=2",
+        "--run",
+        tmp_path / "run",
+        exit_code=3,
+    )
+    assert words in result.stderr and "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--recipe", "demoo"], "There is no recipe 'demoo'. Did you mean 'demo'"),
+        (["train", "--dataset", "isbi2021"], "There is no data set 'isbi2021'. Did you mean 'isbi2012'"),
+        (["train", "--model", "unett"], "There is no network 'unett'. Did you mean 'unet'"),
+        (["train", "--dataset", "isbi2012"], "Pass --data-dir DIR, a folder that holds train-volume.tif"),
+        (["train", "--crop", "100,96"], "height 100 does not fit this network"),
+        (["train", "--set", "optimizer.lr=1"], "A recipe has no field 'optimizer.lr'"),
+        (["predict", "nowhere", "-o", "out", "a.png"], "a.png: there is no such file or folder"),
+        (["evaluate", "nowhere"], "nowhere: no network here"),
+        (["export", "nowhere"], "nowhere: no network here"),
+        (["models", "describe", "unet", "--set", "dept=3"], "Did you mean 'depth'"),
+    ],
+)
+def test_a_wrong_word_ends_in_exit_code_3(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in call(*words, exit_code=3).stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words", [["trian"], ["train", "--stepz", "3"], ["predict", "a", "-o", "b"], ["train", "--set", "a"]]
+)
+def test_wrong_usage_ends_in_exit_code_2(words):
+    call(*words, exit_code=2)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_predict_names_the_file_it_can_not_read_and_writes_nothing(content, run, tmp_path):
+    (tmp_path / "a.png").write_bytes(content)
+    assert (
+        f"{tmp_path / 'a.png'}: "
+        in call("predict", run, tmp_path / "a.png", "-o", tmp_path / "out", exit_code=3).stderr
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_traceback_is_shown_on_demand(tmp_path):
+    script = "from kseg.cli import main; main(['train', '--recipe', 'demoo', '--traceback'])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 3
+    assert "Traceback" in result.stderr and result.stderr.rstrip().splitlines()[-1].startswith(
+        "error: There is no recipe"
+    )
+
+
+FULL_DISK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))
+from kseg.cli import main
+main(sys.argv[1:])
+"""
+
+
+def on_a_full_disk(*words) -> str:
+    """Runs the command where no file may grow beyond 30 kB; the operating system refuses as a full disk does."""
+    command = [sys.executable, "-c", FULL_DISK, *map(str, words)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 5, result.stderr
+    assert "can't be written (File too large" in result.stderr and "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_a_full_disk_leaves_nothing_half_written(run, tmp_path):
+    on_a_full_disk("train", "--run", tmp_path / "run", "--steps", 1, *SMALL)
+    assert not list((tmp_path / "run").glob("*.keras")) and not list((tmp_path / "run").glob(".kseg-*"))
+    on_a_full_disk("export", run, "-o", tmp_path / "models")
+    assert not [path for path in (tmp_path / "models").rglob("*") if path.is_file() or path.name == "1"]
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    on_a_full_disk("predict", run, tmp_path / "noise.png", "-o", tmp_path / "out", "--probabilities")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_lists_and_descriptions_are_printed(tmp_path):
+    assert "unet" in call("models", "list").stdout and "own-unet" in call("models", "list").stdout
+    described = call("models", "describe", "unet").stdout
+    assert "parameters  31,030,658" in described and "188, 204, 220, ... in steps of 16" in described
+    assert {"demo", "folder", "isbi2012"} <= {line.split()[0] for line in call("data", "list").stdout.splitlines()}
+
+
+def test_the_demo_is_written_and_shown(tmp_path):
+    call("data", "demo", tmp_path / "demo")
+    assert len(list((tmp_path / "demo" / "train" / "images").iterdir())) == 24
+    assert "exists already" in call("data", "demo", tmp_path / "demo", exit_code=3).stderr
+    shown = call(
+        "data", "show", "--dataset", "folder", "--data-dir", tmp_path / "demo", "--split", "val", "--set", "data.instances=true",
+        "-o", tmp_path / "a.png",
+    )  # fmt: skip
+    assert "8 images, uint8, 1 channels" in shown.stdout
+    assert kseg.images.read_image(tmp_path / "a.png").shape[2] == 3
+
+
+def test_help_and_import_need_no_tensorflow():
+    code = (
+        "import sys, kseg, kseg.datasets, kseg.metrics, kseg.pictures\n"
+        "from click.testing import CliRunner\n"
+        "from kseg.cli import main\n"
+        "for words in ([], ['train'], ['data', 'show'], ['models', 'describe']):\n"
+        "    assert CliRunner().invoke(main, [*words, '--help']).exit_code == 0\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+        "assert sorted(dir(kseg)) == sorted(kseg.__all__)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_resolves():
+    for name in kseg.__all__:
+        assert getattr(kseg, name) is not None
+    with pytest.raises(AttributeError):
+        kseg.nothing  # noqa: B018
+
+
+def test_the_isbi_stack_trains_predicts_and_exports(shared, tmp_path):
+    data = shared / "data" / "isbi2012"
+    words = ["--recipe", "isbi2012-unet", "--data-dir", data, "--steps", 2, "--set", "epoch_steps=2", *SMALL]
+    assert "isbi2012 test: mean IU" in call("train", *words, "--run", tmp_path / "run").stdout
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["split"] == "test" and [image["id"] for image in report["per_image"]] == [
+        f"slice_{n}" for n in range(24, 30)
+    ]
+    call("predict", tmp_path / "run", data / "train-volume.tif", "-o", tmp_path / "out", "--probabilities")
+    assert tifffile.imread(tmp_path / "out" / "train-volume.tif").shape == (30, 512, 512)
+    call("export", tmp_path / "run", "-o", tmp_path / "models")

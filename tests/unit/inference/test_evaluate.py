@@ -1,0 +1,66 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from kseg.datasets import Item
+from kseg.datasets.contract import Dataset
+from kseg.errors import DataError
+from kseg.geometry import Geometry
+from kseg.inference import Predictor, evaluate
+
+
+class Two(Dataset):
+    """Two images; class 2 never occurs, one pixel is void."""
+
+    name, splits, split, classes = "two", ("val",), "val", ("ground", "cell", "other")
+    ids = ("a", "b")
+
+    def __init__(self, has_instances: bool = False) -> None:
+        self.has_instances = has_instances
+        self.classes = self.classes[:2] if has_instances else self.classes
+
+    def read(self, index: int) -> Item:
+        label = np.array([[0, 1, 1, 255], [0, 0, 1, 1]][index : index + 1], np.int32)
+        cells = np.array([[0, 1, 1, 0], [0, 0, 2, 2]][index : index + 1], np.int32)
+        image = np.array([[0, 1, 1, 1], [0, 1, 1, 1]][index : index + 1], np.uint8)[..., None]
+        return Item(self.ids[index], image, label, cells if self.has_instances else None)
+
+
+def echo(classes: int) -> Predictor:
+    """A network that answers with the grey level."""
+    return Predictor(
+        lambda images: np.eye(classes, dtype=np.float32)[images[..., 0].astype(int)], Geometry(), 1, classes
+    )
+
+
+def test_scores_come_from_one_matrix_over_the_split():
+    report = evaluate(echo(3), Two())
+    assert report.confusion.tolist() == [[2, 1, 0], [0, 4, 0], [0, 0, 0]]
+    assert report.per_class["ground"] == pytest.approx(2 / 3) and report.per_class["cell"] == pytest.approx(4 / 5)
+    assert math.isnan(report.per_class["other"])
+    assert report.mean_iu == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert report.measures["pixel_accuracy"] == pytest.approx(6 / 7)
+    assert [image["mean_iu"] for image in report.images] == pytest.approx([1.0, (1 / 2 + 2 / 3) / 2])
+
+
+def test_objects_are_scored_where_they_are_numbered():
+    report = evaluate(echo(2), Two(has_instances=True))
+    # Both reference cells are two pixels, each found as part of a component of three.
+    assert report.seg == pytest.approx(2 / 3) and report.measures["seg"] == report.seg
+
+
+def test_a_report_prints_draws_and_serialises_itself():
+    report = evaluate(echo(3), Two())
+    text = str(report)
+    assert "mean IU 0.733" in text and "left out: other" in text and "one confusion matrix" in text
+    assert "<meter" in report._repr_html_()
+    stored = json.loads(json.dumps(report.to_json()))
+    assert stored["per_class"]["other"] is None and stored["split"] == "val" and stored["precision"] == "float32"
+    assert stored["mean_iu"] == pytest.approx(report.mean_iu)
+
+
+def test_other_classes_than_the_datas_are_refused():
+    with pytest.raises(DataError, match="The network has 4 classes, two has 3"):
+        evaluate(echo(4), Two())

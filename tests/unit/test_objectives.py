@@ -1,0 +1,89 @@
+import keras
+import numpy as np
+import pytest
+
+from kseg.metrics import confusion_matrix, mean_iu
+from kseg.objectives import CrossEntropyAndDice, Dice, MeanIU, PixelCrossEntropy
+
+LABEL = np.array([[[0, 1], [255, 1]]], np.int32)
+SCORES = np.log(np.array([[[[0.5, 0.5], [0.25, 0.75]], [[0.9, 0.1], [0.5, 0.5]]]], np.float32))
+
+
+def test_cross_entropy_is_the_mean_over_the_pixels_that_count():
+    assert float(PixelCrossEntropy()(LABEL, SCORES)) == pytest.approx((np.log(2) + np.log(4 / 3) + np.log(2)) / 3)
+
+
+def test_pixel_weights_weigh_and_are_divided_out_where_asked():
+    weights = np.array([[[2, 1], [7, 1]]], np.float32)
+    total = 2 * np.log(2) + np.log(4 / 3) + np.log(2)
+    assert float(PixelCrossEntropy(average="none")(LABEL, SCORES, weights)) == pytest.approx(total)
+    assert float(PixelCrossEntropy(average="weights")(LABEL, SCORES, weights)) == pytest.approx(total / 4)
+    assert float(PixelCrossEntropy(average="pixels")(LABEL, SCORES, weights)) == pytest.approx(total / 3)
+
+
+@pytest.mark.parametrize(
+    "loss", [PixelCrossEntropy(), PixelCrossEntropy(average="weights"), Dice(), CrossEntropyAndDice()]
+)
+def test_an_image_that_is_all_void_costs_nothing_and_gives_no_gradient(loss):
+    tf = pytest.importorskip("tensorflow")
+    scores = tf.Variable(SCORES)
+    with tf.GradientTape() as tape:
+        value = loss(np.full_like(LABEL, 255), scores)
+    assert float(value) == 0
+    assert not np.any(tape.gradient(value, scores))
+
+
+def test_cross_entropy_is_safe_in_half_precision():
+    scores = np.array([[[[60000, -60000], [-60000, 60000]], [[0, 0], [60000, -60000]]]], np.float16)
+    assert float(PixelCrossEntropy()(LABEL, scores)) == pytest.approx(120000 / 3)
+
+
+def test_the_labels_centre_counts_where_the_scores_are_smaller():
+    label = np.full((1, 6, 8), 1, np.int32)
+    label[0, 2:4, 3:5] = LABEL[0]
+    for loss in (PixelCrossEntropy(), Dice(), CrossEntropyAndDice(0.5)):
+        assert float(loss(label, SCORES)) == float(loss(LABEL, SCORES))
+
+
+def test_dice_by_hand():
+    # Class 0: p = .5, .25, .5 and truth at the first pixel; class 1: p = .5, .75, .5 and truth at the other two.
+    by_hand = 1 - np.mean([2 * 0.5 / (1.25 + 1), 2 * 1.25 / (1.75 + 2)])
+    assert float(Dice()(LABEL, SCORES)) == pytest.approx(by_hand)
+    assert float(CrossEntropyAndDice(2.0)(LABEL, SCORES)) == pytest.approx(
+        float(PixelCrossEntropy()(LABEL, SCORES)) + 2 * by_hand
+    )
+
+
+def test_mean_iu_is_that_of_one_matrix_over_all_batches():
+    rng = np.random.default_rng(0)
+    metric, matrix = MeanIU(4), np.zeros((4, 4), np.int64)
+    for _ in range(3):
+        label = rng.choice([0, 1, 2, 255], size=(2, 5, 7))
+        scores = rng.normal(size=(2, 5, 7, 4)).astype(np.float32)
+        metric.update_state(label, scores)
+        matrix += confusion_matrix(label, scores.argmax(-1), 4)
+    assert float(metric.result()) == pytest.approx(mean_iu(matrix), abs=1e-12)
+    metric.reset_state()
+    assert np.isnan(float(metric.result()))
+
+
+def test_a_label_outside_the_classes_makes_mean_iu_nan():
+    metric = MeanIU(2)
+    metric.update_state(np.array([[[0, 7]]]), np.zeros((1, 1, 2, 2), np.float32))
+    assert np.isnan(float(metric.result()))
+
+
+def test_a_plain_fit_takes_loss_metric_and_weights():
+    network = keras.Sequential([keras.layers.Input((4, 4, 1)), keras.layers.Conv2D(2, 1)])
+    network.compile("sgd", loss=CrossEntropyAndDice(), metrics=[MeanIU(2)])
+    image = np.random.default_rng(0).random((8, 4, 4, 1), np.float32)
+    label = (image[..., 0] > 0.5).astype(np.int32)
+    history = network.fit(image, label, sample_weight=np.ones(label.shape, np.float32), epochs=2, verbose=0).history
+    assert history["loss"][1] < history["loss"][0]
+    assert 0 <= history["mean_iu"][1] <= 1
+
+
+@pytest.mark.parametrize("thing", [PixelCrossEntropy(7, "none"), Dice(7), CrossEntropyAndDice(0.3, 7), MeanIU(3, 7)])
+def test_losses_and_metric_come_back_from_their_configuration(thing):
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(thing))
+    assert again.get_config() == thing.get_config()

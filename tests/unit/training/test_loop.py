@@ -1,0 +1,70 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.errors import DataError, TrainingDiverged
+from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
+from kseg.training.loop import make_loss, make_optimizer, run_steps
+from kseg.training.recipe import LossSpec, OptimizerSpec
+
+
+def network(optimizer) -> keras.Model:
+    model = keras.Sequential([keras.layers.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
+    model.compile(optimizer, PixelCrossEntropy())
+    return model
+
+
+def batches(value: float = 1.0) -> tf.data.Dataset:
+    image = tf.fill((1, 4, 4, 1), value)
+    return tf.data.Dataset.from_tensors((image, tf.ones((1, 4, 4), tf.int32))).repeat()
+
+
+class Diary(keras.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs, self.steps = [], 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append((epoch, self.steps, logs["loss"]))
+
+
+def test_the_last_epoch_has_what_remains():
+    diary = Diary()
+    run_steps(network(keras.optimizers.SGD(0.1)), batches(), steps=7, epoch_steps=3, callbacks=[diary])
+    assert [(epoch, steps) for epoch, steps, _ in diary.epochs] == [(0, 3), (1, 6), (2, 7)]
+    assert diary.epochs[2][2] < diary.epochs[0][2]
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_says_where():
+    with pytest.raises(TrainingDiverged, match="the loss is nan at step 1 of 5.*Lower the learning rate"):
+        run_steps(network(keras.optimizers.SGD(0.1)), batches(float("nan")), steps=5, epoch_steps=5, callbacks=[])
+
+
+def test_what_breaks_inside_tf_data_is_a_data_error():
+    def broken() -> np.ndarray:
+        raise DataError("a.png: the image is truncated or damaged")
+
+    stream = batches().map(lambda image, label: (image, label + tf.numpy_function(broken, [], tf.int32)))
+    with pytest.raises(DataError, match=r"a\.png: the image is truncated"):
+        run_steps(network(keras.optimizers.SGD(0.1)), stream, steps=1, epoch_steps=1, callbacks=[])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [("constant", (0.4, 0.4, 0.4)), ("cosine", (0.4, 0.2, 0.0)), ("polynomial", (0.4, 0.4 * 0.5**0.9, 0.0))],
+)
+def test_the_learning_rate_falls_as_the_schedule_says(schedule, rates):
+    optimizer = make_optimizer(OptimizerSpec(name="sgd", learning_rate=0.4, schedule=schedule), steps=10)
+    assert optimizer.momentum == 0.99
+    for step, rate in zip((0, 5, 10), rates, strict=True):
+        optimizer.iterations.assign(step)
+        assert float(optimizer.learning_rate) == pytest.approx(rate, abs=1e-7)
+
+
+def test_dice_is_added_where_asked_for():
+    assert isinstance(make_loss(LossSpec()), PixelCrossEntropy)
+    assert isinstance(make_loss(LossSpec(dice=0.5)), CrossEntropyAndDice)

@@ -1,0 +1,70 @@
+import json
+
+import pytest
+
+from kseg.errors import ConfigError
+from kseg.training import recipes  # noqa: F401
+from kseg.training.recipe import RECIPES, Recipe, field_names
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_every_recipe_goes_to_json_and_back(name):
+    recipe = RECIPES.get(name)()
+    assert recipe.name == name and RECIPES.get(name).__doc__
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
+def test_every_field_is_set_by_its_dotted_name():
+    changed = Recipe("a", steps=1).with_settings(
+        {
+            "optimizer.learning_rate": "1e-4",
+            "optimizer.name": "sgd",
+            "data.crop": "96,128",
+            "data.instances": "true",
+            "data.values": "0,255",
+            "data.augment": "",
+            "model.depth": "3",
+            "model.dropout": "none",
+            "seed": 7,
+        }
+    )
+    assert (changed.optimizer.learning_rate, changed.optimizer.name) == (1e-4, "sgd")
+    assert (changed.data.crop, changed.data.instances, changed.data.values) == ((96, 128), True, (0, 255))
+    assert (changed.data.augment, changed.model.depth, changed.model.dropout, changed.seed) == ((), 3, None, 7)
+
+
+def test_steps_replace_epochs_and_the_other_way_round():
+    recipe = Recipe("a", steps=5)
+    assert recipe.with_settings({"epochs": "2"}).steps is None
+    assert recipe.with_settings({"epochs": "2"}).with_settings({"steps": 3}).epochs is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"optimizer.learnin_rate": 1}, "Did you mean 'optimizer.learning_rate'"),
+        ({"optimizer": 1}, "no field 'optimizer'"),
+        ({"steps": "many"}, "steps is 'many', but must be a whole number"),
+        ({"steps": "0"}, "steps is 0, but must be above 0"),
+        ({"data.crop": "96"}, "must be a height and a width"),
+        ({"data.instances": "maybe"}, "must be true or false"),
+        ({"optimizer.schedule": "linear"}, "must be one of constant, cosine, polynomial"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        Recipe("a", steps=1).with_settings(settings)
+
+
+def test_either_steps_or_epochs():
+    with pytest.raises(ConfigError, match="either steps or epochs"):
+        Recipe("a")
+
+
+def test_unknown_keys_in_json_are_refused():
+    with pytest.raises(ConfigError, match="no field 'data.colour'"):
+        Recipe.from_json({"name": "a", "steps": 1, "data": {"colour": 1}})
+
+
+def test_field_names_are_all_leaves():
+    assert {"seed", "data.white", "model.width", "loss.dice"} <= set(field_names())
