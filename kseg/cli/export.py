@@ -27,8 +27,8 @@ def export(model: str, output: str, name: str | None, version: int | None) -> No
     """
     from pathlib import Path
 
-    from kseg.errors import ExportError
     from kseg.bundles import export as write
+    from kseg.errors import ExportError
     from kseg.inference import Predictor, load
     from kseg.training.run import read_config
 

@@ -159,7 +159,7 @@ def test_a_folder_of_ones_own_trains_with_any_network(kind, tmp_path):
     call("train", *words, *SMALL, *valid, "--set", "optimizer.name=sgd", "--set", "loss.dice=0.5")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["recipe"]["name"] == "own-unet"
-    kseg.load(tmp_path / "run").get_layer("scaling").scaling.scale == pytest.approx(1 / np.iinfo(kind).max)
+    assert kseg.load(tmp_path / "run").get_layer("scaling").scaling.scale == pytest.approx(1 / np.iinfo(kind).max)
     call("predict", tmp_path / "run", data / "images", "-o", tmp_path / "out", "--tile", 52)
     assert len(list((tmp_path / "out").iterdir())) == 5
     call("export", tmp_path / "run", "-o", tmp_path / "models", "--name", "mine", "--version", 7)
@@ -337,12 +337,18 @@ def test_the_demo_is_written_and_shown(tmp_path):
     call("data", "demo", tmp_path / "demo")
     assert len(list((tmp_path / "demo" / "train" / "images").iterdir())) == 24
     assert "exists already" in call("data", "demo", tmp_path / "demo", exit_code=3).stderr
-    shown = call(
-        "data", "show", "--dataset", "folder", "--data-dir", tmp_path / "demo", "--split", "val", "--set", "data.instances=true",
-        "-o", tmp_path / "a.png",
-    )  # fmt: skip
+    words = ["--dataset", "folder", "--data-dir", tmp_path / "demo", "--split", "val", "--set", "data.instances=true"]
+    shown = call("data", "show", *words, "-o", tmp_path / "a.png")
     assert "8 images, uint8, 1 channels" in shown.stdout
     assert kseg.images.read_image(tmp_path / "a.png").shape[2] == 3
+
+
+def test_ci_runs_the_readmes_test_command():
+    root = Path(__file__).parents[2]
+    commands = [line for line in (root / "README.md").read_text().splitlines() if line.startswith("python3 -m venv")]
+    assert len(commands) == 2 and all(command.startswith(commands[0].split(" -q ")[0]) for command in commands)
+    assert commands[0].endswith("head -n 1)\"") and commands[1].endswith("-m pytest")
+    assert "grep '^python3 -m venv.*pytest$' README.md" in (root / ".ci" / "run").read_text()
 
 
 def test_help_and_import_need_no_tensorflow():

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import kseg
+from kseg.bundles import input_kind
 from kseg.callbacks import save_network
 from kseg.errors import DataError, ExportError, WeightsError
-from kseg.bundles import input_kind
 from kseg.inference import predict_scores
 from kseg.layers import InputScaling
 
