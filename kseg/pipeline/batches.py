@@ -12,7 +12,7 @@ from kseg.datasets import VOID, Dataset
 from kseg.errors import DataError
 from kseg.images import with_channels
 from kseg.instances import separate
-from kseg.pipeline.augment import Augmentation, warp
+from kseg.pipeline.augment import Augmentation, augmented
 from kseg.pipeline.weight_maps import border_weight_map
 
 
@@ -25,6 +25,7 @@ def batches(
     crop: tuple[int, int] | None = None,
     margin: int = 0,
     channels: int | None = None,
+    white: float = 255.0,
     border_weight: float = 0.0,
     start: int = 0,
     steps: int | None = None,
@@ -43,6 +44,7 @@ def batches(
       crop: (height, width) of what comes out; None for the images' own size, which must then agree within a batch.
       margin: pixels of the crop on each side that are context only.
       channels: 1 or 3 where grey and colour images occur together; None for as they are.
+      white: the grey level that is 1 to the network.
       border_weight: height of the weights between touching objects (w0 of `border_weight_map`); 0 for no weight map.
       start: the step to begin at.
       steps: how many batches; None for without end.
@@ -65,7 +67,8 @@ def batches(
         item = data[int(np.random.default_rng([seed, 0, epoch]).permutation(len(data))[place])]
         if channels is not None:
             item = replace(item, image=with_channels(item.image, channels, item.id))
-        item = warp(item, np.random.default_rng([seed, 1, int(position)]), augment, crop=crop, margin=margin)
+        rng = np.random.default_rng([seed, 1, int(position)])
+        item = augmented(item, rng, augment, crop=crop, margin=margin, white=white)
         if item.instances is None:
             return item.image, item.label
         cells = separate(item.instances)

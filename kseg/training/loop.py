@@ -11,7 +11,8 @@ import tensorflow as tf
 from kseg.device import trains_faster_compiled
 from kseg.errors import DataError, TrainingDiverged
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
-from kseg.training.recipe import LossSpec, OptimizerSpec
+from kseg.pipeline import Augmentation, Elastic, Grey, GreyCurve, Mirror, Rotation, Shift
+from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec
 
 
 def make_loss(spec: LossSpec) -> keras.losses.Loss:
@@ -31,6 +32,19 @@ def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimize
     if spec.name == "sgd":
         return keras.optimizers.SGD(rate, momentum=spec.momentum)
     return keras.optimizers.Adam(rate)
+
+
+def make_augmentations(spec: AugmentSpec) -> list[Augmentation]:
+    """The augmentations a recipe asks for, the geometric ones from the output back to the image."""
+    chosen: list[tuple[bool, Augmentation]] = [
+        (spec.elastic > 0, Elastic(spec.elastic, spec.elastic_spacing)),
+        (spec.mirror, Mirror()),
+        (spec.rotation > 0, Rotation(spec.rotation)),
+        (spec.shift > 0, Shift(spec.shift)),
+        (spec.grey_curve, GreyCurve()),
+        (spec.gain > 0 or spec.offset > 0, Grey(spec.gain, spec.offset)),
+    ]
+    return [augmentation for wanted, augmentation in chosen if wanted]
 
 
 def run_steps(

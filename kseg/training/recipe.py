@@ -31,13 +31,37 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
+class AugmentSpec:
+    """What is done to each crop; 0 and false stand for not at all (kseg.pipeline.augment).
+
+    Attributes:
+      mirror: left and right, up and down.
+      rotation: by up to so many degrees either way.
+      shift: by up to so many pixels along each axis, beside the crop's random place.
+      elastic: deviation of the elastic displacements, pixels.
+      elastic_spacing: pixels between their grid points; None for 3 x 3 points over the crop.
+      gain, offset: grey levels times 1 +- gain, plus +- offset times white.
+      grey_curve: grey levels through a random rising curve.
+    """
+
+    mirror: bool = True
+    rotation: float = 180.0
+    shift: float = 0.0
+    elastic: float = 0.0
+    elastic_spacing: float | None = None
+    gain: float = 0.0
+    offset: float = 0.0
+    grey_curve: bool = False
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """A data set's name and options (None: its own default), and how batches are made of it.
 
     Attributes:
       batch_size: crops per step.
       crop: height and width the network is given; for valid convolutions its border is part of it.
-      augment: names of kseg.pipeline.AUGMENTATIONS, first to last.
+      augment: what is done to each crop.
       white: the grey level that becomes 1; None for 255 or 65535, by the images' depth.
       instances, classes, ignore_class, values: as the data set takes them.
     """
@@ -45,7 +69,7 @@ class DataSpec:
     name: str = "demo"
     batch_size: int = 4
     crop: tuple[int, int] = (256, 256)
-    augment: tuple[str, ...] = ("mirror", "rotation")
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
     white: float | None = None
     instances: bool | None = None
     classes: int | None = None

@@ -22,10 +22,10 @@ from kseg.errors import ConfigError
 from kseg.inference import Report, evaluate, geometry_of, load
 from kseg.layers import InputScaling
 from kseg.models import build
-from kseg.pipeline import batches, named
+from kseg.pipeline import batches
 from kseg.storage import write_json, writing
 from kseg.training import recipes
-from kseg.training.loop import make_loss, make_optimizer, run_steps
+from kseg.training.loop import make_augmentations, make_loss, make_optimizer, run_steps
 from kseg.training.recipe import RECIPES, Recipe
 
 __all__ = ["Run", "recipes", "train"]
@@ -92,10 +92,11 @@ def train(
         train_data,
         size=recipe.data.batch_size,
         seed=recipe.seed,
-        augment=named(recipe.data.augment),
+        augment=make_augmentations(recipe.data.augment),
         crop=recipe.data.crop,
         margin=geometry.border,
         channels=channels,
+        white=white,
         border_weight=recipe.loss.border_weight if train_data.has_instances else 0.0,
         steps=steps,
     )

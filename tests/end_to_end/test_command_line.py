@@ -347,7 +347,7 @@ def test_ci_runs_the_readmes_test_command():
     root = Path(__file__).parents[2]
     commands = [line for line in (root / "README.md").read_text().splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2 and all(command.startswith(commands[0].split(" -q ")[0]) for command in commands)
-    assert commands[0].endswith("head -n 1)\"") and commands[1].endswith("-m pytest")
+    assert commands[0].endswith('head -n 1)"') and commands[1].endswith("-m pytest")
     assert "grep '^python3 -m venv.*pytest$' README.md" in (root / ".ci" / "run").read_text()
 
 

@@ -5,8 +5,9 @@ import tensorflow as tf
 
 from kseg.errors import DataError, TrainingDiverged
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
-from kseg.training.loop import make_loss, make_optimizer, run_steps
-from kseg.training.recipe import LossSpec, OptimizerSpec
+from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Shift
+from kseg.training.loop import make_augmentations, make_loss, make_optimizer, run_steps
+from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec
 
 
 def network(optimizer) -> keras.Model:
@@ -68,3 +69,12 @@ def test_the_learning_rate_falls_as_the_schedule_says(schedule, rates):
 def test_dice_is_added_where_asked_for():
     assert isinstance(make_loss(LossSpec()), PixelCrossEntropy)
     assert isinstance(make_loss(LossSpec(dice=0.5)), CrossEntropyAndDice)
+
+
+def test_a_recipe_says_which_augmentations_there_are():
+    assert make_augmentations(AugmentSpec()) == [Mirror(), Rotation(180.0)]
+    everything = AugmentSpec(shift=3, elastic=8, elastic_spacing=64, gain=0.1, offset=0.2, grey_curve=True)
+    assert make_augmentations(everything) == [
+        Elastic(8, 64), Mirror(), Rotation(180.0), Shift(3), GreyCurve(), Grey(0.1, 0.2),
+    ]  # fmt: skip
+    assert make_augmentations(AugmentSpec(mirror=False, rotation=0)) == []

@@ -22,7 +22,8 @@ def test_every_field_is_set_by_its_dotted_name():
             "data.crop": "96,128",
             "data.instances": "true",
             "data.values": "0,255",
-            "data.augment": "",
+            "data.augment.elastic_spacing": "64",
+            "data.augment.mirror": "false",
             "model.depth": "3",
             "model.dropout": "none",
             "seed": 7,
@@ -30,7 +31,8 @@ def test_every_field_is_set_by_its_dotted_name():
     )
     assert (changed.optimizer.learning_rate, changed.optimizer.name) == (1e-4, "sgd")
     assert (changed.data.crop, changed.data.instances, changed.data.values) == ((96, 128), True, (0, 255))
-    assert (changed.data.augment, changed.model.depth, changed.model.dropout, changed.seed) == ((), 3, None, 7)
+    assert (changed.model.depth, changed.model.dropout, changed.seed) == (3, None, 7)
+    assert (changed.data.augment.elastic_spacing, changed.data.augment.mirror) == (64.0, False)
 
 
 def test_steps_replace_epochs_and_the_other_way_round():

@@ -1,0 +1,115 @@
+"""The Cell Tracking Challenge: two-dimensional sequences with some frames segmented by hand.
+
+    DIR/01/t000.tif ...                    frames
+    DIR/01_GT/SEG/man_seg000.tif ...       gold truth, one number per cell, of some frames
+    DIR/01_GT/TRA/man_track000.tif ...     a marker in every cell, of all frames
+    DIR/01_ST/SEG/man_seg000.tif ...       silver truth, computed, where it is offered
+
+A frame may be segmented in part only. Where a marker has no segmented cell (half of it or less lies in one),
+its surroundings are no background that could be learned: they become void.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root
+from kseg.errors import ConfigError, DataError
+from kseg.images import read_image, read_label
+
+
+@DATASETS.register("ctc")
+class CellTracking(Dataset):
+    """Cell Tracking Challenge, any two-dimensional set; classes 0 background, 1 cell, and a number per cell.
+
+    Args:
+      data_dir: the folder that holds 01/ and 01_GT/, or the one around it.
+      split: all, a sequence's number, val (the last quarter of each sequence's segmented frames, rounded up) or
+        train (the others).
+      drop: frame numbers to leave out, whatever the sequence.
+      truth: gold (by hand) or silver (computed).
+    """
+
+    name = "ctc"
+    classes = ("background", "cell")
+    has_instances = True
+
+    def __init__(
+        self,
+        data_dir: str | Path | None,
+        *,
+        split: str,
+        drop: Sequence[int] = (),
+        truth: Literal["gold", "silver"] = "gold",
+    ) -> None:
+        if truth not in ("gold", "silver"):
+            raise ConfigError(f"data.truth is {truth!r}, but must be gold or silver.")
+        ending = {"gold": "GT", "silver": "ST"}[truth]
+        self._root = find_root(self.name, data_dir, [f"{number:02d}_{ending}/SEG" for number in (1, 2)])
+        self._ending = ending
+        frames = {
+            folder.name.partition("_")[0]: _frames(folder / "SEG", "man_seg", drop)
+            for folder in sorted(self._root.glob(f"[0-9][0-9]_{ending}"))
+        }
+        self.choose(split, ["train", "val", "all", *frames])
+        chosen = []
+        for sequence, numbers in frames.items():
+            held_out = len(numbers) - math.ceil(len(numbers) / 4)
+            part = {"train": numbers[:held_out], "val": numbers[held_out:], "all": numbers, sequence: numbers}
+            chosen += [(sequence, number) for number in part.get(split, [])]
+        self._frames = chosen
+        self.ids = [f"{sequence}_{number}" for sequence, number in chosen]
+
+    def read(self, index: int) -> Item:
+        sequence, number = self._frames[index]
+        image = read_image(self._root / sequence / f"t{number}.tif")
+        cells = read_label(self._root / f"{sequence}_{self._ending}" / "SEG" / f"man_seg{number}.tif")
+        label = (cells > 0).astype(np.int32)
+        markers = self._root / f"{sequence}_GT" / "TRA" / f"man_track{number}.tif"
+        if markers.is_file():
+            label[unlabelled(cells, read_label(markers))] = VOID
+        return Item(self.ids[index], image, label, cells)
+
+
+def unlabelled(cells: np.ndarray, markers: np.ndarray) -> np.ndarray:
+    """Where unsegmented cells may lie.
+
+    Args:
+      cells: (H, W) integers, 0 background, one number per segmented cell.
+      markers: (H, W) likewise, of the tracking truth.
+
+    Returns:
+      (H, W) bool: the background within a cell's typical diameter (that of a disc of the median cell's area) of
+      every marker of which half or less lies in a cell.
+    """
+    lonely = np.zeros(cells.shape, bool)
+    for marker in np.unique(markers[markers > 0]):
+        inside = cells[markers == marker]
+        owners = np.bincount(inside[inside > 0]) if (inside > 0).any() else np.zeros(1, int)
+        if 2 * owners.max() <= inside.size:
+            lonely |= markers == marker
+    areas = np.bincount(cells[cells > 0])
+    diameter = 2 * math.sqrt(float(np.median(areas[areas > 0])) / math.pi) if areas.any() else 32.0
+    distance = cv2.distanceTransform((~lonely).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return (distance <= diameter) & (cells == 0) & lonely.any()
+
+
+def _frames(folder: Path, prefix: str, drop: Sequence[int]) -> list[str]:
+    """The frame numbers, as written, of the files PREFIX + number + .tif in `folder`.
+
+    Raises:
+      DataError: there is none.
+    """
+    found = [match[1] for path in folder.iterdir() if (match := re.fullmatch(prefix + r"_?(\d+)\.tif", path.name))]
+    if not found:
+        raise DataError(
+            f"{folder}: no {prefix}NNN.tif there. Volumes (man_seg_T_Z.tif) are not read: kseg's networks see planes."
+        )
+    return sorted((number for number in found if int(number) not in drop), key=int)

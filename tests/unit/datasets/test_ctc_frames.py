@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from kseg.datasets.ctc import CellTracking, unlabelled
+from kseg.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """Two sequences, nine and two frames segmented; frame 004 of the first has a marker without a cell."""
+    for sequence, numbers in (("01", range(9)), ("02", (3, 10))):
+        for number in numbers:
+            cells = np.zeros((40, 50), np.uint16)
+            cells[5:15, 5:15], cells[5:15, 15:25] = 7, 300
+            markers = cells.copy()
+            if number == 4:
+                markers[30:33, 40:43] = 9
+            for path, pixels in (
+                (f"{sequence}/t{number:03d}.tif", cells.astype(np.uint8)),
+                (f"{sequence}_GT/SEG/man_seg{number:03d}.tif", cells),
+                (f"{sequence}_GT/TRA/man_track{number:03d}.tif", markers),
+            ):
+                (tmp_path / "Set" / path).parent.mkdir(parents=True, exist_ok=True)
+                tifffile.imwrite(tmp_path / "Set" / path, pixels)
+    return tmp_path
+
+
+def test_the_last_quarter_of_each_sequence_is_held_out(root):
+    assert CellTracking(root, split="val").ids == ["01_006", "01_007", "01_008", "02_010"]
+    assert len(CellTracking(root / "Set", split="train")) == 7
+    assert CellTracking(root, split="02").ids == ["02_003", "02_010"]
+    assert len(CellTracking(root, split="all", drop=[3, 8])) == 8
+
+
+def test_cells_keep_their_numbers(root):
+    item = CellTracking(root, split="01")[0]
+    assert set(np.unique(item.instances)) == {0, 7, 300}
+    assert set(np.unique(item.label)) == {0, 1} and item.label.dtype == np.int32
+
+
+def test_around_a_marker_without_a_cell_background_is_void(root):
+    label = CellTracking(root, split="01")[4].label
+    assert (label[30:33, 40:43] == 255).all()
+    # Both cells are 100 pixels: a disc of their area is 11.3 wide.
+    assert label[31, 31] == 255 and label[31, 28] == 0 and label[10, 10] == 1
+
+
+def test_a_marker_mostly_inside_a_cell_is_labelled():
+    cells, markers = np.zeros((8, 8), int), np.zeros((8, 8), int)
+    cells[:, :4] = 3
+    markers[2, 1:6] = 1  # three of five pixels inside
+    assert not unlabelled(cells, markers).any()
+    markers[2, 6] = 1  # three of six
+    assert unlabelled(cells, markers).any()
+
+
+def test_silver_truth_that_is_not_there_is_missed(root):
+    with pytest.raises(DataError, match="01_ST/SEG"):
+        CellTracking(root, split="all", truth="silver")
+    with pytest.raises(ConfigError, match=r"data\.truth is 'bronze'"):
+        CellTracking(root, split="all", truth="bronze")
+
+
+def test_volumes_are_refused(root):
+    for path in (root / "Set" / "02_GT" / "SEG").iterdir():
+        path.rename(path.with_name(path.stem + "_07.tif"))
+    with pytest.raises(DataError, match="Volumes"):
+        CellTracking(root, split="all")
