@@ -1,4 +1,4 @@
-from kseg.training.recipe import RECIPES, DataSpec, ModelSpec, OptimizerSpec, Recipe
+from kseg.training.recipe import RECIPES, AugmentSpec, DataSpec, ModelSpec, OptimizerSpec, Recipe
 
 
 @RECIPES.register("demo")
@@ -7,7 +7,7 @@ def demo() -> Recipe:
     return Recipe(
         name="demo",
         model=ModelSpec(width=16, depth=3, padding="same", dropout=0.0, normalization="batch"),
-        data=DataSpec(name="demo", batch_size=4, crop=(128, 128)),
+        data=DataSpec(name="demo", batch_size=4, crop=(128, 128), augment=AugmentSpec(gain=0.3, offset=0.1)),
         optimizer=OptimizerSpec(learning_rate=3e-3),
         steps=450,
         epoch_steps=50,
