@@ -36,10 +36,10 @@ def number(prediction: np.ndarray) -> np.ndarray:
 
 
 def separate(instances: np.ndarray) -> np.ndarray:
-    """`instances` with a gap of one pixel between objects that touch.
+    """`instances` with a gap between objects that touch.
 
-    A pixel becomes background where its NW, N, NE or W neighbour belongs to another object, so the
-    gap lies on the lower and right side of a contact.
+    A pixel becomes background where its NW, N, NE or W neighbour belongs to another object, so the gap lies on the
+    lower and right side of a contact; it is a pixel wide, two where the contact runs upright.
 
     Args:
       instances: (H, W) integers, 0 background, one number per object.

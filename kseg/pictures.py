@@ -46,7 +46,8 @@ def overlay(image: np.ndarray, numbers: np.ndarray) -> np.ndarray:
       (H, W, 3) uint8, RGB.
     """
     picture = for_display(image).astype(np.float32)
-    colours = palette()[np.where(numbers > 0, 1 + (numbers - 1) % 254, 0)].astype(np.float32)
+    # The palette's darker colours are lifted, else they are lost on dark images.
+    colours = 60 + 0.76 * palette()[np.where(numbers > 0, 1 + (numbers - 1) % 255, 0)].astype(np.float32)
     inside = numbers != 0
     picture[inside] = 0.72 * picture[inside] + 0.28 * colours[inside]
     numbers = numbers.astype(np.uint16)

@@ -70,14 +70,18 @@ class Dataset(abc.ABC):
             raise IndexError(index)
         item = self.read(index % len(self))
         if item.image.shape[:2] != item.label.shape:
-            raise DataError(_sizes_differ(item))
+            raise DataError(f"{self.place(index)}: {_sizes_differ(item)}")
         stray = (item.label < 0) | (item.label >= len(self.classes)) & (item.label != VOID)
         if stray.any():
             raise DataError(
-                f"{item.id}: {first_of(item.label, stray)}, but there are {len(self.classes)} classes.\n"
+                f"{self.place(index)}: {first_of(item.label, stray)}, but there are {len(self.classes)} classes.\n"
                 + self.advice(item.label)
             )
         return item
+
+    def place(self, index: int) -> str:
+        """Where the label of item `index` stands, for messages; its id where there is no better name."""
+        return self.ids[index]
 
     def advice(self, label: np.ndarray) -> str:
         """What to do about `label` (H, W), which lies outside the classes."""
@@ -125,7 +129,7 @@ def _sizes_differ(item: Item) -> str:
     height, width = item.image.shape[:2]
     turned = item.label.shape == (width, height) and height != width
     return (
-        f"{item.id}: the image is {height} x {width}, the label {item.label.shape[0]} x {item.label.shape[1]}"
+        f"the image is {height} x {width}, the label {item.label.shape[0]} x {item.label.shape[1]}"
         + (" (turned by a quarter: was one of them rotated by its EXIF tag?)." if turned else ".")
         + " They must be of one size, pixel for pixel; export the label again."
     )

@@ -107,7 +107,7 @@ def _frames(folder: Path, prefix: str, drop: Sequence[int]) -> list[str]:
     Raises:
       DataError: there is none.
     """
-    found = [match[1] for path in folder.iterdir() if (match := re.fullmatch(prefix + r"_?(\d+)\.tif", path.name))]
+    found = [match[1] for path in folder.glob("*.tif") if (match := re.fullmatch(prefix + r"_?(\d+)\.tif", path.name))]
     if not found:
         raise DataError(
             f"{folder}: no {prefix}NNN.tif there. Volumes (man_seg_T_Z.tif) are not read: kseg's networks see planes."

@@ -13,6 +13,7 @@ import numpy as np
 
 from kseg.datasets.contract import DATASETS
 from kseg.datasets.folder import Folder
+from kseg.errors import EnvironmentFailure
 from kseg.images import write_image
 from kseg.storage import aside, cache_folder
 
@@ -30,7 +31,11 @@ class Demo(Folder):
     def __init__(self, data_dir: str | Path | None = None, *, split: str) -> None:
         root = cache_folder() / "demo-1" if data_dir is None else Path(data_dir)
         if not root.exists():
-            write_demo(root)
+            try:
+                write_demo(root)
+            except EnvironmentFailure:
+                if not root.exists():  # else another process was quicker
+                    raise
         super().__init__(root, split=split, instances=True)
 
 

@@ -6,6 +6,7 @@ DIR/train/images/a.png  DIR/train/labels/...  DIR/val/...  DIR/test/...
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -53,12 +54,22 @@ class Folder(Dataset):
         ignore_class: int | None = None,
         values: Sequence[int] | None = None,
     ) -> None:
+        if ignore_class is not None and ignore_class in (values or ()):
+            raise ConfigError(
+                f"{ignore_class} is both void (data.ignore_class) and class {list(values or ()).index(ignore_class)} "
+                "(data.values). Name it in one of them."
+            )
         self.root = find_root(self.name, data_dir, ["images", *(f"{name}/images" for name in SPLITS)])
+        if self.root.name in SPLITS and (self.root.parent / "train" / "images").is_dir():
+            self.root = self.root.parent  # a split's own folder was named
         self.has_instances, self._void, self._values = instances, ignore_class, values
         self._parts = _divide(self.root)
         self.choose(split, list(self._parts))
         self._pairs = self._parts[split]
         self.ids = [pair.image.stem + ("" if pair.page is None else f"_{pair.page:03d}") for pair in self._pairs]
+        twice = [item_id for item_id, count in Counter(self.ids).items() if count > 1]
+        if twice:
+            raise DataError(f"{self.name}: two items are called {twice[0]}. Rename one of the files.")
         self.classes = self._name_classes(classes)
 
     def read(self, index: int) -> Item:
@@ -70,19 +81,27 @@ class Folder(Dataset):
         objects = np.where(label == VOID, 0, label) if self._void is not None else label
         return Item(self.ids[index], image, np.where(objects != label, VOID, (objects > 0).astype(np.int32)), objects)
 
+    def place(self, index: int) -> str:
+        return _place(self._pairs[index])
+
     def advice(self, label: np.ndarray) -> str:
         found = set(np.unique(label).tolist())
+        if self._void is not None:
+            found -= {VOID}
         if found == {0, 255}:
             return (
                 "Only 0 and 255 occur: where 255 is the object, pass --set data.values=0,255; "
                 "where it is void, --set data.ignore_class=255."
             )
-        if 255 in found:
-            return "255 is often void: pass --set data.ignore_class=255."
-        return (
-            "Where every object has its own number, pass --set data.instances=true; "
-            f"where these are classes, --set data.classes={max(found) + 1}."
-        )
+        objects = "Where every object has its own number, pass --set data.instances=true"
+        if max(found) > VOID:
+            return f"{objects}. There can be {VOID} classes at most."
+        if VOID in found:
+            many = max(found - {VOID}, default=0) >= MOST_GUESSED
+            return f"{objects + '. ' if many else ''}{VOID} is often void: pass --set data.ignore_class={VOID}."
+        path, count = self.root / "classes.txt", max(found) + 1
+        where = f"name all {count} in {path}" if path.is_file() else f"pass --set data.classes={count}"
+        return f"{objects}; where these are classes, {where}."
 
     def _read_label(self, pair: Pair) -> np.ndarray:
         """A label file with its numbers made ids and its void number made 255."""
@@ -96,17 +115,26 @@ class Folder(Dataset):
             unknown = (known[place] != stored) & ~void
             if unknown.any():
                 raise DataError(
-                    f"{pair.label}: {first_of(stored, unknown)}, which is not among data.values={tuple(self._values)}. "
-                    "Name the number of every class there."
+                    f"{_place(pair)}: {first_of(stored, unknown)}, which is not among "
+                    f"data.values={tuple(self._values)}. Name the number of every class there."
                 )
             label = order[place].astype(np.int32)
+        # kseg's own void must not enter unasked: masks of 0 and 255 would lose every object.
+        hidden = (label == VOID) & ~void
+        if hidden.any() and not self.has_instances:
+            taken = f"Void is {self._void} (data.ignore_class): give what is {VOID} another number in the files."
+            advice = self.advice(stored) if self._void is None else taken
+            raise DataError(f"{_place(pair)}: {first_of(label, hidden)}, which is no class.\n{advice}")
         if self.has_instances and self._void is not None and self._void != VOID:
             label = np.where(label == VOID, int(label.max()) + 1, label)  # object 255 makes room for void
         return np.where(void, VOID, label)
 
     def _name_classes(self, classes: int | None) -> tuple[str, ...]:
         path = self.root / "classes.txt"
-        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: this is no text in UTF-8. Save it again in that encoding.") from error
         names = tuple(line.strip() for line in lines if line.strip())
         if self.has_instances:
             names = names or ("background", "object")
@@ -124,13 +152,17 @@ class Folder(Dataset):
         largest = 1
         for pair in (pair for pairs in self._parts.values() for pair in pairs):
             label = self._read_label(pair)
-            largest = max(largest, int(label.max(initial=0, where=label != VOID if self._void is not None else True)))
+            largest = max(largest, int(label.max(initial=0, where=label != VOID)))
             if largest >= MOST_GUESSED:
                 raise DataError(
-                    f"{pair.label}: {first_of(label, label == largest)}, which makes {largest + 1} classes.\n"
+                    f"{_place(pair)}: {first_of(label, label == largest)}, which makes {largest + 1} classes.\n"
                     + self.advice(label)
                 )
         return largest
+
+
+def _place(pair: Pair) -> str:
+    return f"{pair.label}" if pair.page is None else f"{pair.label}, page {pair.page}"
 
 
 def _divide(root: Path) -> dict[str, list[Pair]]:

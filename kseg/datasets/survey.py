@@ -22,7 +22,7 @@ class Survey:
       brightest: the largest grey level.
       heights, widths: the smallest and largest.
       class_pixels: (K,) int64, pixels of each class.
-      fingerprint: SHA-256 over all images and labels.
+      fingerprint: SHA-256 over all images, labels and instances.
     """
 
     images: int
@@ -61,7 +61,10 @@ def survey(data: Dataset) -> Survey:
     pixels = np.zeros(VOID + 1, np.int64)
     sizes, brightest = [], 0.0
     for item in (data[index] for index in range(len(data))):
-        digest.update(item.id.encode() + item.image.tobytes() + item.label.tobytes())
+        digest.update(f"{item.id} {item.image.shape} {item.image.dtype}".encode())
+        digest.update(item.image.tobytes() + item.label.tobytes())
+        if item.instances is not None:
+            digest.update(item.instances.tobytes())
         kinds.setdefault(str(item.image.dtype), item.id)
         grey = item.image.shape[2] == 3 and bool((item.image == item.image[..., :1]).all())
         channels.setdefault(1 if grey else item.image.shape[2], item.id)

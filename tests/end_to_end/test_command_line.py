@@ -204,12 +204,12 @@ def damage(data: Path, how: str) -> str:
         return "3.png: this is no image that can be read"
     if how == "other size":
         Image.fromarray(np.zeros((60, 71), np.uint8)).save(image)
-        return "3: the image is 60 x 71, the label 60 x 70"
+        return "3.png: the image is 60 x 71, the label 60 x 70"
     if how == "stray label":
         pixels = np.zeros((60, 70), np.uint8)
         pixels[14, 20:23] = 5
         Image.fromarray(pixels).save(label)
-        return "3: label 5 at row 14, column 20 (3 pixels, 0.1%), but there are 2 classes."
+        return "3.png: label 5 at row 14, column 20 (3 pixels, 0.1%), but there are 2 classes."
     if how == "transparent image":
         Image.fromarray(np.zeros((60, 70, 4), np.uint8)).save(image)
         return "3.png: an image with an alpha channel"

@@ -1,0 +1,429 @@
+import io
+import struct
+import subprocess
+import sys
+import zlib
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image, ImageOps
+
+from kseg.errors import DataError, EnvironmentFailure
+from kseg.images import is_image, open_pages, read_image, read_label, stack_writer, with_channels, write_image
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (5, 7)).astype(np.uint8)
+COLOUR = RANDOM.integers(0, 256, (5, 7, 3)).astype(np.uint8)
+DEEP = RANDOM.integers(0, 65536, (5, 7, 3)).astype(np.uint16)
+IDS = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    return tmp_path_factory.mktemp("images")
+
+
+def png_head(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(1000))
+    chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in (head, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def tiff_head(width: int, height: int) -> bytes:
+    tags = [(256, 4, width), (257, 4, height), (258, 3, 8), (262, 3, 1), (273, 4, 8), (278, 4, height), (279, 4, 1)]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+
+
+def palette_picture(indices: np.ndarray) -> Image.Image:
+    picture = Image.new("P", indices.shape[::-1])
+    picture.putdata(indices.ravel().tolist())
+    picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    return picture
+
+
+COLOURS = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90]], np.uint8)
+
+
+# Depths, compressions and colour models
+
+
+@given(
+    arrays.arrays(np.uint16, st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))),
+    st.sampled_from([np.uint8, np.uint16, np.float32, np.float64, np.int16, np.uint32, np.bool_]),
+    st.sampled_from([None, "lzw", "zlib"]),
+    st.sampled_from("<>"),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_tiff_stacks_come_back_value_by_value(room, values, kind, compression, order, big):
+    stack = (values % 30000).astype(kind)
+    path = room / "stack.tif"
+    tifffile.imwrite(
+        path, stack, compression=compression, byteorder=order, bigtiff=big, photometric="minisblack", metadata=None
+    )
+    pages = open_pages(path)
+    assert len(pages) == len(stack) and pages.shape == (*stack.shape, 1)
+    for page, expected in zip(pages, stack, strict=True):
+        assert page.dtype in (np.uint8, np.uint16, np.float32) and page.dtype.isnative
+        np.testing.assert_array_equal(page[..., 0], expected)
+
+
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("image", [COLOUR, DEEP])
+def test_colour_tiffs_come_back_whichever_way_their_planes_lie(tmp_path, image, planes):
+    stored = image if planes == "contig" else np.moveaxis(image, -1, 0)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=planes)
+    pages = open_pages(tmp_path / "a.tif")
+    np.testing.assert_array_equal(pages[0], image)
+    assert pages.shape == (1, 5, 7, 3)
+
+
+@pytest.mark.parametrize("image", [GREY, COLOUR, DEEP[..., 0]])
+def test_written_pictures_come_back(tmp_path, image):
+    write_image(tmp_path / "a.png", image)
+    found = read_image(tmp_path / "a.png")
+    assert found.dtype == image.dtype
+    np.testing.assert_array_equal(found, image.reshape(5, 7, -1))
+
+
+@pytest.mark.parametrize("page", [GREY, COLOUR, DEEP[..., 0], GREY.astype(np.float32) / 3])
+def test_written_stacks_come_back(tmp_path, page):
+    with stack_writer(tmp_path / "a.tif") as write:
+        write(page)
+        write(page[::-1])
+    pages = open_pages(tmp_path / "a.tif")
+    np.testing.assert_array_equal(np.stack(list(pages)), np.stack([page, page[::-1]]).reshape(2, 5, 7, -1))
+    with pytest.raises(IndexError):
+        pages[2]
+    with pytest.raises(IndexError):
+        read_label(tmp_path / "a.tif", -1)
+
+
+@pytest.mark.parametrize(("image", "channels"), [(DEEP, 3), (DEEP[..., :1], 1)])
+def test_sixteen_bit_pngs_keep_all_their_bits(tmp_path, image, channels):
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(np.ascontiguousarray(image.squeeze())))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), image)
+    assert open_pages(tmp_path / "a.png").shape[3] == channels
+
+
+@pytest.mark.parametrize("image", [GREY[..., None], COLOUR, DEEP[..., :1], DEEP])
+def test_an_opaque_alpha_channel_is_dropped_and_another_refused(tmp_path, image):
+    white = np.iinfo(image.dtype).max
+    alpha = np.full((5, 7, 1), white, image.dtype)
+    path = tmp_path / "a.png"
+    path.write_bytes(imagecodecs.png_encode(np.concatenate([image, alpha], axis=2)))
+    np.testing.assert_array_equal(read_image(path), image)
+    alpha[0, :] = 3
+    path.write_bytes(imagecodecs.png_encode(np.concatenate([image, alpha], axis=2)))
+    with pytest.raises(DataError, match=r"a.png: an image with an alpha channel, 20.0% of it transparent. Flatten it"):
+        read_image(path)
+
+
+def test_an_opaque_alpha_channel_of_a_tiff_is_dropped(tmp_path):
+    alpha = np.full((5, 7, 1), 255, np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.concatenate([COLOUR, alpha], 2), photometric="rgb", extrasamples=["unassalpha"]
+    )
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), COLOUR)
+
+
+@pytest.mark.parametrize("ending", ["png", "gif", "tif", "bmp"])
+def test_a_palette_is_colours_in_an_image_and_numbers_in_a_label(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    palette_picture(IDS).save(path)
+    np.testing.assert_array_equal(read_image(path), COLOURS[IDS])
+    np.testing.assert_array_equal(read_label(path), IDS)
+
+
+def test_transparency_of_palette_and_grey_files_is_refused_in_images_and_no_matter_in_labels(tmp_path):
+    palette_picture(IDS).save(tmp_path / "p.png", transparency=1)
+    Image.fromarray(IDS).save(tmp_path / "l.png", transparency=1)
+    for name in ("p.png", "l.png"):
+        with pytest.raises(DataError, match=f"{name}: an image with an alpha channel, 33.3% of it"):
+            read_image(tmp_path / name)
+        np.testing.assert_array_equal(read_label(tmp_path / name), IDS)
+
+
+def test_one_bit_files_are_black_and_white_images_and_labels_of_0_and_1(tmp_path):
+    bits = np.array([[True, False, True], [False, False, True]])
+    Image.fromarray(bits).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png")[..., 0], bits * 255)
+    np.testing.assert_array_equal(read_label(tmp_path / "a.png"), bits)
+    tifffile.imwrite(tmp_path / "a.tif", bits, photometric="miniswhite")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[..., 0], ~bits)
+    np.testing.assert_array_equal(read_label(tmp_path / "a.tif"), bits)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_inverted_tiffs_are_seen_upright_but_keep_a_labels_numbers(tmp_path, kind):
+    tifffile.imwrite(tmp_path / "a.tif", IDS.astype(kind), photometric="miniswhite")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[..., 0], np.iinfo(kind).max - IDS.astype(kind))
+    np.testing.assert_array_equal(read_label(tmp_path / "a.tif"), IDS)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_orientation_tag_is_followed(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(COLOUR).save(tmp_path / "a.jpg", exif=exif)
+    with Image.open(tmp_path / "a.jpg") as stored:
+        decoded = np.asarray(stored)
+        np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), np.asarray(ImageOps.exif_transpose(stored)))
+    assert decoded.shape == (5, 7, 3)
+    turned = ImageOps.exif_transpose(_tagged(Image.fromarray(GREY), exif))
+    Image.fromarray(GREY.astype(np.uint16)).save(tmp_path / "a.png", exif=exif)
+    tifffile.imwrite(tmp_path / "a.tif", GREY, extratags=[(274, 3, 1, orientation, False)])
+    for name in ("a.png", "a.tif"):
+        np.testing.assert_array_equal(read_image(tmp_path / name)[..., 0], np.asarray(turned))
+        np.testing.assert_array_equal(read_label(tmp_path / name), np.asarray(turned))
+
+
+def _tagged(picture: Image.Image, exif: Image.Exif) -> Image.Image:
+    picture.getexif().update(exif)
+    return picture
+
+
+def test_a_quarter_turn_moves_the_upper_left_pixel_to_the_upper_right(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", IDS, extratags=[(274, 3, 1, 6, False)])
+    assert read_image(tmp_path / "a.tif")[..., 0].tolist() == [[2, 0], [1, 1], [0, 2]]
+
+
+# Labels
+
+
+def test_a_label_of_equal_channels_is_taken_and_one_of_colours_refused(tmp_path):
+    write_image(tmp_path / "a.png", np.repeat(IDS[..., None], 3, axis=2))
+    label = read_label(tmp_path / "a.png")
+    assert label.dtype == np.int32 and label.tolist() == IDS.tolist()
+    write_image(tmp_path / "a.png", COLOURS[IDS])
+    with pytest.raises(DataError, match=r"a.png: the label holds 3 colours, not class numbers. Save it as a grey or"):
+        read_label(tmp_path / "a.png")
+
+
+def test_a_label_compressed_with_loss_is_refused_whatever_its_ending(tmp_path):
+    for name, kind in (("a.jpg", "JPEG"), ("b.png", "JPEG"), ("c.webp", "WEBP")):
+        Image.fromarray(GREY).save(tmp_path / name, kind)
+        with pytest.raises(DataError, match=rf"{name}: a label saved as {kind}, which blurs .* again as PNG or TIFF\."):
+            read_label(tmp_path / name)
+    tifffile.imwrite(tmp_path / "d.tif", GREY, compression="jpeg")
+    with pytest.raises(DataError, match="d.tif: a label compressed as JPEG, which may blur"):
+        read_label(tmp_path / "d.tif")
+    assert read_image(tmp_path / "d.tif").shape == (5, 7, 1)
+
+
+def test_a_float_label_must_hold_whole_numbers(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", IDS.astype(np.float32))
+    assert read_label(tmp_path / "a.tif").tolist() == IDS.tolist()
+    for wrong in (0.5, 1e9):
+        tifffile.imwrite(tmp_path / "a.tif", np.full((2, 2), wrong, np.float32))
+        with pytest.raises(DataError, match="a.tif: the label holds fractions"):
+            read_label(tmp_path / "a.tif")
+
+
+# What is refused
+
+
+def write_cut(path, cut=0.6):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * cut)])
+
+
+@pytest.mark.parametrize("name", ["a.png", "deep.png", "a.jpg", "a.tif"])
+def test_a_truncated_file_is_named_with_what_to_do(tmp_path, name):
+    image = RANDOM.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    if name == "deep.png":
+        (tmp_path / name).write_bytes(imagecodecs.png_encode(image.astype(np.uint16) * 257))
+    else:
+        write_image(tmp_path / name, image)
+    write_cut(tmp_path / name)
+    for read in (read_image, read_label):
+        if name == "a.jpg" and read is read_label:
+            continue
+        with pytest.raises(DataError, match=rf"{name}: the image is truncated or damaged \(.+\). Copy or export it"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_no_cut_of_a_stack_gives_fewer_or_other_pages(tmp_path, compression):
+    stack = RANDOM.integers(0, 256, (3, 6, 7)).astype(np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stack, compression=compression, rowsperstrip=2, photometric="minisblack", metadata=None)
+    data = path.read_bytes()
+    refused = 0
+    for length in range(0, len(data), 3):
+        path.write_bytes(data[:length])
+        try:
+            found = np.stack(list(open_pages(path)))[..., 0]
+        except DataError:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(found, stack)
+    assert refused > 0.95 * len(data) / 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.png", b"", r"the file is empty \(0 bytes\). Copy it again"),
+        ("a.tif", b"", r"the file is empty \(0 bytes\). Copy it again"),
+        ("a.png", b"this is text", r"this is no image that can be read .* Remove it from the folder, or export it"),
+        ("a.jpg", b"this is text", "this is no image that can be read"),
+        ("a.tif", b"this is text", "this is no image that can be read"),
+        ("a.tif", b"II*\0", r"the image is truncated or damaged \(.+\)"),
+        ("a.png", png_head(60000, 60000), r"up to 2\^30 values a page are read. Cut it into pieces"),
+        ("a.png", png_head(60000, 60000, 16), r"up to 2\^30 values a page are read"),
+        ("a.png", png_head(40000, 40000, 8, 0), r"up to 2\^30 values a page are read"),
+        ("a.png", png_head(30000, 20000), r"a page of 20000 x 30000 x 3 values; up to 2\^30 values a page are read"),
+        ("a.tif", tiff_head(60000, 60000), r"a page of 60000 x 60000 values; up to 2\^30 values a page are read"),
+    ],
+)
+def test_what_is_no_image_or_too_large_is_refused_unread(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    for read in (open_pages, read_image, read_label):
+        with pytest.raises(DataError, match=f"{name}: {message}") as caught:
+            read(tmp_path / name)
+        assert isinstance(caught.value, ValueError) and caught.value.exit_code == 3
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(DataError, match="a.png: this is a folder, not an image"):
+        read_image(tmp_path / "a.png")
+    with pytest.raises(DataError, match="b.png: there is no such file"):
+        read_label(tmp_path / "b.png")
+
+
+def test_colour_models_of_printers_are_refused_by_name(tmp_path):
+    Image.fromarray(COLOUR).convert("CMYK").save(tmp_path / "a.jpg")
+    Image.fromarray(COLOUR).convert("CMYK").save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="a.jpg: an image of colour model CMYK. Convert it to grey or RGB"):
+        read_image(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match="a.tif: a TIFF of colour model SEPARATED. Convert it"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_values_without_a_plain_place_are_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    for value, kind in (
+        (np.nan, np.float32),
+        (np.inf, np.float32),
+        (1e300, np.float64),
+        (-1, np.int16),
+        (1 << 16, np.uint32),
+    ):
+        tifffile.imwrite(path, np.full((2, 2), value, kind))
+        with pytest.raises(
+            DataError, match=rf"a.tif: values of type {np.dtype(kind)} from .* Save it with 8 or 16 bits"
+        ):
+            read_image(path)
+    tifffile.imwrite(path, np.ones((2, 2), np.float32), photometric="miniswhite")
+    with pytest.raises(DataError, match="a.tif: inverted grey levels of type float32"):
+        read_image(path)
+
+
+def test_volumes_and_films_are_not_cut_to_their_first_picture(tmp_path):
+    volume = np.zeros((4, 16, 16), np.uint8)
+    tifffile.imwrite(tmp_path / "v.tif", volume, volumetric=True, tile=(4, 16, 16), photometric="minisblack")
+    tifffile.imwrite(tmp_path / "ij.tif", np.zeros((4, 5, 6), np.uint8), imagej=True)
+    assert len(open_pages(tmp_path / "ij.tif")) == 4
+    with tifffile.TiffFile(tmp_path / "ij.tif", mode="r+b") as file:  # as ImageJ writes beyond 4 GB: one directory
+        place = file.pages.first.offset + 2 + 12 * len(file.pages.first.tags)
+        file.filehandle.seek(place)
+        file.filehandle.write(bytes(4))
+    for name in ("v.tif", "ij.tif"):
+        with pytest.raises(DataError, match=rf"{name}: \d slices in a TIFF page of \d dimensions. Save it as a stack"):
+            open_pages(tmp_path / name)
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    for ending in ("gif", "webp", "png"):
+        frames[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=frames[1:])
+        with pytest.raises(DataError, match="an animation, of which one picture would be read. Save it as a TIFF"):
+            open_pages(tmp_path / f"a.{ending}")
+
+
+def test_the_systems_failures_are_not_the_files(tmp_path):
+    write_image(tmp_path / "a.png", GREY)
+    script = """
+import resource, sys
+from kseg.errors import EnvironmentFailure
+from kseg.images import read_image
+read_image(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+try:
+    read_image(sys.argv[1])
+except EnvironmentFailure as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", script, tmp_path / "a.png"], capture_output=True, text=True)
+    assert "a.png: can't be read (Too many open files)" in result.stdout, result.stderr
+    assert issubclass(EnvironmentFailure, OSError)
+
+
+def _valid_files() -> dict[str, bytes]:
+    files = {}
+    for ending in ("png", "jpg", "gif", "bmp"):
+        files[f"a.{ending}"] = _saved(Image.fromarray(COLOUR), ending)
+    files["p.png"] = _saved(palette_picture(IDS), "png")
+    files["deep.png"] = imagecodecs.png_encode(DEEP)
+    for compression in (None, "lzw", "zlib", "jpeg"):
+        files[f"{compression}.tif"] = _tiff(np.stack([GREY, GREY]), compression)
+    return files
+
+
+def _saved(picture: Image.Image, ending: str) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, Image.registered_extensions()[f".{ending}"])
+    return stream.getvalue()
+
+
+def _tiff(stack: np.ndarray, compression: str | None) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, stack, compression=compression, photometric="minisblack", metadata=None)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", _valid_files())
+def test_mutated_files_are_read_or_refused_and_nothing_else(room, name):
+    random = np.random.default_rng(2012)
+    valid = _valid_files()[name]
+    path = room / f"mutated{name[name.index('.') :]}"
+    refused = 0
+    for round_number in range(60):
+        data = bytearray(valid)
+        reach = len(data) if round_number % 2 else min(len(data), 150)
+        for place in random.integers(0, reach, random.integers(1, 4)):
+            data[place] = random.integers(256)
+        path.write_bytes(data)
+        for read in (read_image, read_label):
+            try:
+                assert read(path).size
+            except DataError as error:
+                refused += 1
+                assert str(error).startswith(str(path))
+    assert refused
+
+
+# Names and channels
+
+
+def test_hidden_files_and_other_endings_are_no_images(tmp_path):
+    names = ["a.png", "b.TIF", "c.jpeg", ".DS_Store", "._a.png", ".a.tif", "d.txt", "png"]
+    assert [name for name in names if is_image(tmp_path / name)] == ["a.png", "b.TIF", "c.jpeg"]
+
+
+def test_channels_change_only_where_nothing_is_lost():
+    grey = GREY[..., None]
+    assert with_channels(grey, 1, "a") is grey
+    thrice = with_channels(grey, 3, "a")
+    assert thrice.shape == (5, 7, 3)
+    np.testing.assert_array_equal(with_channels(thrice, 1, "a"), grey)
+    with pytest.raises(DataError, match="a.png: a colour image, but the network takes one grey channel. Convert it"):
+        with_channels(COLOUR, 1, "a.png")
+    with pytest.raises(DataError, match="a.png: 3 channels, but the network takes 4"):
+        with_channels(COLOUR, 4, "a.png")
