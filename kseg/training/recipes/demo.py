@@ -3,7 +3,11 @@ from kseg.training.recipe import RECIPES, AugmentSpec, DataSpec, ModelSpec, Opti
 
 @RECIPES.register("demo")
 def demo() -> Recipe:
-    """Generated touching cells: what `python cli.py train` does on its own."""
+    """Generated touching cells: what `python cli.py train` does on its own.
+
+    Measured on two cores with AVX-512: `python cli.py train`, 80 s in all; on val mean IU 0.947, SEG 0.887, and
+    without the border weights 0.965 and 0.480. One seed each.
+    """
     return Recipe(
         name="demo",
         model=ModelSpec(width=16, depth=3, padding="same", dropout=0.0, normalization="batch"),
