@@ -17,6 +17,7 @@ setup(
         "opencv-python-headless>=4.10",
         "click>=8.1",
         "numpy>=2",
+        "numba>=0.64",
         "pillow>=11",
         "tifffile>=2025.1",
         "imagecodecs>=2025.3",

@@ -12,6 +12,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +29,24 @@ from kseg.storage import aside, write_text
 
 
 class Validate(keras.callbacks.Callback):
-    """Adds `val_mean_iu` after each epoch, from one confusion matrix over all of `data`, and `val_seg` for objects."""
+    """Adds `val_mean_iu` after each epoch, from one confusion matrix over all of `data`.
 
-    def __init__(self, data: Dataset) -> None:
+    Where objects are numbered `val_seg` comes with it, and of the ISBI 2012 challenge's measures those named.
+    """
+
+    def __init__(self, data: Dataset, em_measures: Sequence[str] = ()) -> None:
         super().__init__()
-        self.data = data
+        self.data, self.em_measures = data, em_measures
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         self._predictor = predictor(model)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        report = evaluate(self._predictor, self.data)
+        report = evaluate(self._predictor, self.data, em_measures=self.em_measures)
         if logs is not None:
-            logs["val_mean_iu"] = report.mean_iu
-            if report.seg is not None:
-                logs["val_seg"] = report.seg
+            kept = {name: value for name, value in report.measures.items() if name in ("seg", *self.em_measures)}
+            logs.update({f"val_{name}": value for name, value in {"mean_iu": report.mean_iu, **kept}.items()})
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -126,7 +129,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         logs = logs or {}
         self._score = "".join(
-            f"  {name} {logs[key]:.3f}" for key, name in (("val_mean_iu", "mean IU"), ("val_seg", "SEG")) if key in logs
+            f"  {key.removeprefix('val_')} {value:.3f}" for key, value in logs.items() if key.startswith("val_")
         )
         if not self._bar:
             left = (time.monotonic() - self._start) / self._step * (self.steps - self._step)

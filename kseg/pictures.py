@@ -99,20 +99,23 @@ def sheet(panels: Mapping[str, np.ndarray], columns: int = 4) -> np.ndarray:
 
 
 def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
-    """Draws loss and mean IU over the steps as PNG.
+    """Draws loss and scores over the steps as PNG.
 
     Args:
-      rows: one per epoch, with `step`, `loss` and `val_mean_iu`.
+      rows: one per epoch, with `step`, `loss` and scores `val_...`.
       path: where to.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     steps = [row["step"] for row in rows]
-    for place, (key, title) in enumerate((("loss", "training loss"), ("val_mean_iu", "mean IU on val")), start=1):
-        axes = figure.add_subplot(1, 2, place)
-        axes.plot(steps, [row[key] for row in rows], marker="o", markersize=3)
+    scores = [key for key in rows[0] if key.startswith("val_")]
+    for number, (title, keys) in enumerate((("training loss", ["loss"]), ("scores on val", scores)), start=1):
+        axes = figure.add_subplot(1, 2, number)
+        for key in keys:
+            axes.plot(steps, [row[key] for row in rows], marker="o", markersize=3, label=key.removeprefix("val_"))
         axes.set(title=title, xlabel="step")
         axes.grid(alpha=0.3)
-    with aside(path) as place_aside:
-        figure.savefig(place_aside, dpi=110)
+    axes.legend()
+    with aside(path) as place:
+        figure.savefig(place, dpi=110)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kseg.cli.verb import VerbGroup, set_option
+from kseg.cli.verb import VerbGroup, program_name, set_option
 
 
 @click.group(cls=VerbGroup)
@@ -35,7 +35,9 @@ def demo(folder: str) -> None:
         raise ConfigError(f"{folder}: this exists already. Name a new folder.")
     write_demo(Path(folder))
     click.echo(folder)
-    click.echo(f"Next:\n  python cli.py train --dataset folder --data-dir {folder} --set data.instances=true", err=True)
+    click.echo(
+        f"Next:\n  {program_name()} train --dataset folder --data-dir {folder} --set data.instances=true", err=True
+    )
 
 
 @data.command("show")

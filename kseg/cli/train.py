@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kseg.cli.verb import Verb, set_option
+from kseg.cli.verb import Verb, program_name, set_option
 
 
 @click.command(cls=Verb, tensorflow=True)
@@ -52,11 +52,12 @@ def train(
     )
     click.echo(str(finished.report))
     folder = finished.folder
+    program = program_name()
     click.echo(
         f"\nThe run is in {folder}: model.keras, report.json, curves.png, samples/.\n"
         f"Next:\n"
-        f"  python cli.py predict {folder} IMAGE... -o predictions/ --overlay\n"
-        f"  python cli.py evaluate {folder}\n"
-        f"  python cli.py export {folder}",
+        f"  {program} predict {folder} IMAGE... -o predictions/ --overlay\n"
+        f"  {program} evaluate {folder}\n"
+        f"  {program} export {folder}",
         err=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,6 +47,11 @@ class VerbGroup(click.Group):
         if args and not args[0].startswith("-") and self.get_command(context, args[0]) is None:
             context.fail(f"There is no command {args[0]!r}. {did_you_mean(args[0], self.list_commands(context))}")
         return super().resolve_command(context, args)
+
+
+def program_name() -> str:
+    """How a person calls this program, for the commands that messages propose."""
+    return "python cli.py" if Path(sys.argv[0]).name == "cli.py" else "kseg"
 
 
 def _as_dictionary(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

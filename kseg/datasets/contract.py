@@ -41,7 +41,8 @@ class Dataset(abc.ABC):
       split: which part this is.
       splits: the parts there are.
       classes: the classes' names; the position is the id.
-      has_instances: whether items number their objects.
+      has_instances: whether items number their objects; SEG is then among the scores.
+      em_measures: names of kseg.metrics.em.MEASURES that the set is scored by, of class 1 against class 0.
       ids: the items' names.
     """
 
@@ -51,6 +52,7 @@ class Dataset(abc.ABC):
     splits: tuple[str, ...]
     classes: tuple[str, ...]
     has_instances: bool = False
+    em_measures: tuple[str, ...] = ()
     ids: Sequence[str]
 
     @abc.abstractmethod

@@ -22,6 +22,7 @@ class Isbi2012(Dataset):
 
     name = "isbi2012"
     classes = ("membrane", "cell")
+    em_measures = ("v_rand", "v_info", "rand_error", "warping_error", "pixel_error")
 
     def __init__(self, data_dir: str | Path | None, *, split: str) -> None:
         self.choose(split, list(SPLITS))

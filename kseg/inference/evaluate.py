@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from kseg.datasets import Dataset
 from kseg.errors import DataError
 from kseg.images import with_channels
 from kseg.inference.predictor import Predictor, predictor
-from kseg.inference.tiles import predict
+from kseg.inference.tiles import predict_scores, probabilities
 from kseg.instances import components
 from kseg.metrics import (
     class_iu,
@@ -26,6 +27,9 @@ from kseg.metrics import (
     pixel_accuracy,
 )
 
+if TYPE_CHECKING:
+    from kseg.metrics.em import Best
+
 
 @dataclass(frozen=True)
 class Report:
@@ -37,6 +41,7 @@ class Report:
       confusion: (K, K) int64, rows truth.
       images: one entry per image: `id`, `mean_iu`, `pixel_accuracy`, and `seg` where objects are numbered.
       seg: over all objects of all images; None where objects are not numbered.
+      em: the ISBI 2012 challenge's measures, each with the threshold it was reached at.
     """
 
     dataset: str
@@ -45,6 +50,7 @@ class Report:
     confusion: np.ndarray
     images: tuple[dict, ...]
     seg: float | None = None
+    em: Mapping[str, Best] = field(default_factory=dict)
     precision: str = "float32"
 
     @property
@@ -64,7 +70,9 @@ class Report:
             "mean_accuracy": mean_accuracy(matrix),
             "frequency_weighted_iu": frequency_weighted_iu(matrix),
         }
-        return found if self.seg is None else {**found, "seg": self.seg}
+        if self.seg is not None:
+            found["seg"] = self.seg
+        return {**found, **{name: best.value for name, best in self.em.items()}}
 
     @property
     def protocol(self) -> str:
@@ -80,6 +88,9 @@ class Report:
                 " SEG as the Cell Tracking Challenge defines it, from the 4-connected components "
                 "of the predicted foreground."
             )
+        if self.em:
+            reached = ", ".join(f"{name} {best.threshold:.1f}" for name, best in self.em.items())
+            text += f" ISBI 2012's measures as the challenge computes them, each at its best threshold: {reached}."
         return f"{text} One pass, no average, {self.precision}."
 
     def to_json(self) -> dict:
@@ -88,6 +99,7 @@ class Report:
             "mean_iu": _number(self.mean_iu),
             "per_class": {name: _number(value) for name, value in self.per_class.items()},
             "measures": {name: _number(value) for name, value in self.measures.items()},
+            "thresholds": {name: best.threshold for name, best in self.em.items()},
             "dataset": self.dataset,
             "split": self.split,
             "precision": self.precision,
@@ -120,6 +132,7 @@ def evaluate(
     data: Dataset,
     *,
     tile: int | None = None,
+    em_measures: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """The scores of `model` on `data`.
@@ -128,6 +141,7 @@ def evaluate(
       model: a network or a predictor.
       data: the split to score.
       tile: as in `predict`.
+      em_measures: which of the ISBI 2012 challenge's measures; None for those the data set is scored by.
       progress: called with the images done and all of them, after each.
 
     Raises:
@@ -139,26 +153,30 @@ def evaluate(
         raise DataError(f"The network has {call.classes} classes, {data.name} has {count} ({', '.join(data.classes)}).")
     confusion = np.zeros((count, count), np.int64)
     images, objects = [], []
+    cells: list[tuple[np.ndarray, np.ndarray]] = []
+    em_measures = data.em_measures if em_measures is None else em_measures
     for index in range(len(data)):
         item = data[index]
-        prediction = predict(call, with_channels(item.image, call.channels, item.id), tile=tile)
+        scores = predict_scores(call, with_channels(item.image, call.channels, item.id), tile=tile)
+        prediction = scores.argmax(axis=-1)
         matrix = confusion_matrix(item.label, prediction, count, data.ignore_class)
         confusion += matrix
-        scores = {"id": item.id, "mean_iu": mean_iu(matrix), "pixel_accuracy": pixel_accuracy(matrix)}
+        row = {"id": item.id, "mean_iu": mean_iu(matrix), "pixel_accuracy": pixel_accuracy(matrix)}
         if item.instances is not None:
             objects.append(object_scores(components(prediction == 1), item.instances))
-            scores["seg"] = mean_score(objects[-1:])
-        images.append(scores)
+            row["seg"] = mean_score(objects[-1:])
+        if em_measures:
+            cells.append((probabilities(scores)[..., 1], item.label))
+        images.append(row)
         if progress:
             progress(index + 1, len(data))
-    return Report(
-        data.name,
-        data.split,
-        data.classes,
-        confusion,
-        tuple(images),
-        mean_score(objects) if data.has_instances else None,
-    )
+    seg = mean_score(objects) if data.has_instances else None
+    em: Mapping[str, Best] = {}
+    if em_measures:
+        from kseg.metrics import em_scores  # brings numba, which takes a second
+
+        em = em_scores(*map(np.stack, zip(*cells, strict=True)), em_measures)
+    return Report(data.name, data.split, data.classes, confusion, tuple(images), seg, em)
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
@@ -172,7 +190,7 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def _shown(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+    return "-" if math.isnan(value) else f"{value:.6f}" if 0 < value < 0.01 else f"{value:.3f}"
 
 
 def _number(value: object) -> object:

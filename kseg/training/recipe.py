@@ -122,6 +122,7 @@ class Recipe:
       steps: how many; None where `epochs` says it.
       epochs: how many; None where `steps` says it.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
+      measure: what the best network is chosen by on `val`, the higher the better: mean_iu, seg or v_rand.
       seed: of the weights, the order and every augmentation.
     """
 
@@ -133,6 +134,7 @@ class Recipe:
     steps: int | None = None
     epochs: int | None = None
     epoch_steps: int | None = None
+    measure: Literal["mean_iu", "seg", "v_rand"] = "mean_iu"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -40,7 +40,7 @@ class Run:
 
     @property
     def model(self) -> keras.Model:
-        """The best network by mean IU on `val`."""
+        """The best network by the recipe's measure on `val`."""
         return load(self.folder)
 
 
@@ -70,6 +70,12 @@ def train(
     started = time.monotonic()
 
     train_data, val_data = (_open(recipe, data_dir, split) for split in ("train", "val"))
+    if recipe.measure == "seg" and not val_data.has_instances:
+        raise ConfigError(f"measure is seg, but {val_data.name} has no numbered objects. Pass --set measure=mean_iu.")
+    if recipe.measure == "v_rand" and len(val_data.classes) != 2:
+        raise ConfigError(
+            f"measure is v_rand, but {val_data.name} has more than two classes. Pass --set measure=mean_iu."
+        )
     found, held_out = survey(train_data), survey(val_data)
     white = recipe.data.white or found.white
     _introduce(train_data, found, held_out, white)
@@ -112,8 +118,8 @@ def train(
         steps=steps,
         epoch_steps=epoch_steps,
         callbacks=[
-            Validate(val_data),
-            KeepBest(folder / "model.keras"),
+            Validate(val_data, [recipe.measure] if recipe.measure == "v_rand" else []),
+            KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}"),
             Samples(val_data, folder / "samples"),
             MetricsLog(folder),
             tensorboard,

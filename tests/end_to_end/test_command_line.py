@@ -47,7 +47,7 @@ def write_folder(folder: Path, *, count: int = 5, size: tuple[int, int] = (60, 7
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "demo"
     result = call("train", *SMALL, "--steps", 30, "--set", "epoch_steps=20", "--run", folder)
-    assert f"python cli.py export {folder}" in result.stderr and "mean IU" in result.stdout
+    assert f"kseg export {folder}" in result.stderr and "mean IU" in result.stdout
     return folder
 
 
@@ -376,9 +376,26 @@ def test_the_isbi_stack_trains_predicts_and_exports(shared, tmp_path):
     words = ["--recipe", "isbi2012-unet", "--data-dir", data, "--steps", 2, "--set", "epoch_steps=2", *SMALL]
     assert "isbi2012 test: mean IU" in call("train", *words, "--run", tmp_path / "run").stdout
     report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert set(report["thresholds"]) == {"v_rand", "v_info", "rand_error", "warping_error", "pixel_error"}
+    assert 0 < report["measures"]["v_rand"] < 1 and "val_v_rand" in (tmp_path / "run" / "metrics.csv").read_text()
     assert report["split"] == "test" and [image["id"] for image in report["per_image"]] == [
         f"slice_{n}" for n in range(24, 30)
     ]
     call("predict", tmp_path / "run", data / "train-volume.tif", "-o", tmp_path / "out", "--probabilities")
     assert tifffile.imread(tmp_path / "out" / "train-volume.tif").shape == (30, 512, 512)
     call("export", tmp_path / "run", "-o", tmp_path / "models")
+
+
+def test_a_measure_that_the_data_do_not_have_is_refused(tmp_path):
+    words = ["--dataset", "folder", "--data-dir", write_folder(tmp_path / "mine"), "--run", tmp_path / "run"]
+    assert (
+        "measure is seg, but folder has no numbered objects"
+        in call("train", *words, "--set", "measure=seg", exit_code=3).stderr
+    )
+
+
+def test_the_best_network_is_chosen_by_the_recipes_measure(tmp_path):
+    call("train", *SMALL, "--steps", 40, "--set", "epoch_steps=10", "--set", "measure=seg", "--run", tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["measures"]["seg"] == pytest.approx(max(row["val_seg"] for row in rows))

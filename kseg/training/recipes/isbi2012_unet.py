@@ -11,4 +11,5 @@ def isbi2012_unet() -> Recipe:
         optimizer=OptimizerSpec(learning_rate=1e-3),
         steps=900,
         epoch_steps=100,
+        measure="v_rand",
     )

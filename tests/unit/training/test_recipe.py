@@ -50,6 +50,7 @@ def test_steps_replace_epochs_and_the_other_way_round():
         ({"steps": "0"}, "steps is 0, but must be above 0"),
         ({"data.crop": "96"}, "must be a height and a width"),
         ({"data.instances": "maybe"}, "must be true or false"),
+        ({"measure": "warping_error"}, "must be one of mean_iu, seg, v_rand"),
         ({"optimizer.schedule": "linear"}, "must be one of constant, cosine, polynomial"),
     ],
 )
