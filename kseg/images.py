@@ -23,7 +23,12 @@ from kseg.storage import aside
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".pgm", ".ppm"})
 LOSSY = frozenset({"JPEG", "MPO", "WEBP"})
+# What Pillow may open: of its other formats EPS would run Ghostscript, and of a TIFF only the first page be seen.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM")
+# The PGM and PPM whose numbers Pillow leaves as they are: binary, or in words.
+_NETPBM = ("L", "RGB", "I;16B", ("L", 255), ("RGB", 255))
 LARGEST_PAGE = 1 << 30
+_PNG = b"\x89PNG\r\n\x1a\n"
 _TOO_LARGE = "up to 2^30 values a page are read. Cut it into pieces."
 # What the system, not the file, is to blame for. Anything else that a decoder raises is the file's fault.
 _SURROUNDINGS = {errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
@@ -72,8 +77,7 @@ class Pages:
         if not 0 <= page < len(self):
             raise IndexError(page)
         with _named(self.path):
-            array = _read_tiff(self.path, page, self.planes) if is_stack(self.path) else _read_picture(self.path)
-            return _opaque(array, self.path)
+            return _read_tiff(self.path, page, self.planes) if is_stack(self.path) else _read_picture(self.path)
 
 
 def open_pages(path: str | Path) -> Pages:
@@ -93,8 +97,13 @@ def open_pages(path: str | Path) -> Pages:
             raise DataError(f"{path}: the file is empty (0 bytes). Copy it again from where it came.")
         if is_stack(path):
             return _open_tiff(path)
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_FORMATS) as picture:
             pages = Pages(path, (1, picture.height, picture.width, len(picture.getbands())))
+            if picture.format == "PPM" and picture.tile[0].args not in _NETPBM:
+                raise DataError(
+                    f"{path}: its white is neither 255 nor, in grey, 65,535, so that it would be scaled. "
+                    "Save it as PNG or TIFF."
+                )
             # A phone's JPEG (MPO) carries previews beside its picture; these formats carry a film.
             if picture.format in ("GIF", "WEBP", "PNG") and getattr(picture, "is_animated", False):
                 raise DataError(f"{path}: an animation, of which one picture would be read. Save it as a TIFF stack.")
@@ -126,16 +135,17 @@ def read_label(path: str | Path, page: int = 0) -> np.ndarray:
         raise IndexError(page)
     with _named(path):
         if is_stack(path):
-            array = _opaque(_read_tiff(path, page, pages.planes, as_stored=True), path)
+            array = _read_tiff(path, page, pages.planes, as_stored=True)
         else:
-            with Image.open(path) as picture:
+            with Image.open(path, formats=_FORMATS) as picture:
                 if picture.format in LOSSY:
                     raise DataError(
                         f"{path}: a label saved as {picture.format}, which blurs class numbers. "
                         "Export it again as PNG or TIFF."
                     )
                 if picture.mode in ("P", "1", "L"):
-                    return np.asarray(ImageOps.exif_transpose(picture)).astype(np.int32)
+                    stored = np.asarray(ImageOps.exif_transpose(picture)).astype(np.int32)
+                    return stored // _step(path) if picture.mode == "L" else stored
             array = pages[page]
     first = array[..., :1]
     if array.shape[2] > 1 and not (array == first).all():
@@ -209,8 +219,12 @@ class _named:
             raise DataError(f"{self.path}: {_TOO_LARGE}") from error
         if isinstance(error, UnidentifiedImageError | tifffile.TiffFileError):
             raise DataError(
-                f"{self.path}: this is no image that can be read (PNG, JPEG, TIFF, ...). "
+                f"{self.path}: this is no image that can be read (PNG, JPEG, ...; TIFF by the ending .tif). "
                 "Remove it from the folder, or export it again."
+            ) from error
+        if isinstance(error, MemoryError):
+            raise DataError(
+                f"{self.path}: too large for this machine's memory, or damaged. Cut it into pieces."
             ) from error
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(
@@ -288,6 +302,8 @@ def _read_tiff(path: Path, number: int, planes: bool, *, as_stored: bool = False
                 f"{path}: a label compressed as {model}, which may blur class numbers. Export it again without."
             )
         array = page.asarray()
+        if array.shape != page.shape:  # empty, where tifffile does not know the type
+            raise ValueError(f"page {number} has values of an unknown type")
         if page.photometric == 0 and not as_stored:
             if array.dtype.kind not in "bu":
                 raise DataError(f"{path}: inverted grey levels of type {array.dtype}. Save it with black as 0.")
@@ -295,19 +311,22 @@ def _read_tiff(path: Path, number: int, planes: bool, *, as_stored: bool = False
         if page.photometric == 3 and page.colormap is not None and not as_stored:
             array = (np.moveaxis(page.colormap, 0, -1)[array] >> 8).astype(np.uint8)
         turn = page.tags.valueof(274, 1)
+        alpha = page.extrasamples[-1:] in ((1,), (2,))
+        perhaps = page.photometric == 2 and page.samplesperpixel == 4  # some writers don't say what the fourth is
     if planes:
         array = np.moveaxis(array, 0, -1)
-    return _turned(_plain(array if array.ndim == 3 else array[..., None], path), turn)
+    array = _turned(_plain(array if array.ndim == 3 else array[..., None], path), turn)
+    return _opaque(array, path) if alpha or perhaps and not _clear(array).any() else array
 
 
 def _read_picture(path: Path) -> np.ndarray:
     with open(path, "rb") as file:
         head = file.read(26)
-    with Image.open(path) as stored:
-        if head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:25] == b"\x10":
+    with Image.open(path, formats=_FORMATS) as stored:
+        if head[:8] == _PNG and head[24:25] == b"\x10":
             array = imagecodecs.png_decode(path.read_bytes())  # Pillow cuts 16-bit colour to 8
             array = array if array.ndim == 3 else array[..., None]
-            return _turned(_plain(array, path), stored.getexif().get(274, 1))
+            return _opaque(_turned(_plain(array, path), stored.getexif().get(274, 1)), path)
         picture: Image.Image = ImageOps.exif_transpose(stored)
         if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
             raise DataError(f"{path}: an image of colour model {picture.mode}. Convert it to grey or RGB.")
@@ -316,7 +335,14 @@ def _read_picture(path: Path) -> np.ndarray:
         if picture.mode in ("P", "1", "PA", "La", "RGBa"):
             picture = picture.convert({"P": "RGB", "1": "L", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}[picture.mode])
         array = np.asarray(picture)
-    return _plain(array if array.ndim == 3 else array[..., None], path)
+    return _opaque(_plain(array if array.ndim == 3 else array[..., None], path), path)
+
+
+def _step(path: Path) -> int:
+    """What Pillow multiplies the grey levels of a PNG of 2 or 4 bits by; 1 for all other files."""
+    with open(path, "rb") as file:
+        head = file.read(26)
+    return {b"\x02\0": 85, b"\x04\0": 17}.get(head[24:26], 1) if head[:8] == _PNG else 1
 
 
 def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -343,15 +369,17 @@ def _plain(array: np.ndarray, path: Path) -> np.ndarray:
 
 def _opaque(array: np.ndarray, path: Path) -> np.ndarray:
     """`array` without its alpha channel, which must say nothing."""
-    if array.shape[2] not in (2, 4) or (is_stack(path) and array.dtype.kind == "f"):
+    if array.shape[2] not in (2, 4):
         return array
-    alpha = array[..., -1]
-    if (alpha == np.iinfo(array.dtype).max).all():
+    clear = _clear(array)
+    if not clear.any():
         return np.ascontiguousarray(array[..., :-1])
-    if is_stack(path):
-        return array
-    clear = float((alpha != np.iinfo(array.dtype).max).mean())
     raise DataError(
-        f"{path}: an image with an alpha channel, {clear:.1%} of it transparent. "
+        f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent. "
         "Flatten it onto a background first: what lies below is not defined."
     )
+
+
+def _clear(array: np.ndarray) -> np.ndarray:
+    """Where the last channel of `array` (H, W, C), taken as alpha, is not opaque: (H, W) bool."""
+    return array[..., -1] != (1 if array.dtype.kind == "f" else np.iinfo(array.dtype).max)
