@@ -103,7 +103,7 @@ def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str]) -> 
     """The folder that holds one of `wanted`: `data_dir`, a folder in it, or the one around it.
 
     Raises:
-      DataError: none does; the message says what was looked for and where.
+      DataError: none does, or several folders in it do; the message says what was looked for and where.
     """
     if data_dir is None:
         raise DataError(f"{name}: where is it? Pass --data-dir DIR, a folder that holds {' or '.join(wanted)}.")
@@ -111,9 +111,13 @@ def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str]) -> 
     if not given.is_dir():
         raise DataError(f"{name}: there is no folder {given}.")
     inner = sorted(path for path in given.iterdir() if path.is_dir() and not path.name.startswith("."))
-    for folder in (given, *inner, given.resolve().parent):
-        if any((folder / path).exists() for path in wanted):
-            return folder
+    for folders in ([given], inner, [given.resolve().parent]):
+        holding = [folder for folder in folders if any((folder / path).exists() for path in wanted)]
+        if len(holding) > 1:
+            several = ", ".join(path.name for path in holding)
+            raise DataError(f"{name}: {given} holds it more than once: {several}. Name one of them.")
+        if holding:
+            return holding[0]
     raise DataError(
         f"{name}: {given} does not hold it. Looked there, in its folders and around it for {', '.join(wanted)}; "
         f"found {', '.join(sorted(path.name for path in given.iterdir())[:8]) or 'nothing'}."

@@ -74,7 +74,13 @@ class CellTracking(Dataset):
         label = (cells > 0).astype(np.int32)
         markers = self._root / f"{sequence}_GT" / "TRA" / f"man_track{number}.tif"
         if markers.is_file():
-            label[unlabelled(cells, read_label(markers))] = VOID
+            marked = read_label(markers)
+            if marked.shape != cells.shape:
+                raise DataError(
+                    f"{markers}: {marked.shape[0]} x {marked.shape[1]}, but the cells are "
+                    f"{cells.shape[0]} x {cells.shape[1]}. Is this the set as published?"
+                )
+            label[unlabelled(cells, marked)] = VOID
         return Item(self.ids[index], image, label, cells)
 
 

@@ -59,6 +59,13 @@ class Folder(Dataset):
                 f"{ignore_class} is both void (data.ignore_class) and class {list(values or ()).index(ignore_class)} "
                 "(data.values). Name it in one of them."
             )
+        if values is not None and not 2 <= len(values) == len(set(values)):
+            raise ConfigError(
+                f"data.values is {tuple(values)}, but there are two classes at least, each with a number of its own. "
+                "Name what means class 0, 1, ... in the files."
+            )
+        if classes is not None and not 2 <= classes <= VOID:
+            raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}. Count the background too.")
         self.root = find_root(self.name, data_dir, ["images", *(f"{name}/images" for name in SPLITS)])
         if self.root.name in SPLITS and (self.root.parent / "train" / "images").is_dir():
             self.root = self.root.parent  # a split's own folder was named
@@ -145,6 +152,11 @@ class Folder(Dataset):
                 f"Mend {path}, or leave data.classes out."
             )
         count = len(names) or classes or len(self._values or ()) or self._largest_id() + 1
+        if self._values is not None and len(self._values) != count and not self.has_instances:
+            raise ConfigError(
+                f"data.values names {len(self._values)} numbers, but there are {count} classes. "
+                "Name the number of every class."
+            )
         return names or tuple(f"class {number}" for number in range(count))
 
     def _largest_id(self) -> int:

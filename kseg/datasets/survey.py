@@ -53,8 +53,10 @@ def survey(data: Dataset) -> Survey:
     """Reads every item of `data` once.
 
     Raises:
-      DataError: an item can't be read or its label does not hold; images differ in depth or channels.
+      DataError: there is no item, one can't be read or its label does not hold; images differ in depth or channels.
     """
+    if not len(data):
+        raise DataError(f"{data.name}: there is nothing in the split {data.split}. Take another, or add images.")
     digest = hashlib.sha256()
     kinds: dict[str, str] = {}
     channels: dict[int, str] = {}

@@ -28,7 +28,7 @@ def confusion_matrix(
       (K, K) int64, rows truth, columns prediction.
 
     Raises:
-      DataError: the shapes differ, or a number lies outside the classes.
+      DataError: the shapes differ, a number is no whole one, or lies outside the classes.
     """
     label, prediction = np.asarray(label), np.asarray(prediction)
     if label.shape != prediction.shape:
@@ -37,13 +37,16 @@ def confusion_matrix(
             "They must be of one shape."
         )
     counted = np.ones(label.shape, bool) if ignore_class is None else label != ignore_class
-    truth, guess = label[counted].astype(np.int64), prediction[counted].astype(np.int64)
+    truth, guess = label[counted], prediction[counted]
     for what, values in (("label", truth), ("prediction", guess)):
+        if values.dtype.kind == "f" and (values != np.floor(values)).any():
+            raise DataError(f"confusion_matrix: the {what} holds fractions. Take the argmax of probabilities first.")
         if values.size and (values.min() < 0 or values.max() >= classes):
             wrong = values[(values < 0) | (values >= classes)]
             raise DataError(
                 f"confusion_matrix: {what} {wrong[0]} ({wrong.size:,} pixels), but there are {classes} classes."
             )
+    truth, guess = truth.astype(np.int64), guess.astype(np.int64)
     return np.bincount(truth * classes + guess, minlength=classes * classes).reshape(classes, classes)
 
 

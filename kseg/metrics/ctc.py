@@ -27,24 +27,27 @@ def object_scores(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
       (objects,) float64 in 0..1, in the order of their numbers.
 
     Raises:
-      DataError: the shapes differ.
+      DataError: the shapes differ, or are not those of one frame.
     """
     prediction, truth = np.asarray(prediction), np.asarray(truth)
     if prediction.shape != truth.shape:
         raise DataError(
             f"seg: the prediction is {prediction.shape}, the truth {truth.shape}. They must be of one shape."
         )
+    if truth.ndim != 2:
+        raise DataError(f"seg: a frame is {truth.shape}. Give (height, width), or a list of such frames.")
     objects, reference = np.unique(truth, return_inverse=True)
     found, result = np.unique(prediction, return_inverse=True)
-    overlap = np.bincount(reference.ravel() * len(found) + result.ravel(), minlength=len(objects) * len(found))
-    overlap = overlap.reshape(len(objects), len(found))
-    reference_area = overlap.sum(axis=1)
-    result_area = overlap.sum(axis=0)
-    overlap = np.where(found == 0, 0, overlap)
-    best = overlap.argmax(axis=1)
-    common = overlap.max(axis=1, initial=0)
-    jaccard = common / (reference_area + result_area[best] - common)
-    return np.where(2 * common > reference_area, jaccard, 0.0)[objects != 0]
+    reference, result = reference.ravel(), result.ravel()
+    reference_area, result_area = np.bincount(reference), np.bincount(result)
+    # Only pairs that meet: noise has many thousand objects, and a table of all pairs no place in memory.
+    met = (truth.ravel() != 0) & (prediction.ravel() != 0)
+    pairs, common = np.unique(reference[met] * len(found) + result[met], return_counts=True)
+    mine, theirs = np.divmod(pairs, len(found))
+    matches = 2 * common > reference_area[mine]
+    scores = np.zeros(len(objects))
+    scores[mine[matches]] = (common / (reference_area[mine] + result_area[theirs] - common))[matches]
+    return scores[objects != 0]
 
 
 def seg(prediction: np.ndarray | Sequence[np.ndarray], truth: np.ndarray | Sequence[np.ndarray]) -> float:

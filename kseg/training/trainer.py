@@ -14,11 +14,12 @@ from typing import Any
 
 import click
 import keras
+import tensorflow as tf
 
 from kseg import datasets
 from kseg.callbacks import KeepBest, MetricsLog, Progress, Samples, Validate, save_network, write_samples
 from kseg.datasets import Dataset, Survey, survey
-from kseg.errors import ConfigError
+from kseg.errors import ConfigError, DataError
 from kseg.inference import Report, evaluate, geometry_of, load
 from kseg.layers import InputScaling
 from kseg.models import build
@@ -28,7 +29,9 @@ from kseg.training import recipes
 from kseg.training.loop import make_augmentations, make_loss, make_optimizer, run_steps
 from kseg.training.recipe import RECIPES, Recipe
 
-__all__ = ["Run", "recipes", "train"]
+__all__ = ["Run", "default_recipe", "recipes", "train"]
+
+USES = {"train": "train on", "val": "choose by", "test": "report on"}
 
 
 @dataclass(frozen=True)
@@ -69,73 +72,34 @@ def train(
     folder = _folder(recipe.name, run)
     started = time.monotonic()
 
-    train_data, val_data = (_open(recipe, data_dir, split) for split in ("train", "val"))
-    if recipe.measure == "seg" and not val_data.has_instances:
-        raise ConfigError(f"measure is seg, but {val_data.name} has no numbered objects. Pass --set measure=mean_iu.")
-    if recipe.measure == "v_rand" and len(val_data.classes) != 2:
-        raise ConfigError(
-            f"measure is v_rand, but {val_data.name} has more than two classes. Pass --set measure=mean_iu."
-        )
-    found, held_out = survey(train_data), survey(val_data)
-    white = recipe.data.white or found.white
-    _introduce(train_data, found, held_out, white)
-
-    keras.utils.set_random_seed(recipe.seed)
-    channels = found.channels
-    model = build(
-        recipe.model.name,
-        classes=len(train_data.classes),
-        input_shape=(None, None, channels),
-        preprocessing=InputScaling(scale=1 / white),
-        **recipe.model.options(),
-    )
-    geometry = geometry_of(model)
-    geometry.check(*recipe.data.crop, "data.crop")
-    epoch_steps = recipe.epoch_steps or math.ceil(len(train_data) / recipe.data.batch_size)
-    steps = recipe.steps or (recipe.epochs or 0) * epoch_steps
-    model.compile(optimizer=make_optimizer(recipe.optimizer, steps), loss=make_loss(recipe.loss))
-    stream = batches(
-        train_data,
-        size=recipe.data.batch_size,
-        seed=recipe.seed,
-        augment=make_augmentations(recipe.data.augment),
-        crop=recipe.data.crop,
-        margin=geometry.border,
-        channels=channels,
-        white=white,
-        border_weight=recipe.loss.border_weight if train_data.has_instances else 0.0,
-        steps=steps,
-    )
+    parts = _open_parts(recipe, data_dir)
+    surveys = {split: survey(data) for split, data in parts.items()}
+    _introduce(recipe, parts, surveys)
+    model = _compiled(recipe, parts["train"], surveys["train"])
+    stream = _stream(recipe, parts["train"], surveys["train"], model)
 
     with writing(folder):
         folder.mkdir(parents=True)
-    write_json(folder / "config.json", _config(recipe, data_dir, train_data.classes, found, held_out))
+    write_json(folder / "config.json", _config(recipe, data_dir, parts["train"].classes, surveys))
     click.echo(f"network: {recipe.model.name}, {model.count_params():,} parameters; run folder: {folder}", err=True)
-    tensorboard = keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False)
-    run_steps(
-        model,
-        stream,
-        steps=steps,
-        epoch_steps=epoch_steps,
-        callbacks=[
-            Validate(val_data, [recipe.measure] if recipe.measure == "v_rand" else []),
-            KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}"),
-            Samples(val_data, folder / "samples"),
-            MetricsLog(folder),
-            tensorboard,
-            Progress(steps),
-        ],
-    )
+    steps, epoch_steps = _lengths(recipe, parts["train"])
+    callbacks = [
+        Validate(parts["val"], [recipe.measure] if recipe.measure == "v_rand" else []),
+        KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}"),
+        Samples(parts["val"], folder / "samples"),
+        MetricsLog(folder),
+        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
+        Progress(steps),
+    ]
+    run_steps(model, stream, steps=steps, epoch_steps=epoch_steps, callbacks=callbacks)
     save_network(model, folder / "last.keras")
 
     best = load(folder)
-    scored = _open(recipe, data_dir, "test") if "test" in val_data.splits else val_data
+    scored = parts.get("test", parts["val"])
     report = evaluate(best, scored)
     write_samples(best, scored, folder / "samples")
-    write_json(
-        folder / "report.json",
-        {**report.to_json(), "recipe": recipe.name, "seconds": round(time.monotonic() - started)},
-    )
+    seconds = round(time.monotonic() - started)
+    write_json(folder / "report.json", {**report.to_json(), "recipe": recipe.name, "seconds": seconds})
     return Run(folder, report)
 
 
@@ -144,8 +108,74 @@ def default_recipe(dataset: str | None) -> str:
     return {None: "demo", "demo": "demo", "isbi2012": "isbi2012-unet"}.get(dataset, "own-unet")
 
 
-def _open(recipe: Recipe, data_dir: str | Path | None, split: str) -> Dataset:
-    return datasets.open(recipe.data.name, data_dir, split=split, **recipe.data.options())
+def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Dataset]:
+    """The splits to train on, to choose by, and, where there is one, to report on.
+
+    Raises:
+      ConfigError: the data can't be scored by the recipe's measure.
+    """
+
+    def part(split: str) -> Dataset:
+        return datasets.open(recipe.data.name, data_dir, split=split, **recipe.data.options())
+
+    parts = {split: part(split) for split in ("train", "val")}
+    lacks = {
+        "mean_iu": None,
+        "seg": None if parts["val"].has_instances else "no numbered objects",
+        "v_rand": None if len(parts["val"].classes) == 2 else "not two classes",
+    }[recipe.measure]
+    if lacks:
+        raise ConfigError(
+            f"measure is {recipe.measure}, but {recipe.data.name} has {lacks}. Pass --set measure=mean_iu."
+        )
+    return {**parts, "test": part("test")} if "test" in parts["val"].splits else parts
+
+
+def _white(recipe: Recipe, found: Survey) -> float:
+    """The grey level that is 1 to the network."""
+    return recipe.data.white or found.white
+
+
+def _lengths(recipe: Recipe, data: Dataset) -> tuple[int, int]:
+    """The steps of the whole training and of an epoch."""
+    epoch_steps = recipe.epoch_steps or math.ceil(len(data) / recipe.data.batch_size)
+    return recipe.steps or (recipe.epochs or 0) * epoch_steps, epoch_steps
+
+
+def _compiled(recipe: Recipe, data: Dataset, found: Survey) -> keras.Model:
+    """The recipe's network for these data, with its loss and optimiser.
+
+    Raises:
+      SizeError: the crop does not fit it.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    model = build(
+        recipe.model.name,
+        classes=len(data.classes),
+        input_shape=(None, None, found.channels),
+        preprocessing=InputScaling(scale=1 / _white(recipe, found)),
+        **recipe.model.options(),
+    )
+    geometry_of(model).check(*recipe.data.crop, "data.crop")
+    optimizer = make_optimizer(recipe.optimizer, _lengths(recipe, data)[0])
+    model.compile(optimizer=optimizer, loss=make_loss(recipe.loss))
+    return model
+
+
+def _stream(recipe: Recipe, data: Dataset, found: Survey, model: keras.Model) -> tf.data.Dataset:
+    """The batches of the whole training."""
+    return batches(
+        data,
+        size=recipe.data.batch_size,
+        seed=recipe.seed,
+        augment=make_augmentations(recipe.data.augment),
+        crop=recipe.data.crop,
+        margin=geometry_of(model).border,
+        channels=found.channels,
+        white=_white(recipe, found),
+        border_weight=recipe.loss.border_weight if data.has_instances else 0.0,
+        steps=_lengths(recipe, data)[0],
+    )
 
 
 def _folder(name: str, run: str | Path | None) -> Path:
@@ -167,17 +197,22 @@ def _folder(name: str, run: str | Path | None) -> Path:
     return folder
 
 
-def _introduce(data: Dataset, found: Survey, held_out: Survey, white: float) -> None:
-    """Says what was found in the data, and what looks wrong with it."""
+def _introduce(recipe: Recipe, parts: Mapping[str, Dataset], surveys: Mapping[str, Survey]) -> None:
+    """Says what was found in the data, and what looks wrong with it.
+
+    Raises:
+      DataError: the splits' images differ in depth.
+    """
+    data, found, white = parts["train"], surveys["train"], _white(recipe, surveys["train"])
+    for split, other in surveys.items():
+        if other.kind != found.kind:
+            raise DataError(
+                f"{data.name}: {split} has images of {other.kind}, train of {found.kind}. Save all in one depth."
+            )
     total = max(1, int(found.class_pixels.sum()))
-    shares = ", ".join(
-        f"{name} {count / total:.1%}" for name, count in zip(data.classes, found.class_pixels, strict=True)
-    )
-    click.echo(
-        f"data: {data.name}, {found.images} images to train on, {held_out.images} to choose by; "
-        f"{len(data.classes)} classes: {shares}",
-        err=True,
-    )
+    shares = [f"{name} {count / total:.1%}" for name, count in zip(data.classes, found.class_pixels, strict=True)]
+    counts = [f"{surveys[split].images} to {use}" for split, use in USES.items() if split in surveys]
+    click.echo(f"data: {data.name}, images: {', '.join(counts)}; {len(shares)} classes: {', '.join(shares)}", err=True)
     if found.brightest < white / 4:
         click.echo(
             f"warning: the brightest pixel is {found.brightest:g}, white is {white:g}. "
@@ -190,7 +225,7 @@ def _introduce(data: Dataset, found: Survey, held_out: Survey, white: float) -> 
 
 
 def _config(
-    recipe: Recipe, data_dir: str | Path | None, classes: tuple[str, ...], found: Survey, held_out: Survey
+    recipe: Recipe, data_dir: str | Path | None, classes: tuple[str, ...], surveys: Mapping[str, Survey]
 ) -> dict[str, Any]:
     """What must be known to tell this run from another."""
     packages = ("kseg", "tensorflow", "keras", "numpy", "opencv-python-headless")
@@ -199,7 +234,7 @@ def _config(
         "data_dir": None if data_dir is None else str(Path(data_dir).resolve()),
         "precision": "float32",
         "classes": list(classes),
-        "fingerprint": {"train": found.fingerprint, "val": held_out.fingerprint},
+        "fingerprint": {split: found.fingerprint for split, found in surveys.items()},
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
         "command": sys.argv,
     }

@@ -399,3 +399,13 @@ def test_the_best_network_is_chosen_by_the_recipes_measure(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["measures"]["seg"] == pytest.approx(max(row["val_seg"] for row in rows))
+
+
+def test_a_fault_in_the_test_split_is_said_before_training(tmp_path):
+    for split in ("train", "val", "test"):
+        write_folder(tmp_path / "mine" / split, kind=np.uint16 if split == "test" else np.uint8)
+    words = ["train", "--dataset", "folder", "--data-dir", tmp_path / "mine", "--run", tmp_path / "run"]
+    assert "test has images of uint16, train of uint8" in call(*words, exit_code=3).stderr
+    (tmp_path / "mine" / "test" / "images" / "2.png").write_bytes(b"hello")
+    assert "2.png: this is no image" in call(*words, exit_code=3).stderr
+    assert not (tmp_path / "run").exists()

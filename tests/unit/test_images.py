@@ -28,9 +28,9 @@ def room(tmp_path_factory):
     return tmp_path_factory.mktemp("images")
 
 
-def png_head(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
+def png_head(width: int, height: int, depth: int = 8, colour: int = 2, rows: bytes = bytes(1000)) -> bytes:
     head = b"IHDR" + struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    data = b"IDAT" + zlib.compress(bytes(1000))
+    data = b"IDAT" + zlib.compress(rows)
     chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in (head, data)]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
@@ -126,12 +126,27 @@ def test_an_opaque_alpha_channel_is_dropped_and_another_refused(tmp_path, image)
         read_image(path)
 
 
-def test_an_opaque_alpha_channel_of_a_tiff_is_dropped(tmp_path):
-    alpha = np.full((5, 7, 1), 255, np.uint8)
-    tifffile.imwrite(
-        tmp_path / "a.tif", np.concatenate([COLOUR, alpha], 2), photometric="rgb", extrasamples=["unassalpha"]
-    )
-    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), COLOUR)
+@pytest.mark.parametrize("image", [GREY[..., None], COLOUR, DEEP, COLOUR.astype(np.float32) / 255])
+def test_a_channel_of_a_tiff_is_alpha_where_its_tag_says_so(tmp_path, image):
+    path = tmp_path / "a.tif"
+
+    def write(alpha: float, tag: str) -> np.ndarray:
+        channels = np.concatenate([image, np.full((5, 7, 1), alpha, image.dtype)], axis=2)
+        kind = "minisblack" if image.shape[2] == 1 else "rgb"
+        tifffile.imwrite(path, channels, photometric=kind, planarconfig="contig", extrasamples=[tag])
+        return channels
+
+    white = 1 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+    for tag in ("assocalpha", "unassalpha"):
+        write(white, tag)
+        np.testing.assert_array_equal(read_image(path), image)
+        write(0, tag)
+        with pytest.raises(DataError, match="a.tif: an image with an alpha channel, 100.0% of it transparent. Flatten"):
+            read_image(path)
+    np.testing.assert_array_equal(write(0, "unspecified"), read_image(path))
+    # A fourth beside three colours that is white everywhere is alpha whose writer did not say so.
+    full = write(white, "unspecified")
+    np.testing.assert_array_equal(read_image(path), image if image.shape[2] == 3 else full)
 
 
 @pytest.mark.parametrize("ending", ["png", "gif", "tif", "bmp"])
@@ -159,6 +174,36 @@ def test_one_bit_files_are_black_and_white_images_and_labels_of_0_and_1(tmp_path
     tifffile.imwrite(tmp_path / "a.tif", bits, photometric="miniswhite")
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[..., 0], ~bits)
     np.testing.assert_array_equal(read_label(tmp_path / "a.tif"), bits)
+
+
+@pytest.mark.parametrize(("depth", "rows", "ids"), [(2, b"\0\x1b", [0, 1, 2, 3]), (4, b"\0\x01\x2f", [0, 1, 2, 15])])
+def test_grey_levels_of_2_and_4_bits_are_light_in_images_and_numbers_in_labels(tmp_path, depth, rows, ids):
+    (tmp_path / "a.png").write_bytes(png_head(4, 1, depth, 0, rows))
+    assert read_label(tmp_path / "a.png").tolist() == [ids]
+    assert read_image(tmp_path / "a.png")[0, :, 0].tolist() == [255 * value // (2**depth - 1) for value in ids]
+
+
+def test_netpbm_files_are_read_where_nothing_is_scaled(tmp_path):
+    path = tmp_path / "a.pgm"
+    for content, values in (
+        (b"P5 3 1 255\n\0\1\xff", [0, 1, 255]),
+        (b"P2 3 1 255\n0 1 255\n", [0, 1, 255]),
+        (b"P5 2 1 65535\n\0\1\x0f\xff", [1, 4095]),
+    ):
+        path.write_bytes(content)
+        assert read_image(path)[0, :, 0].tolist() == read_label(path)[0].tolist() == values
+    for content in (
+        b"P5 3 1 20\n\0\1\x14",
+        b"P2 3 1 20\n0 1 20\n",
+        b"P5 2 1 4095\n\0\1\x0f\xff",
+        b"P6 1 1 65535\n" + bytes(6),
+    ):
+        path.write_bytes(content)
+        for read in (read_image, read_label):
+            with pytest.raises(
+                DataError, match="a.pgm: its white is neither 255 nor, in grey, 65,535, so that it would"
+            ):
+                read(path)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -309,6 +354,27 @@ def test_colour_models_of_printers_are_refused_by_name(tmp_path):
         read_image(tmp_path / "a.tif")
 
 
+def test_a_tiff_under_another_ending_is_not_cut_to_its_first_page(tmp_path):
+    (tmp_path / "a.png").write_bytes(_tiff(np.stack([GREY, GREY]), None))
+    (tmp_path / "b.tif").write_bytes(_saved(Image.fromarray(GREY), "png"))
+    for name in ("a.png", "b.tif"):
+        with pytest.raises(
+            DataError, match=rf"{name}: this is no image that can be read \(PNG, .*; TIFF by the ending"
+        ):
+            read_image(tmp_path / name)
+
+
+def test_a_tiff_whose_values_have_no_known_type_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", GREY.astype(np.int16))
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+        file.pages.first.tags["SampleFormat"].overwrite(7)
+    for read in (read_image, read_label):
+        with pytest.raises(
+            DataError, match=r"a.tif: the image is truncated or damaged \(page 0 has values of an unknown"
+        ):
+            read(tmp_path / "a.tif")
+
+
 def test_values_without_a_plain_place_are_refused(tmp_path):
     path = tmp_path / "a.tif"
     for value, kind in (
@@ -349,25 +415,34 @@ def test_volumes_and_films_are_not_cut_to_their_first_picture(tmp_path):
 
 def test_the_systems_failures_are_not_the_files(tmp_path):
     write_image(tmp_path / "a.png", GREY)
+    (tmp_path / "large.png").write_bytes(png_head(30000, 30000, 8, 0))
     script = """
 import resource, sys
-from kseg.errors import EnvironmentFailure
+from kseg.errors import DataError, EnvironmentFailure
 from kseg.images import read_image
 read_image(sys.argv[1])
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+_, hard = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20), hard))
+try:
+    read_image(sys.argv[2])
+except DataError as error:
+    print(error)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 try:
     read_image(sys.argv[1])
 except EnvironmentFailure as error:
     print(error)
 """
-    result = subprocess.run([sys.executable, "-c", script, tmp_path / "a.png"], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", script, *sorted(tmp_path.iterdir())], capture_output=True, text=True)
+    assert "large.png: too large for this machine's memory, or damaged. Cut it into pieces" in result.stdout
     assert "a.png: can't be read (Too many open files)" in result.stdout, result.stderr
     assert issubclass(EnvironmentFailure, OSError)
 
 
 def _valid_files() -> dict[str, bytes]:
     files = {}
-    for ending in ("png", "jpg", "gif", "bmp"):
+    for ending in ("png", "jpg", "gif", "bmp", "webp", "ppm"):
         files[f"a.{ending}"] = _saved(Image.fromarray(COLOUR), ending)
     files["p.png"] = _saved(palette_picture(IDS), "png")
     files["deep.png"] = imagecodecs.png_encode(DEEP)

@@ -48,6 +48,12 @@ def test_around_a_marker_without_a_cell_background_is_void(root):
     assert label[31, 31] == 255 and label[31, 28] == 0 and label[10, 10] == 1
 
 
+def test_markers_of_another_size_are_named(root):
+    tifffile.imwrite(root / "Set" / "01_GT" / "TRA" / "man_track004.tif", np.ones((50, 40), np.uint16))
+    with pytest.raises(DataError, match="man_track004.tif: 50 x 40, but the cells are 40 x 50. Is this the set as"):
+        CellTracking(root, split="01")[4]
+
+
 def test_a_marker_mostly_inside_a_cell_is_labelled():
     cells, markers = np.zeros((8, 8), int), np.zeros((8, 8), int)
     cells[:, :4] = 3

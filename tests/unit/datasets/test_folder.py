@@ -83,6 +83,14 @@ def test_pages_of_one_stack_stay_on_one_side_of_the_split(tmp_path):
     assert len(opened(tmp_path)) == 9 and len({item_id[0] for item_id in opened(tmp_path, "val").ids}) == 1
 
 
+def test_a_folder_of_several_sets_is_not_guessed_from(tmp_path):
+    for name in ("old", "new"):
+        fill(tmp_path / name, LABEL, LABEL)
+    with pytest.raises(DataError, match=f"folder: {tmp_path} holds it more than once: new, old. Name one of them"):
+        opened(tmp_path)
+    assert len(opened(tmp_path / "old")) == 1
+
+
 # Pairs
 
 
@@ -210,6 +218,15 @@ def test_a_wrong_label_in_a_stack_names_the_page(tmp_path):
         opened(tmp_path, classes=3)[0]
 
 
+@pytest.mark.parametrize("classes", [-3, 0, 1, 256])
+def test_a_number_of_classes_that_can_not_be_is_refused(tmp_path, classes):
+    fill(tmp_path, LABEL, LABEL)
+    with pytest.raises(
+        ConfigError, match=f"data.classes is {classes}, but there can be 2 to 255. Count the background"
+    ):
+        opened(tmp_path, classes=classes)
+
+
 def test_many_numbers_are_not_taken_for_classes(tmp_path):
     fill(tmp_path, LABEL * 50, LABEL)
     with pytest.raises(
@@ -297,6 +314,13 @@ def test_numbers_of_classes_may_be_named_in_any_order(tmp_path):
         opened(tmp_path, values=(30, 10), classes=2)[0]
     data = opened(tmp_path, values=(30, 10), ignore_class=20)
     assert data[0].label.tolist() == np.where(LABEL == 2, 255, LABEL).tolist() and len(data.classes) == 2
+    for values in ((30,), (30, 10, 30), ()):
+        with pytest.raises(
+            ConfigError, match=r"data.values is \(.*\), but there are two classes at least, each with a"
+        ):
+            opened(tmp_path, values=values)
+    with pytest.raises(ConfigError, match="data.values names 2 numbers, but there are 3 classes. Name the number of"):
+        opened(tmp_path, values=(30, 10), classes=3)
     with pytest.raises(ConfigError, match=r"20 is both void \(data.ignore_class\) and class 2 \(data.values\)"):
         opened(tmp_path, values=(30, 10, 20), ignore_class=20)
 

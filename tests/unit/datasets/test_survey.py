@@ -70,6 +70,11 @@ def test_the_fingerprint_tells_any_change():
     assert survey(Listed(GREY)).fingerprint == survey(Listed(GREY.copy())).fingerprint
 
 
+def test_a_split_without_items_is_refused():
+    with pytest.raises(DataError, match="listed: there is nothing in the split train. Take another"):
+        survey(Listed())
+
+
 def test_the_first_wrong_label_stops_it():
     with pytest.raises(DataError, match="0: label 2 at row 0, column 0 .*, but there are 2 classes"):
         survey(Listed(GREY, label=2))

@@ -70,6 +70,8 @@ def test_the_matrix_counts_pixel_by_pixel_and_adds_up_over_images(pixels):
         ([0, 3, 3], [0, 0, 0], r"label 3 \(2 pixels\), but there are 2 classes"),
         ([0, -1, 0], [0, 0, 0], r"label -1 \(1 pixels\)"),
         ([0, 1, 0], [0, 255, 0], r"prediction 255 \(1 pixels\)"),
+        ([0, 1], [0.0, 0.7], "the prediction holds fractions. Take the argmax"),
+        ([0, np.nan], [0, 1], "the label holds fractions"),
         ([0, 1], [0, 1, 0], r"the label is \(2,\), the prediction \(3,\)"),
     ],
 )

@@ -64,8 +64,15 @@ def test_the_mean_goes_over_the_objects_of_all_frames():
     assert seg(prediction, truth) == seg(np.array(prediction), np.array(truth)) == pytest.approx(2 / 3)
 
 
+def test_noise_of_many_thousand_objects_needs_no_table_of_all_pairs():
+    dots = np.arange(1, 250_001).reshape(500, 500)  # 500 GB, were there one
+    assert seg(dots, dots[::-1]) == 1
+
+
 def test_frames_and_shapes_must_agree():
     with pytest.raises(DataError, match="2 predicted frames, 1 true ones"):
         seg([TRUTH, TRUTH], [TRUTH])
+    with pytest.raises(DataError, match=r"a frame is \(6,\). Give \(height, width\), or a list of such frames"):
+        seg(TRUTH.tolist(), TRUTH.tolist())
     with pytest.raises(DataError, match=r"the prediction is \(2, 5\), the truth \(2, 6\)"):
         seg(TRUTH[:, :5], TRUTH)
