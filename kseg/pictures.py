@@ -102,18 +102,19 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
     """Draws loss and scores over the steps as PNG.
 
     Args:
-      rows: one per epoch, with `step`, `loss` and scores `val_...`.
+      rows: one per epoch, with `step`, `loss` and, where they were measured, scores `val_...`.
       path: where to.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
-    steps = [row["step"] for row in rows]
-    scores = [key for key in rows[0] if key.startswith("val_")]
-    for number, (title, keys) in enumerate((("training loss", ["loss"]), ("scores on val", scores)), start=1):
-        axes = figure.add_subplot(1, 2, number)
+    scores = list(dict.fromkeys(key for row in rows for key in row if key.startswith("val_")))
+    panels = [("training loss", ["loss"]), *([("scores on val", scores)] if scores else [])]
+    for number, (title, keys) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), number)
         for key in keys:
-            axes.plot(steps, [row[key] for row in rows], marker="o", markersize=3, label=key.removeprefix("val_"))
+            steps, values = zip(*((row["step"], row[key]) for row in rows if key in row), strict=True)
+            axes.plot(steps, values, marker="o", markersize=3, label=key.removeprefix("val_"))
         axes.set(title=title, xlabel="step")
         axes.grid(alpha=0.3)
     axes.legend()

@@ -48,6 +48,8 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
+        if isinstance(error.filename, str) and not Path(error.filename).is_relative_to(path.parent):
+            reason += f": {error.filename}"  # another file, as one that was to be copied here
         raise EnvironmentFailure(
             f"{path}: can't be written ({reason}). Nothing half-written was left there. "
             "Free some space or choose another place."

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from kseg.cli.verb import Verb, set_option
+if TYPE_CHECKING:
+    from kseg.inference import Average
+
+from kseg.cli.verb import Verb, average_option, set_option
 
 
 @click.command(cls=Verb, tensorflow=True)
@@ -17,6 +21,7 @@ from kseg.cli.verb import Verb, set_option
 @click.option("--split", metavar="NAME", help="Which part. Default: test where there is one, else val.")
 @set_option
 @click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
+@average_option
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the scores as JSON; `-` prints nothing else.")
 def evaluate(
     model: str,
@@ -25,18 +30,20 @@ def evaluate(
     split: str | None,
     settings: dict[str, str],
     tile: int | None,
+    average: Average | None,
     json_file: str | None,
 ) -> None:
     """Score MODEL (a run folder, a .keras file or a bundle), per class and per image."""
     from kseg.inference import evaluate as score
     from kseg.inference import load
     from kseg.storage import write_json
-    from kseg.training.run import open_data
+    from kseg.training.run import average_of, open_data
 
     network = load(model)
     data = open_data(model, dataset, data_dir, split, settings)
+    average = average_of(model, average)
     with click.progressbar(length=len(data), label="scoring", file=sys.stderr) as bar:
-        report = score(network, data, tile=tile, progress=lambda done, all_of_them: bar.update(1))
+        report = score(network, data, tile=tile, average=average, progress=lambda done, all_of_them: bar.update(1))
     if json_file == "-":
         click.echo(json.dumps(report.to_json(), indent=2))
         return

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from kseg.cli.verb import Verb
+if TYPE_CHECKING:
+    from kseg.inference import Average
+
+from kseg.cli.verb import Verb, average_option
 
 
 @click.command(cls=Verb, tensorflow=True)
@@ -17,6 +21,7 @@ from kseg.cli.verb import Verb
 @click.argument("paths", nargs=-1, type=click.Path())
 @click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Where the results go.")
 @click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
+@average_option
 @click.option(
     "--probabilities", is_flag=True, help="Also STEM_probabilities.tif: float32, class 1 of two, else a page per class."
 )
@@ -28,6 +33,7 @@ def predict(
     paths: tuple[str, ...],
     output: str,
     tile: int | None,
+    average: Average | None,
     probabilities: bool,
     instances: bool,
     overlay: bool,
@@ -40,7 +46,9 @@ def predict(
         raise click.UsageError("Which images? Give files or folders after MODEL.")
     from kseg.inference import load, predictor
     from kseg.inference.files import list_images, predict_file
+    from kseg.training.run import average_of
 
+    average = average_of(model, average)
     files = list_images(inputs + paths)
     network = predictor(load(model))
     with click.progressbar(files, label="predicting", file=sys.stderr) as bar:
@@ -50,6 +58,7 @@ def predict(
                 path,
                 output,
                 tile=tile,
+                average=average,
                 with_probabilities=probabilities,
                 with_instances=instances,
                 with_overlay=overlay,

@@ -71,6 +71,13 @@ set_option = click.option(
 )
 
 
+average_option = click.option(
+    "--average",
+    type=click.Choice(["none", "rotations", "symmetries"]),
+    help="Average the scores over turned or mirrored versions. Default: what the run's recipe names.",
+)
+
+
 def _start_tensorflow() -> None:
     """Imports TensorFlow with its notes on drivers held back, unless it fails or its log level was set."""
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:

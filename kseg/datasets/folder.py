@@ -222,7 +222,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_file() and is_image(path):
+        if is_image(path) and not path.is_dir():  # a link that leads nowhere is to be missed
             if path.stem in found:
                 raise DataError(f"{folder}: {found[path.stem].name} and {path.name} share a name. Remove one of them.")
             found[path.stem] = path

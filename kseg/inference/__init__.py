@@ -1,12 +1,15 @@
 """From a network to predictions and scores."""
 
+from kseg.inference.averaging import AVERAGES, Average
 from kseg.inference.evaluate import Report, evaluate
 from kseg.inference.load import FACTS, find_bundle, load
 from kseg.inference.predictor import Predictor, geometry_of, predictor
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
+    "AVERAGES",
     "FACTS",
+    "Average",
     "Predictor",
     "Report",
     "evaluate",

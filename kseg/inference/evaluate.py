@@ -13,6 +13,7 @@ import numpy as np
 from kseg.datasets import Dataset
 from kseg.errors import DataError
 from kseg.images import with_channels
+from kseg.inference.averaging import IN_WORDS, Average
 from kseg.inference.predictor import Predictor, predictor
 from kseg.inference.tiles import predict_scores, probabilities
 from kseg.instances import components
@@ -41,6 +42,7 @@ class Report:
       confusion: (K, K) int64, rows truth.
       images: one entry per image: `id`, `mean_iu`, `pixel_accuracy`, and `seg` where objects are numbered.
       seg: over all objects of all images; None where objects are not numbered.
+      average: over which versions of each image its scores were averaged.
       em: the ISBI 2012 challenge's measures, each with the threshold it was reached at.
     """
 
@@ -51,6 +53,7 @@ class Report:
     images: tuple[dict, ...]
     seg: float | None = None
     em: Mapping[str, Best] = field(default_factory=dict)
+    average: Average = "none"
     precision: str = "float32"
 
     @property
@@ -91,7 +94,7 @@ class Report:
         if self.em:
             reached = ", ".join(f"{name} {best.threshold:.1f}" for name, best in self.em.items())
             text += f" ISBI 2012's measures as the challenge computes them, each at its best threshold: {reached}."
-        return f"{text} One pass, no average, {self.precision}."
+        return f"{text} Scores: {IN_WORDS[self.average]}, {self.precision}."
 
     def to_json(self) -> dict:
         """The same as a dictionary for JSON; a score that does not exist is None."""
@@ -103,6 +106,7 @@ class Report:
             "dataset": self.dataset,
             "split": self.split,
             "precision": self.precision,
+            "average": self.average,
             "protocol": self.protocol,
             "confusion": self.confusion.tolist(),
             "per_image": [{key: _number(value) for key, value in image.items()} for image in self.images],
@@ -132,6 +136,7 @@ def evaluate(
     data: Dataset,
     *,
     tile: int | None = None,
+    average: Average | None = None,
     em_measures: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -140,7 +145,7 @@ def evaluate(
     Args:
       model: a network or a predictor.
       data: the split to score.
-      tile: as in `predict`.
+      tile, average: as in `predict`.
       em_measures: which of the ISBI 2012 challenge's measures; None for those the data set is scored by.
       progress: called with the images done and all of them, after each.
 
@@ -157,7 +162,7 @@ def evaluate(
     em_measures = data.em_measures if em_measures is None else em_measures
     for index in range(len(data)):
         item = data[index]
-        scores = predict_scores(call, with_channels(item.image, call.channels, item.id), tile=tile)
+        scores = predict_scores(call, with_channels(item.image, call.channels, item.id), tile=tile, average=average)
         prediction = scores.argmax(axis=-1)
         matrix = confusion_matrix(item.label, prediction, count, data.ignore_class)
         confusion += matrix
@@ -176,7 +181,7 @@ def evaluate(
         from kseg.metrics import em_scores  # brings numba, which takes a second
 
         em = em_scores(*map(np.stack, zip(*cells, strict=True)), em_measures)
-    return Report(data.name, data.split, data.classes, confusion, tuple(images), seg, em)
+    return Report(data.name, data.split, data.classes, confusion, tuple(images), seg, em, average or "none")
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from kseg.errors import DataError
 from kseg.images import is_image, open_pages, stack_writer, with_channels, write_image
+from kseg.inference.averaging import Average
 from kseg.inference.predictor import Predictor
 from kseg.inference.tiles import predict_scores, probabilities
 from kseg.instances import number
@@ -50,6 +51,7 @@ def predict_file(
     folder: str | Path,
     *,
     tile: int | None = None,
+    average: Average | None = None,
     with_probabilities: bool = False,
     with_instances: bool = False,
     with_overlay: bool = False,
@@ -60,7 +62,7 @@ def predict_file(
       network: the predictor.
       path: the image file.
       folder: where to.
-      tile: as in `predict`.
+      tile, average: as in `predict`.
       with_probabilities: also STEM_probabilities.tif, float32: class 1 of two classes, else a page per class.
       with_instances: also STEM_instances.tif, uint16: the 4-connected components of each class but 0.
       with_overlay: also STEM_overlay.png; of a stack, nine slices.
@@ -89,7 +91,7 @@ def predict_file(
         write_instances = writer("instances") if with_instances else None
         for place in range(len(pages)):
             image = with_channels(pages[place], network.channels, str(path))
-            scores = predict_scores(network, image, tile=tile)
+            scores = predict_scores(network, image, tile=tile, average=average)
             ids = scores.argmax(axis=-1).astype(np.uint8)
             if write_ids:
                 write_ids(ids)

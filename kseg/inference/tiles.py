@@ -12,13 +12,16 @@ import numpy as np
 
 from kseg.geometry import mirrored, spans
 from kseg.images import with_channels
+from kseg.inference.averaging import Average, averaged
 from kseg.inference.predictor import Predictor, predictor
 
 WHOLE_PIXELS = 1_400_000  # up to here one pass over the whole: 1.5 GB at the paper's width
 TILE = 1024
 
 
-def predict(model: keras.Model | Predictor, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
+def predict(
+    model: keras.Model | Predictor, image: np.ndarray, *, tile: int | None = None, average: Average | None = None
+) -> np.ndarray:
     """The class of each pixel of an image of any size.
 
     For many images hand over `predictor(model)`, which is traced once.
@@ -28,28 +31,38 @@ def predict(model: keras.Model | Predictor, image: np.ndarray, *, tile: int | No
       image: (H, W) or (H, W, C) grey levels or colours as the network was trained on.
       tile: height and width of what the network is given at a time; None for the whole image where it is
         small enough, else tiles of about 1024.
+      average: over which versions of the image the scores are averaged: rotations, symmetries, or None for none.
 
     Returns:
       (H, W) uint8, class ids.
 
     Raises:
+      ConfigError: there is no such average.
       SizeError: `tile` does not fit the network; the message names the next that does.
       DataError: the image has other channels than the network.
     """
     image, call = _prepare(model, image)
+    if average not in (None, "none"):
+        return predict_scores(call, image, tile=tile, average=average).argmax(axis=-1).astype(np.uint8)
     ids = np.empty(image.shape[:2], np.uint8)
     for place, scores in _tiles(call, image, tile):
         ids[place] = scores.argmax(axis=-1)
     return ids
 
 
-def predict_scores(model: keras.Model | Predictor, image: np.ndarray, *, tile: int | None = None) -> np.ndarray:
+def predict_scores(
+    model: keras.Model | Predictor, image: np.ndarray, *, tile: int | None = None, average: Average | None = None
+) -> np.ndarray:
     """The scores of each pixel, (H, W, K) float32, before softmax; for the rest see `predict`."""
     image, call = _prepare(model, image)
-    whole = np.empty((*image.shape[:2], call.classes), np.float32)
-    for place, scores in _tiles(call, image, tile):
-        whole[place] = scores
-    return whole
+
+    def scores_of(version: np.ndarray) -> np.ndarray:
+        whole = np.empty((*version.shape[:2], call.classes), np.float32)
+        for place, scores in _tiles(call, version, tile):
+            whole[place] = scores
+        return whole
+
+    return averaged(image, scores_of, average or "none")
 
 
 def probabilities(scores: np.ndarray) -> np.ndarray:

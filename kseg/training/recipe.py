@@ -123,6 +123,7 @@ class Recipe:
       epochs: how many; None where `steps` says it.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
       measure: what the best network is chosen by on `val`, the higher the better: mean_iu, seg or v_rand.
+      average: how its network predicts and is reported: none, rotations or symmetries.
       seed: of the weights, the order and every augmentation.
     """
 
@@ -135,6 +136,7 @@ class Recipe:
     epochs: int | None = None
     epoch_steps: int | None = None
     measure: Literal["mean_iu", "seg", "v_rand"] = "mean_iu"
+    average: Literal["none", "rotations", "symmetries"] = "none"
     seed: int = 0
 
     def __post_init__(self) -> None:

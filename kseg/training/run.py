@@ -10,6 +10,7 @@ from typing import Any
 from kseg import datasets
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError
+from kseg.inference import Average
 from kseg.training.recipe import DataSpec, Recipe
 
 
@@ -26,6 +27,12 @@ def read_config(folder: str | Path) -> dict[str, Any] | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path}: damaged ({error}). Train again, or copy it from where it is whole.") from error
+
+
+def average_of(model: str | Path, asked_for: Average | None) -> Average:
+    """The average that was asked for, else the one of the run's recipe, else none."""
+    config = read_config(model)
+    return asked_for or (Recipe.from_json(config["recipe"]).average if config else "none")
 
 
 def open_data(

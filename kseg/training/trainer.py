@@ -96,7 +96,7 @@ def train(
 
     best = load(folder)
     scored = parts.get("test", parts["val"])
-    report = evaluate(best, scored)
+    report = evaluate(best, scored, average=recipe.average)
     write_samples(best, scored, folder / "samples")
     seconds = round(time.monotonic() - started)
     write_json(folder / "report.json", {**report.to_json(), "recipe": recipe.name, "seconds": seconds})

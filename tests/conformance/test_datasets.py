@@ -85,11 +85,11 @@ def test_items_are_counted_from_either_end_and_no_further(name, trees):
 
 
 @every_name
-def test_the_folder_around_it_will_do(name, trees):
+def test_the_folder_around_it_or_one_within_will_do(name, trees):
     root = trees(name)
     split = DATASET_CASES[name].apart[0]
     expected = opened(name, root, split)
-    for folder in (root.parent, str(root)):
+    for folder in (root.parent, str(root), *(path for path in root.iterdir() if path.is_dir())):
         data = opened(name, folder, split)
         assert data.ids == expected.ids
         np.testing.assert_array_equal(data[0].image, expected[0].image)

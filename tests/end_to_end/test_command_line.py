@@ -409,3 +409,18 @@ def test_a_fault_in_the_test_split_is_said_before_training(tmp_path):
     (tmp_path / "mine" / "test" / "images" / "2.png").write_bytes(b"hello")
     assert "2.png: this is no image" in call(*words, exit_code=3).stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_an_average_is_named_in_the_report_and_taken_from_the_recipe(run, image, tmp_path):
+    averages = {}
+    for average in ("none", "rotations", "symmetries"):
+        averages[average] = json.loads(call("evaluate", run, "--average", average, "--json", "-").stdout)
+        assert averages[average]["average"] == average
+    assert len({report["mean_iu"] for report in averages.values()}) > 1
+    assert "mean over 8 symmetries" in averages["symmetries"]["protocol"]
+    call("train", *SMALL, "--steps", 1, "--set", "average=symmetries", "--run", tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["average"] == "symmetries"
+    assert json.loads(call("evaluate", tmp_path / "run", "--json", "-").stdout)["average"] == "symmetries"
+    call("predict", run, image, "-o", tmp_path / "out", "--average", "symmetries")
+    ids = kseg.predict(kseg.load(run), kseg.images.read_image(image), average="symmetries")
+    np.testing.assert_array_equal(kseg.images.read_label(tmp_path / "out" / "cells.png"), ids)

@@ -295,7 +295,7 @@ def test_a_truncated_file_is_named_with_what_to_do(tmp_path, name):
             read(tmp_path / name)
 
 
-@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("compression", [None, "lzw", "packbits", "zstd"])
 def test_no_cut_of_a_stack_gives_fewer_or_other_pages(tmp_path, compression):
     stack = RANDOM.integers(0, 256, (3, 6, 7)).astype(np.uint8)
     path = tmp_path / "a.tif"
@@ -322,6 +322,7 @@ def test_no_cut_of_a_stack_gives_fewer_or_other_pages(tmp_path, compression):
         ("a.jpg", b"this is text", "this is no image that can be read"),
         ("a.tif", b"this is text", "this is no image that can be read"),
         ("a.tif", b"II*\0", r"the image is truncated or damaged \(.+\)"),
+        ("a.tif", tiff_head(5, 5)[:-4] + struct.pack("<I", 8), r"the image is truncated or damaged \(page 1 is not in"),
         ("a.png", png_head(60000, 60000), r"up to 2\^30 values a page are read. Cut it into pieces"),
         ("a.png", png_head(60000, 60000, 16), r"up to 2\^30 values a page are read"),
         ("a.png", png_head(40000, 40000, 8, 0), r"up to 2\^30 values a page are read"),

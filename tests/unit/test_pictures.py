@@ -73,8 +73,9 @@ def test_panels_of_any_sizes_stand_in_rows_under_their_names():
     assert (rows[-34:-4, :30] == 3).all() and (rows[-34:-4, 30:] == 255).all()
 
 
-def test_curves_are_drawn_to_a_file(tmp_path):
-    rows = [{"step": step, "loss": 1 / step, "val_mean_iu": 1 - 1 / step} for step in (1, 2, 3)]
+@pytest.mark.parametrize("measured", [(1, 2, 3), (2,), ()])
+def test_curves_are_drawn_to_a_file_whenever_scores_were_measured(tmp_path, measured):
+    rows = [{"step": step, "loss": 1 / step} | ({"val_mean_iu": 0.5} if step in measured else {}) for step in (1, 2, 3)]
     draw_curves(rows, tmp_path / "curves.png")
     assert read_image(tmp_path / "curves.png").shape == (374, 990, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]

@@ -52,7 +52,7 @@ def test_a_picture_that_does_not_fit_the_disk_leaves_nothing(tmp_path, full_disk
 
 def test_a_parent_that_is_a_file_is_named(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(EnvironmentFailure, match="a/b/c.json: can't be written"):
+    with pytest.raises(EnvironmentFailure, match=r"a/b/c.json: can't be written \(Not a directory\)"):
         write_json(tmp_path / "a" / "b" / "c.json", 1)
     assert (tmp_path / "a").read_text() == "old"
 
@@ -91,6 +91,14 @@ def test_a_folder_appears_whole_and_does_not_replace_another(tmp_path):
 def test_a_block_that_writes_nothing_is_told_so(tmp_path):
     with pytest.raises(EnvironmentFailure, match="No such file"), aside(tmp_path / "a"):
         pass
+
+
+def test_another_file_that_was_missing_is_named(tmp_path):
+    with (
+        pytest.raises(EnvironmentFailure, match=r"a: can't be written \(No such file or directory: /nowhere/b\)"),
+        aside(tmp_path / "a"),
+    ):
+        Path("/nowhere/b").read_text()
 
 
 def test_text_and_json_come_back_as_they_went(tmp_path):

@@ -13,4 +13,5 @@ def isbi2012_unet() -> Recipe:
         steps=1600,
         epoch_steps=200,
         measure="v_rand",
+        average="rotations",
     )

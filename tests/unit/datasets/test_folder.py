@@ -165,6 +165,15 @@ def test_an_image_and_label_of_different_sizes_are_refused(tmp_path, label, word
         opened(tmp_path)[0]
 
 
+def test_links_that_lead_nowhere_are_missed(tmp_path):
+    fill(tmp_path, LABEL, LABEL, LABEL)
+    for kind in ("images", "labels"):
+        (tmp_path / kind / "b.png").unlink()
+        (tmp_path / kind / "b.png").symlink_to(tmp_path / "not-fetched")
+    with pytest.raises(DataError, match="images/b.png: there is no such file"):
+        opened(tmp_path)
+
+
 def test_a_broken_file_is_named_before_training(tmp_path):
     fill(tmp_path, LABEL, LABEL)
     (tmp_path / "images" / "b.png").write_bytes(b"")
