@@ -3,7 +3,11 @@ from kseg.training.recipe import RECIPES, AugmentSpec, DataSpec, ModelSpec, Opti
 
 @RECIPES.register("own-unet")
 def own_unet() -> Recipe:
-    """A person's own folder, on an ordinary machine."""
+    """A person's own folder, on an ordinary machine.
+
+    Measured on two cores with AVX-512, busy with other work: 79 fluorescence images of the 2018 Data Science Bowl,
+    `--dataset folder --set data.instances=true`, 10 minutes; on 19 others mean IU 0.934, SEG 0.747. One seed.
+    """
     return Recipe(
         name="own-unet",
         model=ModelSpec(width=16, depth=4, padding="same", dropout=0.0, normalization="batch"),
