@@ -49,7 +49,9 @@ def border_weight_map(
     if w0 < 0 or sigma <= 0:
         raise ConfigError(f"border_weight_map: w0 is {w0}, sigma {sigma}. w0 >= 0 and sigma > 0 are wanted.")
     background, inside = class_weights or (1.0, 1.0)
-    nearest, second = _two_nearest(cells, reach=math.ceil(10 * sigma))
+    # Further away the border term is below 2^-30, less than float32 resolves beside a class weight above 1/64.
+    reach = math.ceil(sigma * math.sqrt(2 * math.log(2**30 * max(w0, 1.0))))
+    nearest, second = _two_nearest(cells, reach)
     border = w0 * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))
     if where == "background":
         border[cells > 0] = 0
@@ -59,7 +61,7 @@ def border_weight_map(
 def _two_nearest(cells: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
     """Distances (H, W) float64 to the nearest and second nearest cell, inf where beyond `reach`.
 
-    Each cell is measured in its own surroundings only: 10 sigma away the border term is below w0 e^-50.
+    Each cell is measured in its own surroundings only.
     """
     nearest = np.full(cells.shape, np.inf)
     second = nearest.copy()

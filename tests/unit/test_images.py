@@ -295,21 +295,21 @@ def test_a_truncated_file_is_named_with_what_to_do(tmp_path, name):
             read(tmp_path / name)
 
 
-@pytest.mark.parametrize("compression", [None, "lzw", "packbits", "zstd"])
+@pytest.mark.parametrize("compression", [None, "lzw", "packbits", "jpeg"])
 def test_no_cut_of_a_stack_gives_fewer_or_other_pages(tmp_path, compression):
-    stack = RANDOM.integers(0, 256, (3, 6, 7)).astype(np.uint8)
+    stack = RANDOM.integers(0, 256, (3, 16, 5)).astype(np.uint8)
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, stack, compression=compression, rowsperstrip=2, photometric="minisblack", metadata=None)
-    data = path.read_bytes()
+    tifffile.imwrite(path, stack, compression=compression, rowsperstrip=8, photometric="minisblack", metadata=None)
+    data, whole = path.read_bytes(), np.stack(list(open_pages(path)))
     refused = 0
     for length in range(0, len(data), 3):
         path.write_bytes(data[:length])
         try:
-            found = np.stack(list(open_pages(path)))[..., 0]
+            found = np.stack(list(open_pages(path)))
         except DataError:
             refused += 1
         else:
-            np.testing.assert_array_equal(found, stack)
+            np.testing.assert_array_equal(found, whole)
     assert refused > 0.95 * len(data) / 3
 
 

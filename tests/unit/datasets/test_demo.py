@@ -29,6 +29,15 @@ def test_cells_touch_and_each_is_one_piece_with_a_number_in_sequence(seed):
     assert 0.1 < (cells > 0).mean() < 0.9 and image.std() > 10
 
 
+def test_of_a_cell_in_pieces_the_largest_is_kept_and_numbers_close_up():
+    owner = np.zeros((8, 12), np.uint16)
+    owner[:4, :4], owner[:4, 4], owner[:4, 5] = 3, 7, 3  # cell 7 cuts 3 in two and is itself too small
+    owner[5:, 4:] = 9
+    expected = np.where(owner == 9, 2, 0)
+    expected[:4, :4] = 1
+    np.testing.assert_array_equal(demo._renumber(owner), expected)
+
+
 def test_it_is_written_once_to_the_cache_without_a_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("KSEG_HOME", str(tmp_path))
     first = datasets.open("demo", split="train")
