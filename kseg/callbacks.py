@@ -97,7 +97,8 @@ class MetricsLog(keras.callbacks.Callback):
         scores = {key: float(value) for key, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, "step": self._step, "seconds": seconds, **scores})
         table = io.StringIO()
-        writer = csv.DictWriter(table, list(self.rows[0]), lineterminator="\n")
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))  # a plain fit may validate now and then
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.folder / "metrics.csv", table.getvalue())
