@@ -9,6 +9,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    package_data={"kseg": ["presets/*/*"]},
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["kseg", "kseg.*"]),
     install_requires=[

@@ -33,7 +33,7 @@ def evaluate(
     average: Average | None,
     json_file: str | None,
 ) -> None:
-    """Score MODEL (a run folder, a .keras file or a bundle), per class and per image."""
+    """Score MODEL (a run folder, a preset, a .keras file or a bundle), per class and per image."""
     from kseg.inference import evaluate as score
     from kseg.inference import load
     from kseg.storage import write_json

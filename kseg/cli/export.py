@@ -21,7 +21,7 @@ from kseg.cli.verb import Verb
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the recipe's, or the file's.")
 @click.option("--version", metavar="N", type=click.IntRange(min=1), help="Default: one more than there is.")
 def export(model: str, output: str, name: str | None, version: int | None) -> None:
-    """Write MODEL (a run folder or a .keras file) as BASE/NAME/VERSION.
+    """Write MODEL (a run folder, a preset or a .keras file) as BASE/NAME/VERSION.
 
     The bundle takes images as they are stored, any height and width, and gives `mask`.
     """

@@ -9,12 +9,13 @@ from kseg.cli.verb import VerbGroup, set_option
 
 @click.group(cls=VerbGroup)
 def models() -> None:
-    """List networks and recipes, or describe a network."""
+    """List networks, recipes and presets, or describe a network."""
 
 
 @models.command("list", tensorflow=True)
 def list_models() -> None:
-    """Name the networks and the recipes."""
+    """Name the networks, the recipes and the presets."""
+    from kseg.inference import presets
     from kseg.models import NETWORKS
     from kseg.training import recipes  # noqa: F401  (enters them)
     from kseg.training.recipe import RECIPES
@@ -24,6 +25,10 @@ def list_models() -> None:
         for name in registry.names():
             first = (registry.get(name).__doc__ or "").strip().splitlines()[0]
             click.echo(f"  {name:<16} {first}")
+
+    click.echo("presets")
+    for name in presets():
+        click.echo(f"  {name}")
 
 
 @models.command("describe", tensorflow=True)

@@ -38,7 +38,7 @@ def predict(
     instances: bool,
     overlay: bool,
 ) -> None:
-    """Find the classes in images with MODEL (a run folder, a .keras file or a bundle).
+    """Find the classes in images with MODEL (a run folder, a preset, a .keras file or a bundle).
 
     Writes DIR/STEM.png with class ids for each image, DIR/STEM.tif for a stack.
     """

@@ -2,7 +2,7 @@
 
 from kseg.inference.averaging import AVERAGES, Average
 from kseg.inference.evaluate import Report, evaluate
-from kseg.inference.load import FACTS, find_bundle, load
+from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
 from kseg.inference.predictor import Predictor, geometry_of, predictor
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
@@ -19,5 +19,7 @@ __all__ = [
     "predict",
     "predict_scores",
     "predictor",
+    "presets",
     "probabilities",
+    "resolved",
 ]

@@ -16,12 +16,26 @@ from kseg.inference.predictor import Predictor
 FACTS = Path("assets.extra", "kseg.json")
 
 
+PRESETS = Path(__file__).parents[1] / "presets"
+
+
+def presets() -> list[str]:
+    """The names of the trained networks that come with kseg; each is a run folder inside the package."""
+    return sorted(folder.name for folder in PRESETS.iterdir() if folder.is_dir())
+
+
+def resolved(model: str | Path) -> Path:
+    """Where `model` lies: a preset's folder where nothing else has that name."""
+    path = Path(model)
+    return PRESETS / path if not path.exists() and str(path) in presets() else path
+
+
 def load(path: str | Path) -> keras.Model | Predictor:
     """The network at `path`.
 
     Args:
-      path: a run folder (its best network), a `.keras` file, or a bundle (the folder of a version, or of its name:
-        then the newest).
+      path: a run folder (its best network), a preset's name, a `.keras` file, or a bundle (the folder of a
+        version, or of its name: then the newest).
 
     Returns:
       A keras.Model; for a bundle a Predictor, which is called the same way and answers at the input's size.
@@ -29,7 +43,7 @@ def load(path: str | Path) -> keras.Model | Predictor:
     Raises:
       WeightsError: there is nothing there, or it can't be read.
     """
-    path = Path(path)
+    path = resolved(path)
     if path.is_dir() and (path / "model.keras").exists():
         path = path / "model.keras"
     if path.is_file() and path.suffix == ".keras":
@@ -45,8 +59,8 @@ def load(path: str | Path) -> keras.Model | Predictor:
         else f"a {path.suffix or 'nameless'} file"
     )
     raise WeightsError(
-        f"{path}: no network here. A run folder (with model.keras), a .keras file or a SavedModel bundle is wanted; "
-        f"found {found}."
+        f"{path}: no network here. A run folder (with model.keras), a preset ({', '.join(presets())}), a .keras file "
+        f"or a SavedModel bundle is wanted; found {found}."
     )
 
 

@@ -10,17 +10,17 @@ from typing import Any
 from kseg import datasets
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError
-from kseg.inference import Average
+from kseg.inference import Average, resolved
 from kseg.training.recipe import DataSpec, Recipe
 
 
 def read_config(folder: str | Path) -> dict[str, Any] | None:
-    """The configuration of the run in `folder`; None where it is no run.
+    """The configuration of the run in `folder`, or of the preset of that name; None where it is no run.
 
     Raises:
       ConfigError: the file is damaged.
     """
-    path = Path(folder) / "config.json"
+    path = resolved(folder) / "config.json"
     if not path.is_file():
         return None
     try:

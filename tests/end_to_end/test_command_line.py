@@ -424,3 +424,21 @@ def test_an_average_is_named_in_the_report_and_taken_from_the_recipe(run, image,
     call("predict", run, image, "-o", tmp_path / "out", "--average", "symmetries")
     ids = kseg.predict(kseg.load(run), kseg.images.read_image(image), average="symmetries")
     np.testing.assert_array_equal(kseg.images.read_label(tmp_path / "out" / "cells.png"), ids)
+
+
+def test_the_preset_predicts_without_training_and_scores_as_its_card_says(shared, tmp_path):
+    volume = shared / "data" / "isbi2012" / "train-volume.tif"
+    tifffile.imwrite(tmp_path / "stack.tif", tifffile.imread(volume)[24:26, :150, :160], photometric="minisblack")
+    call("predict", "isbi2012-unet", tmp_path / "stack.tif", "-o", tmp_path / "out")
+    assert tifffile.imread(tmp_path / "out" / "stack.tif").shape == (2, 150, 160)
+    words = ["evaluate", "isbi2012-unet", "--data-dir", volume.parent, "--split", "test", "--json", "-"]
+    report = json.loads(call(*words).stdout)
+    assert report["average"] == "rotations"
+    found = {name: report["measures"][name] for name in ("v_rand", "v_info", "pixel_error")}
+    assert found == pytest.approx({"v_rand": 0.979, "v_info": 0.983, "pixel_error": 0.046}, abs=1e-3)
+
+
+def test_presets_are_named_where_networks_are(tmp_path):
+    assert "isbi2012-unet" in call("models", "list").stdout.partition("presets")[2]
+    assert "a preset (isbi2012-unet)" in call("evaluate", tmp_path / "nowhere", exit_code=3).stderr
+    assert kseg.load("isbi2012-unet").count_params() == 1_945_250
