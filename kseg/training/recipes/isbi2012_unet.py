@@ -6,7 +6,7 @@ def isbi2012_unet() -> Recipe:
     """The ISBI 2012 EM stack on two CPU cores.
 
     Measured with `python cli.py train --recipe isbi2012-unet --data-dir isbi2012`, two cores with AVX-512, busy with
-    other work: 25 minutes; on slices 24 to 29, reported once, V_rand 0.979, V_info 0.983, Rand error 0.077, warping
+    other work: 25 minutes; on slices 24 to 29 V_rand 0.979, V_info 0.983, Rand error 0.077, warping
     error 0.00172, pixel error 0.046, mean IU 0.790 (without the average 0.964, 0.977, 0.111, 0.00186, 0.047, 0.784).
     One seed. The paper's network, on the challenge's own test slices: warping error 0.000353, Rand error 0.0382,
     pixel error 0.0611.
