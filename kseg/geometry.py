@@ -51,6 +51,10 @@ class Geometry:
         """The largest input size <= `size` that fits (the smallest there is, when none does)."""
         return self.smallest + max(0, size - self.smallest) // self.stride * self.stride
 
+    def usual_tile(self) -> int:
+        """A tile of about 1024 pixels, larger where borders and margins would leave little of it."""
+        return self.next_input(max(1024, 4 * (self.border + (self.margin or 0))))
+
     def check(self, height: int, width: int, what: str) -> None:
         """Raises SizeError, naming the neighbours that fit, unless both sizes do."""
         for side, size in (("height", height), ("width", width)):

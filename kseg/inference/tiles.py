@@ -16,7 +16,6 @@ from kseg.inference.averaging import Average, averaged
 from kseg.inference.predictor import Predictor, predictor
 
 WHOLE_PIXELS = 1_400_000  # up to here one pass over the whole: 1.5 GB at the paper's width
-TILE = 1024
 
 
 def predict(
@@ -84,7 +83,7 @@ def _tiles(call: Predictor, image: np.ndarray, tile: int | None) -> Iterator[tup
     if tile is None and geometry.margin is not None:
         reach = 2 * geometry.border
         if geometry.next_input(height + reach) * geometry.next_input(width + reach) > WHOLE_PIXELS:
-            tile = geometry.previous_input(TILE)
+            tile = geometry.usual_tile()
     for rows in spans(height, geometry, tile):
         band = image[mirrored(rows.read, rows.read_stop, height)]
         for columns in spans(width, geometry, tile):

@@ -132,3 +132,12 @@ def test_tiles_that_would_change_the_numbers_are_refused():
         spans(1000, unet_geometry(4, "valid"), 573)
     with pytest.raises(SizeError, match="tile: group normalisation"):
         spans(1000, Geometry(stride=2, smallest=2, margin=None), 64)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("depth", range(1, 9))
+def test_the_usual_tile_keeps_something_at_any_depth(depth, padding):
+    geometry = unet_geometry(depth, padding)
+    plan = spans(20_000, geometry, geometry.usual_tile())
+    assert plan[0].keep == 0 and plan[-1].keep_stop == 20_000 and len(plan) > 1
+    assert all(span.keep_stop > span.keep for span in plan)
