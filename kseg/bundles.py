@@ -2,7 +2,8 @@
 
 The graph takes grey levels or colours as they are stored, of any height and width, mirrors the borders the
 network needs (kseg.geometry), and answers at the image's size. Endpoints: `serving_default` gives `mask`,
-`scores` gives the scores before softmax.
+`scores` gives the scores before softmax. Images come as `images`, several streams by their names; of several heads
+there is a `mask_HEAD` and a `scores_HEAD` each.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from kseg.errors import EnvironmentFailure, ExportError
-from kseg.inference import FACTS, geometry_of
+from kseg.inference import FACTS, call_joined, geometry_of, heads_of, parts_of, streams_of
 from kseg.layers import ScaleInput
 from kseg.storage import aside
 
@@ -52,22 +53,30 @@ def export(
     if folder.exists():
         raise ExportError(f"{folder}: this version exists. Leave --version out for the next free one.")
 
+    kind, streams, heads = input_kind(model), streams_of(model), heads_of(model)
+    signature = [
+        tf.TensorSpec((None, None, None, channels), kind, name=stream or "images")
+        for stream, channels in streams.items()
+    ]
     scores = whole_image(model)
-    kind, channels = input_kind(model), model.input_shape[-1]
-    signature = [tf.TensorSpec((None, None, None, channels), kind, name="images")]
+
+    def by_head(images: Sequence[tf.Tensor], what: str, change: Callable[[tf.Tensor], tf.Tensor]) -> dict:
+        parts = parts_of(scores(tf.concat(images, axis=-1)), heads)
+        return {what + (f"_{head}" if head else ""): change(part) for head, part in parts.items()}
+
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(
         "serving_default",
-        lambda images: {"mask": tf.argmax(scores(images), axis=-1, output_type=tf.uint16)},
+        lambda *images: by_head(images, "mask", lambda part: tf.argmax(part, axis=-1, output_type=tf.uint16)),
         input_signature=signature,
     )
-    archive.add_endpoint("scores", lambda images: {"scores": scores(images)}, input_signature=signature)
+    archive.add_endpoint("scores", lambda *images: by_head(images, "scores", tf.identity), input_signature=signature)
     facts = {
         "network": model.name,
-        "classes": model.output_shape[-1],
+        "heads": heads,
         "class_names": list(classes) if classes else None,
-        "channels": channels,
+        "streams": streams,
         "dtype": kind.name,
         "precision": "float32",
         "geometry": dataclasses.asdict(geometry_of(model)),
@@ -85,16 +94,23 @@ def export(
 
 
 def input_kind(model: keras.Model) -> tf.DType:
-    """How the images of a network are stored, by its white: uint8, uint16, or float32 for white of 1 and less."""
+    """How the images of a network are stored, by its first layer.
+
+    uint16 for depth, and where white is above 255; float32 where the scaling leaves numbers of about 1 as they are, or
+    there is none; else uint8.
+    """
     for layer in model.layers:
         if isinstance(layer, ScaleInput):
-            white = 1 / layer.scaling.scale
+            scaling = layer.scaling
+            if "d" in scaling.order:
+                return tf.uint16
+            white = max(1 / scaling.scale, 255.0 if max(scaling.mean) > 1 else 0.0)
             return tf.float32 if white <= 1 else tf.uint8 if white <= 255 else tf.uint16
     return tf.float32
 
 
 def whole_image(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function of images (N, H, W, C) of any dtype and size to scores (N, H, W, K) float32."""
+    """Of images (N, H, W, C) of any dtype and size to scores (N, H, W, K) float32; streams and heads joined."""
     geometry = geometry_of(model)
 
     def scores(images: tf.Tensor) -> tf.Tensor:
@@ -102,9 +118,9 @@ def whole_image(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
         given = tf.cast(images, tf.float32)
         for axis, size in ((1, height), (2, width)):
             beyond = size + 2 * geometry.border - geometry.smallest
-            whole = geometry.smallest + tf.maximum(0, -(-beyond // geometry.stride)) * geometry.stride
+            whole = geometry.smallest + tf.maximum(0, -(-beyond // geometry.steps)) * geometry.steps
             given = tf.gather(given, _mirrored(-geometry.border, whole - geometry.border, size), axis=axis)
-        return model(given, training=False)[:, :height, :width]
+        return call_joined(model, given)[:, :height, :width]
 
     return scores
 

@@ -1,4 +1,4 @@
-"""The arithmetic of sizes: what a U-Net takes and gives, mirrored borders, tiles in phase.
+"""The arithmetic of sizes: what networks take and give, receptive fields, mirrored borders, tiles in phase.
 
 A U-Net with d poolings and unpadded 3x3 convolutions whose deepest map is m pixels wide takes
 n = 2^d (m + 4) - 4 pixels and gives 2^d (m - 8) + 4, so 6 * 2^d - 4 are lost on each side
@@ -11,11 +11,15 @@ apart (384 for 388) and what overlaps is dropped; then both are equal.
 
 Reach. An output pixel reads at most border + 2^d - 1 pixels beyond itself, on the trailing side
 further than the border; what lies beyond the image is its mirror image, as far as is read.
+
+Grids. The cells of any feature map lie on a grid over the image (`Grid`); from it follow a fully convolutional
+network's receptive fields and the offsets of its crops, as Caffe's coordinate maps have them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -27,29 +31,36 @@ class Geometry:
     """How a network's output lies over its input, the same along height and width.
 
     Attributes:
-      stride: sizes that fit lie this far apart, and shifts by it leave the numbers as they are.
+      stride: shifts by it leave the numbers as they are.
       border: pixels lost on each side; 0 for networks that answer at the input's size.
       smallest: the smallest input that fits.
       margin: how far beyond itself an output pixel may read, for networks that pad with zeros
         (a multiple of `stride`); None where it reads the whole image.
+      step: sizes that fit lie this far apart; None for `stride`.
     """
 
     stride: int = 1
     border: int = 0
     smallest: int = 1
     margin: int | None = 0
+    step: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """Pixels from one fitting size to the next."""
+        return self.step or self.stride
 
     def next_input(self, size: int) -> int:
         """The smallest input size >= `size` that fits."""
-        steps = -(-max(0, size - self.smallest) // self.stride)
-        return self.smallest + steps * self.stride
+        steps = -(-max(0, size - self.smallest) // self.steps)
+        return self.smallest + steps * self.steps
 
     def fits(self, size: int) -> bool:
         return self.next_input(size) == size
 
     def previous_input(self, size: int) -> int:
         """The largest input size <= `size` that fits (the smallest there is, when none does)."""
-        return self.smallest + max(0, size - self.smallest) // self.stride * self.stride
+        return self.smallest + max(0, size - self.smallest) // self.steps * self.steps
 
     def usual_tile(self) -> int:
         """A tile of about 1024 pixels, larger where borders and margins would leave little of it."""
@@ -63,7 +74,7 @@ class Geometry:
                 known = f"{above}" if below >= size else f"{below} or {above}"
                 raise SizeError(
                     f"{what}: {side} {size} does not fit this network, which takes {self.smallest}, "
-                    f"{self.smallest + self.stride}, {self.smallest + 2 * self.stride}, ... "
+                    f"{self.smallest + self.steps}, {self.smallest + 2 * self.steps}, ... "
                     f"Take {known}."
                 )
 
@@ -141,10 +152,76 @@ def spans(size: int, geometry: Geometry, tile: int | None = None) -> list[Span]:
     keep = 0
     while keep < size:
         # The first tile starts at the image's corner, the last ends at its end: there, as in
-        # one pass, zeros are what padded convolutions meet.
-        read = min(max(0, keep - margin), whole - 2 * border - (tile - 2 * border))
-        last = read + tile - 2 * border >= whole - 2 * border
+        # one pass, zeros are what padded convolutions meet. All start in phase, so the last may be smaller.
+        latest = -(-max(0, whole - tile) // geometry.stride) * geometry.stride
+        read = min(max(0, keep - margin), latest)
+        last = read == latest
         keep_stop = size if last else read + margin + step
-        plan.append(Span(read - border, read - border + tile, keep, keep_stop, keep - read))
+        plan.append(Span(read - border, (whole if last else read + tile) - border, keep, keep_stop, keep - read))
         keep = keep_stop
     return plan
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the cells of a feature map lie over the image, the same along height and width.
+
+    Cell i reads image pixels stride * i + first to stride * i + last, so it is centred at stride * i + offset. After
+    up-sampling these bounds are what some cell reads at the most.
+
+    A crop that lays a map over another one starts at the difference of their offsets, in strides; for FCN-32s on
+    VGG16 with its image padded by 100: offset 12.5 at fc7, 12.5 - (64 - 1) / 2 = -19 after the up-sampling, so 19.
+
+    Source: Caffe's coordinate maps; the FCN paper, section 3 (composition of kernels and strides).
+    """
+
+    stride: Fraction = Fraction(1)
+    first: Fraction = Fraction(0)
+    last: Fraction = Fraction(0)
+
+    @property
+    def offset(self) -> Fraction:
+        return (self.first + self.last) / 2
+
+    @property
+    def receptive_field(self) -> int:
+        """Pixels a cell reads along each axis."""
+        return int(self.last - self.first) + 1
+
+    @property
+    def reach(self) -> int:
+        """How far from its centre a cell reads, rounded up to whole pixels."""
+        return -int((self.first - self.last) / 2 // 1)
+
+    def pooled(self, kernel: int, stride: int = 1, pad: int = 0) -> Grid:
+        """The grid of a convolution's or pooling's output."""
+        return Grid(self.stride * stride, self.first - self.stride * pad, self.last + self.stride * (kernel - 1 - pad))
+
+    def upsampled(self, kernel: int, factor: int) -> Grid:
+        """The grid of a transposed convolution's output."""
+        stride = self.stride / factor
+        return Grid(stride, self.first - stride * (kernel - 1), self.last)
+
+    def cropped(self, offset: int) -> Grid:
+        """The grid once the first `offset` cells are cut off."""
+        return Grid(self.stride, self.first + self.stride * offset, self.last + self.stride * offset)
+
+    def fused(self, other: Grid) -> Grid:
+        """The grid of a sum or concatenation; both must lie over each other."""
+        if self.crop_offset(other) != 0:
+            raise SizeError(f"maps with cells at {self.offset} and {other.offset} do not lie over each other.")
+        return Grid(self.stride, min(self.first, other.first), max(self.last, other.last))
+
+    def crop_offset(self, reference: Grid) -> int:
+        """The first of this map's cells that lies over cell 0 of `reference`; negative where that one lies before.
+
+        Raises:
+          SizeError: the strides differ, or no cell lies over another one.
+        """
+        cells = (reference.offset - self.offset) / self.stride
+        if self.stride != reference.stride or cells.denominator != 1:
+            raise SizeError(
+                f"cells {self.stride} pixels apart at {self.offset} never lie over cells {reference.stride} apart "
+                f"at {reference.offset}."
+            )
+        return int(cells)

@@ -3,7 +3,7 @@
 from kseg.inference.averaging import AVERAGES, Average
 from kseg.inference.evaluate import Report, evaluate
 from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
-from kseg.inference.predictor import Predictor, geometry_of, predictor
+from kseg.inference.predictor import Predictor, call_joined, geometry_of, heads_of, parts_of, predictor, streams_of
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
@@ -12,14 +12,18 @@ __all__ = [
     "Average",
     "Predictor",
     "Report",
+    "call_joined",
     "evaluate",
     "find_bundle",
     "geometry_of",
+    "heads_of",
     "load",
+    "parts_of",
     "predict",
     "predict_scores",
     "predictor",
     "presets",
     "probabilities",
     "resolved",
+    "streams_of",
 ]

@@ -154,6 +154,11 @@ def evaluate(
     """
     call = predictor(model)
     count = len(data.classes)
+    if "" not in call.heads:
+        raise DataError(
+            f"The network has the heads {', '.join(call.heads)}, {data.name} one label per pixel. "
+            "Score each head's `kseg.predict` with kseg.metrics."
+        )
     if call.classes != count:
         raise DataError(f"The network has {call.classes} classes, {data.name} has {count} ({', '.join(data.classes)}).")
     confusion = np.zeros((count, count), np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kseg.errors import DataError
 from kseg.images import is_image, open_pages, stack_writer, with_channels, write_image
 from kseg.inference.averaging import Average
 from kseg.inference.predictor import Predictor
-from kseg.inference.tiles import predict_scores, probabilities
+from kseg.inference.tiles import class_ids, predict_scores, probabilities
 from kseg.instances import number
 from kseg.pictures import overlay, sheet
 
@@ -68,49 +68,78 @@ def predict_file(
       with_overlay: also STEM_overlay.png; of a stack, nine slices.
 
     Returns:
-      The files, that with the class ids first.
+      The files, that with the class ids first. Of a network with several heads STEM is followed by _HEAD.
 
     Raises:
-      DataError: the file can't be read, has other channels than the network, or more than 65,535 objects.
+      DataError: the file can't be read, has other channels than the network, or more than 65,535 objects; or the
+        network takes several images at a time.
     """
+    if "" not in network.streams:
+        raise DataError(
+            f"{path}: this network takes {' and '.join(network.streams)} together. "
+            "Predict from Python: kseg.predict(model, {...})."
+        )
     pages = open_pages(path)
-    stem = Path(folder) / path.stem
-    ids_path = Path(f"{stem}.tif" if len(pages) > 1 else f"{stem}.png")
-    written = [ids_path]
-    drawn = set(np.linspace(0, len(pages) - 1, 9).round().astype(int).tolist())
-    panels: dict[str, np.ndarray] = {}
-
     with ExitStack() as files:
-
-        def writer(ending: str):
-            written.append(Path(f"{stem}_{ending}.tif"))
-            return files.enter_context(stack_writer(written[-1]))
-
-        write_ids = files.enter_context(stack_writer(ids_path)) if len(pages) > 1 else None
-        write_probabilities = writer("probabilities") if with_probabilities else None
-        write_instances = writer("instances") if with_instances else None
+        heads = {
+            head: _Results(files, f"{Path(folder) / path.stem}{'_' if head else ''}{head}", path, count, len(pages))
+            for head, count in network.heads.items()
+        }
+        for results in heads.values():
+            results.open(with_probabilities, with_instances, with_overlay)
         for place in range(len(pages)):
             image = with_channels(pages[place], network.channels, str(path))
             scores = predict_scores(network, image, tile=tile, average=average)
-            ids = scores.argmax(axis=-1).astype(np.uint8)
-            if write_ids:
-                write_ids(ids)
-            if write_probabilities:
-                shares = probabilities(scores)
-                for class_id in [1] if network.classes == 2 else range(network.classes):
-                    write_probabilities(shares[..., class_id])
-            objects = number(ids) if with_instances or with_overlay else ids
-            if write_instances:
-                if objects.max() > 65535:
-                    raise DataError(
-                        f"{path}: {objects.max():,} objects are more than 16 bits can number. Predict it in parts."
-                    )
-                write_instances(objects.astype(np.uint16))
-            if with_overlay and place in drawn:
-                panels[f"slice {place}"] = overlay(image, objects if with_instances else ids)
-    if write_ids is None:
-        write_image(ids_path, ids)
-    if with_overlay:
-        written.append(Path(f"{stem}_overlay.png"))
-        write_image(written[-1], sheet(panels, columns=3) if len(pages) > 1 else next(iter(panels.values())))
-    return written
+            for head, results in heads.items():
+                results.add(place, image, scores if head == "" else scores[head])
+    return [file for results in heads.values() for file in results.finish()]
+
+
+class _Results:
+    """The files one head's results go to, page after page."""
+
+    def __init__(self, files: ExitStack, stem: str, source: Path, classes: int, pages: int) -> None:
+        self._files, self._stem, self._source = files, stem, source
+        self._classes, self._pages = classes, pages
+        self._drawn = set(np.linspace(0, pages - 1, 9).round().astype(int).tolist())
+        self._panels: dict[str, np.ndarray] = {}
+        self._written = [Path(f"{stem}.tif" if pages > 1 else f"{stem}.png")]
+
+    def open(self, with_probabilities: bool, with_instances: bool, with_overlay: bool) -> None:
+        self._ids = self._files.enter_context(stack_writer(self._written[0])) if self._pages > 1 else None
+        self._probabilities = self._writer("probabilities") if with_probabilities else None
+        self._instances = self._writer("instances") if with_instances else None
+        self._overlay = with_overlay
+
+    def _writer(self, ending: str) -> Callable[[np.ndarray], None]:
+        self._written.append(Path(f"{self._stem}_{ending}.tif"))
+        return self._files.enter_context(stack_writer(self._written[-1]))
+
+    def add(self, place: int, image: np.ndarray, scores: np.ndarray) -> None:
+        """Writes page `place`, of these scores (H, W, K)."""
+        self._last = ids = class_ids(scores)
+        if self._ids:
+            self._ids(ids)
+        if self._probabilities:
+            shares = probabilities(scores)
+            for class_id in [1] if self._classes == 2 else range(self._classes):
+                self._probabilities(shares[..., class_id])
+        objects = number(ids) if self._instances or self._overlay else ids
+        if self._instances:
+            if objects.max() > 65535:
+                raise DataError(
+                    f"{self._source}: {objects.max():,} objects are more than 16 bits can number. Predict it in parts."
+                )
+            self._instances(objects.astype(np.uint16))
+        if self._overlay and place in self._drawn:
+            self._panels[f"slice {place}"] = overlay(image, objects if self._instances else ids)
+
+    def finish(self) -> list[Path]:
+        """Writes what is one picture; all files then."""
+        if self._ids is None:
+            write_image(self._written[0], self._last)
+        if self._overlay:
+            self._written.append(Path(f"{self._stem}_overlay.png"))
+            panels = self._panels
+            write_image(self._written[-1], sheet(panels, columns=3) if len(panels) > 1 else next(iter(panels.values())))
+        return self._written

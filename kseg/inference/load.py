@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kseg.errors import DataError, WeightsError
 from kseg.geometry import Geometry
-from kseg.inference.predictor import Predictor
+from kseg.inference.predictor import Predictor, parts_of
 
 FACTS = Path("assets.extra", "kseg.json")
 
@@ -86,7 +86,7 @@ def _load_keras(path: Path) -> keras.Model:
 def _load_bundle(folder: Path) -> Predictor:
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        channels, classes, dtype = int(facts["channels"]), int(facts["classes"]), tf.as_dtype(facts["dtype"])
+        streams, heads, dtype = facts["streams"], facts["heads"], tf.as_dtype(facts["dtype"])
         bundle = tf.saved_model.load(str(folder))
         bundle.signatures["scores"]
     except Exception as error:
@@ -99,6 +99,8 @@ def _load_bundle(folder: Path) -> Predictor:
             raise DataError(
                 f"image: values of type {images.dtype}, but this bundle takes {dtype.name}. Give it such images."
             )
-        return bundle.signatures["scores"](images=tf.cast(images, dtype))["scores"]
+        given = {stream or "images": part for stream, part in parts_of(tf.cast(images, dtype), streams).items()}
+        scores = bundle.signatures["scores"](**given)
+        return tf.concat([scores["scores" + (f"_{head}" if head else "")] for head in heads], axis=-1)
 
-    return Predictor(call, Geometry(margin=None), channels, classes)
+    return Predictor(call, Geometry(margin=None), streams, heads)

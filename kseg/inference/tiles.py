@@ -5,7 +5,8 @@ Where the tiles lie, and why a multiple of the network's stride apart, stands in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,27 +14,28 @@ import numpy as np
 from kseg.geometry import mirrored, spans
 from kseg.images import with_channels
 from kseg.inference.averaging import Average, averaged
-from kseg.inference.predictor import Predictor, predictor
+from kseg.inference.predictor import Predictor, parts_of, predictor
 
 WHOLE_PIXELS = 1_400_000  # up to here one pass over the whole: 1.5 GB at the paper's width
 
 
 def predict(
-    model: keras.Model | Predictor, image: np.ndarray, *, tile: int | None = None, average: Average | None = None
-) -> np.ndarray:
+    model: keras.Model | Predictor, image: Any, *, tile: int | None = None, average: Average | None = None
+) -> Any:
     """The class of each pixel of an image of any size.
 
     For many images hand over `predictor(model)`, which is traced once.
 
     Args:
       model: a network or a predictor.
-      image: (H, W) or (H, W, C) grey levels or colours as the network was trained on.
+      image: (H, W) or (H, W, C) grey levels or colours as the network was trained on; for one with several streams
+        a dict of them.
       tile: height and width of what the network is given at a time; None for the whole image where it is
         small enough, else tiles of about 1024.
       average: over which versions of the image the scores are averaged: rotations, symmetries, or None for none.
 
     Returns:
-      (H, W) uint8, class ids.
+      (H, W) uint8, class ids (uint16 beyond 256 classes); of a network with several heads a dict of them.
 
     Raises:
       ConfigError: there is no such average.
@@ -42,26 +44,40 @@ def predict(
     """
     image, call = _prepare(model, image)
     if average not in (None, "none"):
-        return predict_scores(call, image, tile=tile, average=average).argmax(axis=-1).astype(np.uint8)
-    ids = np.empty(image.shape[:2], np.uint8)
-    for place, scores in _tiles(call, image, tile):
-        ids[place] = scores.argmax(axis=-1)
-    return ids
+        scores = call.split(_averaged(call, image, tile, average or "none"))
+        return (
+            {head: class_ids(part) for head, part in scores.items()} if isinstance(scores, dict) else class_ids(scores)
+        )
+    ids = {
+        head: np.empty(image.shape[:2], np.uint8 if count <= 256 else np.uint16) for head, count in call.heads.items()
+    }
+    for place, joined in _tiles(call, image, tile):
+        for head, part in parts_of(joined, call.heads).items():
+            ids[head][place] = class_ids(part)
+    return ids.get("", ids)
 
 
 def predict_scores(
-    model: keras.Model | Predictor, image: np.ndarray, *, tile: int | None = None, average: Average | None = None
-) -> np.ndarray:
-    """The scores of each pixel, (H, W, K) float32, before softmax; for the rest see `predict`."""
+    model: keras.Model | Predictor, image: Any, *, tile: int | None = None, average: Average | None = None
+) -> Any:
+    """The scores of each pixel, (H, W, K) float32, before softmax, or a dict of them; for the rest see `predict`."""
     image, call = _prepare(model, image)
+    return call.split(_averaged(call, image, tile, average or "none"))
 
+
+def class_ids(scores: np.ndarray) -> np.ndarray:
+    """The number of the largest of the scores (H, W, K): (H, W) uint8, beyond 256 classes uint16."""
+    return scores.argmax(axis=-1).astype(np.uint8 if scores.shape[-1] <= 256 else np.uint16)
+
+
+def _averaged(call: Predictor, image: np.ndarray, tile: int | None, average: Average) -> np.ndarray:
     def scores_of(version: np.ndarray) -> np.ndarray:
         whole = np.empty((*version.shape[:2], call.classes), np.float32)
         for place, scores in _tiles(call, version, tile):
             whole[place] = scores
         return whole
 
-    return averaged(image, scores_of, average or "none")
+    return averaged(image, scores_of, average)
 
 
 def probabilities(scores: np.ndarray) -> np.ndarray:
@@ -70,8 +86,11 @@ def probabilities(scores: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def _prepare(model: keras.Model | Predictor, image: np.ndarray) -> tuple[np.ndarray, Predictor]:
+def _prepare(model: keras.Model | Predictor, image: Any) -> tuple[np.ndarray, Predictor]:
+    """The image (H, W, C) of all streams, and the predictor."""
     call = predictor(model)
+    if isinstance(image, Mapping) or "" not in call.streams:
+        return call.join(image), call
     image = np.asarray(image)
     return with_channels(image if image.ndim == 3 else image[..., None], call.channels, "image"), call
 
@@ -88,7 +107,7 @@ def _tiles(call: Predictor, image: np.ndarray, tile: int | None) -> Iterator[tup
         band = image[mirrored(rows.read, rows.read_stop, height)]
         for columns in spans(width, geometry, tile):
             given = band[:, mirrored(columns.read, columns.read_stop, width)]
-            scores = call(given[None])[0]
+            scores = call.joined(given[None])[0]
             kept_height, kept_width = rows.keep_stop - rows.keep, columns.keep_stop - columns.keep
             yield (
                 (slice(rows.keep, rows.keep_stop), slice(columns.keep, columns.keep_stop)),

@@ -9,11 +9,11 @@ import keras
 
 from kseg.errors import ConfigError, did_you_mean
 from kseg.layers import SCALINGS, InputScaling
-from kseg.models import unet
+from kseg.models import alexnet, fcn, googlenet, unet, vgg16
 from kseg.models.describe import describe
 from kseg.models.registry import NETWORKS
 
-__all__ = ["NETWORKS", "build", "describe", "unet"]
+__all__ = ["NETWORKS", "alexnet", "build", "describe", "fcn", "googlenet", "unet", "vgg16"]
 
 
 def build(

@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kseg.errors import SizeError
-from kseg.geometry import Geometry, mirrored, spans, unet_geometry
+from kseg.geometry import Geometry, Grid, mirrored, spans, unet_geometry
 
 geometries = st.builds(unet_geometry, st.integers(1, 4), st.sampled_from(["valid", "same"]))
 sizes = st.integers(1, 1500)
@@ -141,3 +142,70 @@ def test_the_usual_tile_keeps_something_at_any_depth(depth, padding):
     plan = spans(20_000, geometry, geometry.usual_tile())
     assert plan[0].keep == 0 and plan[-1].keep_stop == 20_000 and len(plan) > 1
     assert all(span.keep_stop > span.keep for span in plan)
+
+
+def vgg16_grid(pad: int, poolings: int = 5) -> Grid:
+    """The grid of VGG16's pool `poolings`, its first convolution padded by `pad`."""
+    grid = Grid()
+    for block, count in enumerate((2, 2, 3, 3, 3)[:poolings]):
+        for number in range(count):
+            grid = grid.pooled(3, pad=pad if (block, number) == (0, 0) else 1)
+        grid = grid.pooled(2, 2)
+    return grid
+
+
+@pytest.mark.parametrize(
+    ("poolings", "field", "offset"), [(1, 6, -98.5), (3, 44, -95.5), (4, 100, -91.5), (5, 212, -83.5)]
+)
+def test_the_grids_of_vgg16_are_those_of_the_facts(poolings, field, offset):
+    grid = vgg16_grid(100, poolings)
+    assert (grid.stride, grid.receptive_field, grid.offset) == (2**poolings, field, offset)
+
+
+def test_the_crops_of_the_release_follow_from_the_grids():
+    fc7 = vgg16_grid(100).pooled(7)
+    assert (fc7.receptive_field, fc7.stride, fc7.offset) == (404, 32, 12.5)
+    assert fc7.upsampled(64, 32).crop_offset(Grid()) == 19
+    upscore2 = fc7.upsampled(4, 2)
+    pool4 = vgg16_grid(100, 4)
+    assert pool4.crop_offset(upscore2) == 5
+    assert upscore2.upsampled(32, 16).crop_offset(Grid()) == 27
+    upscore_pool4 = upscore2.fused(pool4.cropped(5)).upsampled(4, 2)
+    assert vgg16_grid(100, 3).crop_offset(upscore_pool4) == 9
+    assert upscore_pool4.upsampled(16, 8).crop_offset(Grid()) == 31
+
+
+def test_a_kernel_of_64_never_lies_over_alexnets_pixels():
+    fc7 = Grid().pooled(11, 4, 100).pooled(3, 2).pooled(5, pad=2).pooled(3, 2)
+    for _ in range(3):
+        fc7 = fc7.pooled(3, pad=1)
+    fc7 = fc7.pooled(3, 2).pooled(6)
+    assert (fc7.receptive_field, fc7.offset) == (355, 13)
+    assert fc7.upsampled(63, 32).crop_offset(Grid()) == 18
+    with pytest.raises(SizeError, match="never lie over"):
+        fc7.upsampled(64, 32).crop_offset(Grid())
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(0, 4), st.integers(0, 20))
+def test_a_grids_cells_read_what_their_windows_do(kernel, stride, pad, cell):
+    grid = Grid().pooled(kernel, stride, pad)
+    assert grid.stride * cell + grid.first == cell * stride - pad
+    assert grid.stride * cell + grid.last == cell * stride - pad + kernel - 1
+
+
+def test_maps_that_do_not_lie_over_each_other_are_not_summed():
+    with pytest.raises(SizeError, match="do not lie over each other"):
+        Grid().fused(Grid().cropped(1))
+
+
+@given(st.integers(1, 3000), st.integers(0, 12))
+def test_tiles_of_a_network_of_any_size_start_in_phase(size, extra):
+    geometry = Geometry(stride=32, margin=256, step=1)
+    plan = spans(size, geometry, tile=2 * 256 + 32 + extra)
+    assert [span.read % 32 for span in plan] == [0] * len(plan)
+    assert plan[0].keep == 0 and plan[-1].keep_stop == plan[-1].read_stop == size
+    for one, following in itertools.pairwise(plan):
+        assert one.keep_stop == following.keep
+    for span in plan:
+        assert span.read == 0 or span.keep - span.read >= 256
+        assert span.read_stop == size or span.read_stop - span.keep_stop >= 256

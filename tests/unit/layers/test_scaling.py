@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from kseg.errors import ConfigError
 from kseg.layers import InputScaling, ScaleInput, SizeCheck
 
 
@@ -18,3 +20,15 @@ def test_layers_come_back_from_their_configuration():
     for layer in (ScaleInput("bgr", (1.0, 2.0), 0.5, name="s"), SizeCheck(16, 92, 188, 0, name="c")):
         again = type(layer).from_config(layer.get_config())
         assert again.get_config() == layer.get_config()
+
+
+def test_depth_enters_as_its_logarithm_and_missing_depth_as_the_mean():
+    image = np.array([[[[30, 20, 10, 0], [30, 20, 10, 2718]]]], np.uint16)
+    scaled = ScaleInput(**vars(InputScaling("bgrd", (1, 2, 3, 7.0))))(image)
+    np.testing.assert_allclose(scaled, [[[[9, 18, 27, 0], [9, 18, 27, np.log(2718) - 7]]]], atol=1e-6)
+    np.testing.assert_array_equal(ScaleInput("d", (7.844,))(np.zeros((1, 1, 1, 1))), [[[[0]]]])
+
+
+def test_an_unknown_order_of_channels_is_refused():
+    with pytest.raises(ConfigError, match="order is 'grb', but must be one of rgb, bgr, d, bgrd"):
+        InputScaling("grb")

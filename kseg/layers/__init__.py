@@ -1,0 +1,28 @@
+"""The layers Keras lacks.
+
+What weights depend on travels inside the saved network, so that training, prediction and export can't differ. A
+file saved with these layers loads with plain Keras after `import kseg.layers`.
+"""
+
+from kseg.layers.maps import CaffePooling2D, CropTo, GroupedConv2D, LocalResponseNormalization, ScaleChannels
+from kseg.layers.scaling import SCALINGS, InputScaling, ScaleInput
+from kseg.layers.size import SizeCheck, check_size
+from kseg.layers.upsampling import Bilinear, BilinearUpsampling, bilinear_kernel
+from kseg.layers.warp import dense_image_warp
+
+__all__ = [
+    "SCALINGS",
+    "Bilinear",
+    "BilinearUpsampling",
+    "CaffePooling2D",
+    "CropTo",
+    "GroupedConv2D",
+    "InputScaling",
+    "LocalResponseNormalization",
+    "ScaleChannels",
+    "ScaleInput",
+    "SizeCheck",
+    "bilinear_kernel",
+    "check_size",
+    "dense_image_warp",
+]

@@ -1,0 +1,173 @@
+"""What Caffe's networks do to feature maps and Keras has no layer for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("kseg")
+class CaffePooling2D(keras.layers.Layer):
+    """Pooling that rounds its output's size up: ceil((n + 2 pad - size) / strides) + 1 cells, at least one.
+
+    The last window may hang over the far edge: the maximum is taken of what is there, the average over what lies inside
+    the padded map.
+
+    Args:
+      mode: max or average.
+      size: of the windows.
+      strides: from one window to the next.
+      pad: cells added on each side, less than `size`: they never win a maximum, and are zeros in an average.
+
+    Source: BVLC Caffe 1.0, pooling_layer.cpp; there a map smaller than a window is refused.
+    """
+
+    def __init__(self, mode: str = "max", size: int = 3, strides: int = 2, pad: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mode, self.size, self.strides, self.pad = mode, size, strides, pad
+
+    def call(self, inputs: Any) -> Any:
+        """(N, H, W, C) to (N, H', W', C)."""
+        lengths = ops.shape(inputs)[1:3]
+        cells = [self._cells(length) for length in lengths]
+        sides = [
+            (self.pad, _at_least(0, (count - 1) * self.strides + self.size - length - self.pad))
+            for count, length in zip(cells, lengths, strict=True)
+        ]
+        fill = -float("inf") if self.mode == "max" else 0.0
+        padded = ops.pad(inputs, [(0, 0), *sides, (0, 0)], constant_values=fill)
+        if self.mode == "max":
+            return ops.max_pool(padded, self.size, self.strides)
+        rows, columns = (self._shares(*each) for each in zip(cells, lengths, strict=True))
+        return ops.average_pool(padded, self.size, self.strides) * rows[:, None, None] * columns[:, None]
+
+    def _cells(self, length: Any) -> Any:
+        """Cells of the output along an axis of `length` cells; a number, or a tensor where the size is not known."""
+        cells = _at_least(0, -(-(length + 2 * self.pad - self.size) // self.strides)) + 1
+        # A last window that would begin beyond the far edge's padding is none.
+        surplus = (cells - 1) * self.strides >= length + self.pad
+        return cells - (ops.cast(surplus, "int32") if ops.is_tensor(surplus) else int(surplus)) if self.pad else cells
+
+    def _shares(self, cells: Any, length: Any) -> Any:
+        """By how much the mean over a full window is too small where it hangs over: (H',) or (W',)."""
+        start = ops.arange(cells) * self.strides
+        inside = ops.minimum(start + self.size, length + 2 * self.pad) - start
+        return ops.cast(self.size / ops.cast(inside, "float32"), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        sizes = [None if length is None else self._cells(length) for length in input_shape[1:3]]
+        return (input_shape[0], *sizes, input_shape[3])
+
+    def get_config(self) -> dict:
+        own = {"mode": self.mode, "size": self.size, "strides": self.strides, "pad": self.pad}
+        return {**super().get_config(), **own}
+
+
+def _at_least(least: int, number: Any) -> Any:
+    return ops.maximum(least, number) if ops.is_tensor(number) else max(least, number)
+
+
+@keras.saving.register_keras_serializable("kseg")
+class LocalResponseNormalization(keras.layers.Layer):
+    """Across channels: x (k + alpha / size * sum of x^2 over `size` channels about each) ^ -beta.
+
+    Channels beyond the ends count as zeros. Computed in float32 under any policy: squares overflow a half.
+
+    Source: BVLC Caffe 1.0, lrn_layer.cpp (ACROSS_CHANNELS); note that alpha is divided by the size.
+    """
+
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def call(self, inputs: Any) -> Any:
+        """(N, H, W, C) of the same shape."""
+        x = ops.cast(inputs, "float32")
+        # The sum over neighbours as a product with a banded matrix: quicker than as many shifted maps.
+        channels = ops.arange(inputs.shape[-1])
+        band = ops.abs(channels[:, None] - channels) <= self.size // 2
+        scale = self.k + self.alpha / self.size * ops.matmul(ops.square(x), ops.cast(band, "float32"))
+        return ops.cast(x * ops.power(scale, -self.beta), inputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k}
+
+
+@keras.saving.register_keras_serializable("kseg")
+class ScaleChannels(keras.layers.Layer):
+    """Each channel times a fixed weight of its own.
+
+    Args:
+      value: of all weights at first.
+
+    Source: Caffe's Scale layer, as FCN-8s at-once has it in front of its score layers (learning rate 0).
+    """
+
+    def __init__(self, value: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "trainable": False})
+        self.value = value
+
+    def build(self, input_shape: tuple) -> None:
+        self.scale = self.add_weight(
+            shape=input_shape[-1:], initializer=keras.initializers.Constant(self.value), trainable=False, name="scale"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """(N, H, W, C) of the same shape."""
+        return inputs * self.scale
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "value": self.value}
+
+
+@keras.saving.register_keras_serializable("kseg")
+class GroupedConv2D(keras.layers.Conv2D):
+    """Keras' Conv2D with groups, one convolution per group.
+
+    Keras compiles grouped convolutions with XLA on a CPU, which a server of SavedModels may not have.
+    """
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        parts = zip(ops.split(inputs, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1), strict=True)
+        return ops.concatenate(
+            [
+                ops.conv(part, share, strides=list(self.strides), padding=self.padding, data_format="channels_last")
+                for part, share in parts
+            ],
+            axis=-1,
+        )
+
+
+@keras.saving.register_keras_serializable("kseg")
+class CropTo(keras.layers.Layer):
+    """A map cut to the size of another one, from `offset` cells after its top left corner.
+
+    The offset follows from both maps' grids (kseg.geometry.Grid); it is not the middle.
+
+    Source: Caffe's Crop layer.
+    """
+
+    def __init__(self, offset: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.offset = offset
+
+    def call(self, inputs: Any) -> Any:
+        """[(N, H, W, C), a map (N, H', W', any)] to (N, H', W', C)."""
+        x, reference = inputs
+        height, width = ops.shape(reference)[1:3]
+        return x[:, self.offset : self.offset + height, self.offset : self.offset + width]
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        x, reference = inputs
+        return keras.KerasTensor((x.shape[0], *reference.shape[1:3], x.shape[3]), x.dtype)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "offset": self.offset}

@@ -1,0 +1,81 @@
+"""What a network's weights were trained with, as its first layer."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+from keras import ops
+
+from kseg.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class InputScaling:
+    """What weights expect of grey levels or colours: `(input - mean) * scale`.
+
+    Attributes:
+      order: the channels the weights take: "rgb" as they come, "bgr" reversed, "d" depth, "bgrd" colour reversed and
+        depth. Depth enters as its natural logarithm, missing depth (0) as the mean.
+      mean: one number, or one per channel in `order`; in the units of the input, of depth's logarithm for "d".
+      scale: a factor, applied after the mean was taken away.
+    """
+
+    order: str = "rgb"
+    mean: tuple[float, ...] = (0.0,)
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ConfigError(f"InputScaling: order is {self.order!r}, but must be one of {', '.join(ORDERS)}.")
+
+
+ORDERS = ("rgb", "bgr", "d", "bgrd")
+
+# Means of the training images; colours and the release's own: docs of the FCN release, NYUDv2's depth in millimetres.
+SCALINGS = {
+    "unit": InputScaling(scale=1 / 255),
+    "vgg": InputScaling("bgr", (103.939, 116.779, 123.68)),
+    "voc": InputScaling("bgr", (104.00699, 116.66877, 122.67892)),
+    "googlenet": InputScaling("bgr", (104.0, 117.0, 123.0)),
+    "context": InputScaling("bgr", (104.007, 116.669, 122.679)),
+    "siftflow": InputScaling("bgr", (114.578, 115.294, 108.353)),
+    "nyud-rgb": InputScaling("bgr", (116.190, 97.203, 92.318)),
+    "nyud-hha": InputScaling("rgb", (132.431, 94.076, 118.477)),
+    "nyud-depth": InputScaling("d", (7.844,)),
+    "nyud-rgbd": InputScaling("bgrd", (116.190, 97.203, 92.318, 7.844)),
+}
+
+
+@keras.saving.register_keras_serializable("kseg")
+class ScaleInput(keras.layers.Layer):
+    """Applies an InputScaling; float32 under any policy, since 16-bit grey levels overflow a half."""
+
+    def __init__(self, order: str = "rgb", mean: tuple[float, ...] = (0.0,), scale: float = 1.0, **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(trainable=False, **{key: value for key, value in kwargs.items() if key != "trainable"})
+        self.scaling = InputScaling(order, tuple(mean), scale)
+
+    def call(self, inputs: Any) -> Any:
+        """(N, H, W, C) of any real dtype to float32 of the same shape."""
+        image = ops.cast(inputs, "float32")
+        mean = ops.convert_to_tensor(self.scaling.mean, "float32")
+        if self.scaling.order == "bgr":
+            image = ops.flip(image, axis=-1)
+        if self.scaling.order == "bgrd":
+            image = ops.concatenate([ops.flip(image[..., :3], axis=-1), _logarithm(image[..., 3:], mean[-1])], axis=-1)
+        if self.scaling.order == "d":
+            image = _logarithm(image, mean)
+        return (image - mean) * self.scaling.scale
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), **dataclasses.asdict(self.scaling)}
+
+
+def _logarithm(depth: Any, missing: Any) -> Any:
+    """The natural logarithm of depth, and `missing` where there is none."""
+    return ops.where(depth > 0, ops.log(ops.maximum(depth, 1e-6)), missing)

@@ -1,0 +1,78 @@
+"""Bilinear up-sampling as Caffe's transposed convolution has it, and its learned form's first kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def bilinear_kernel(size: int) -> np.ndarray:
+    """The weights along one axis of a bilinear kernel: (size,) float32; that of the plane is their outer product.
+
+    1 - |i - c| / f with f = ceil(size / 2), about c = f - 1 where the size is odd, f - 1/2 where it is even. Their sum
+    is f.
+
+    Source: the FCN release's surgery.upsample_filt; Caffe's `bilinear` filler computes the same.
+    """
+    half, centre = _shape(size)
+    return (1 - np.abs(np.arange(size) - centre) / half).astype(np.float32)
+
+
+def _shape(size: int) -> tuple[int, float]:
+    half = (size + 1) // 2
+    return half, half - 1.0 if size % 2 else half - 0.5
+
+
+@keras.saving.register_keras_serializable("kseg")
+class BilinearUpsampling(keras.layers.Layer):
+    """Each channel by a factor: a transposed convolution with a fixed bilinear kernel, n cells to factor (n-1) + size.
+
+    The kernel is one row of numbers, applied along rows and then along columns as a matrix product, float32 under any
+    policy. No channel sees another one; at the borders it fades to zero, as Caffe's does.
+
+    Args:
+      size: of the kernel.
+      factor: of the up-sampling.
+
+    Source: FCN paper, section 3.3.
+    """
+
+    def __init__(self, size: int = 4, factor: int = 2, **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**{**kwargs, "trainable": False})
+        self.size, self.factor = size, factor
+
+    def call(self, inputs: Any) -> Any:
+        """(N, H, W, C) to (N, factor (H - 1) + size, factor (W - 1) + size, C) float32."""
+        height, width = ops.shape(inputs)[1:3]
+        rows = ops.einsum("ph,nhwc->npwc", self._matrix(height), inputs)
+        return ops.einsum("qw,npwc->npqc", self._matrix(width), rows)
+
+    def _matrix(self, cells: Any) -> Any:
+        """What each of `cells` gives to each output cell: (factor (cells - 1) + size, cells)."""
+        half, centre = _shape(self.size)
+        places = ops.arange(self.factor * (cells - 1) + self.size)[:, None] - self.factor * ops.arange(cells)
+        return ops.relu(1 - ops.abs(ops.cast(places, "float32") - centre) / half)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        sizes = [None if cells is None else self.factor * (cells - 1) + self.size for cells in input_shape[1:3]]
+        return (input_shape[0], *sizes, input_shape[3])
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "size": self.size, "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable("kseg")
+class Bilinear(keras.initializers.Initializer):
+    """A dense kernel (size, size, K, K) that up-samples each channel by itself, bilinearly.
+
+    Source: FCN paper, section 3.3: learned up-sampling starts bilinear.
+    """
+
+    def __call__(self, shape: tuple, dtype: Any = None) -> Any:
+        height, width, outputs, inputs = shape
+        plane = np.outer(bilinear_kernel(height), bilinear_kernel(width))
+        return ops.convert_to_tensor(plane[..., None, None] * np.eye(outputs, inputs), dtype)

@@ -1,0 +1,240 @@
+"""FCN: Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation" (2015; Shelhamer 2017).
+
+The networks of the authors' release. The first convolution pads by 100, so that even one pixel leaves a cell behind
+fc6, and every crop follows from the grids of the maps (kseg.geometry.Grid). With VGG16: FCN-32s 134,346,581, FCN-16s
+134,357,354, FCN-8s 134,362,751 trained parameters, the up-sampling not counted; a cell of fc7 reads 404 pixels.
+
+`padding="same"` is the cheap alternative, not the authors': the classifier's own padding, fc6 padded, and the
+up-sampled map cropped to the skip where that is the smaller one. The same weights fit; near the border scores differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from kseg.errors import ConfigError
+from kseg.geometry import Geometry
+from kseg.layers import SCALINGS, InputScaling, ScaleChannels, SizeCheck
+from kseg.models.alexnet import ALEXNET
+from kseg.models.backbone import Backbone, check, scaled_input
+from kseg.models.googlenet import GOOGLENET
+from kseg.models.path import Path, averaged
+from kseg.models.registry import NETWORKS
+from kseg.models.vgg16 import VGG16
+
+BACKBONES: dict[str, Backbone] = {"vgg16": VGG16, "alexnet": ALEXNET, "googlenet": GOOGLENET}
+HEADS = {"semantic": "_sem", "geometric": "_geo"}  # how SIFT Flow's layers end in the release
+STREAMS = {"rgb": "color", "hha": "hha"}  # how NYUDv2's do
+STREAM_SCALINGS = {"rgb": SCALINGS["nyud-rgb"], "hha": SCALINGS["nyud-hha"]}
+AT_ONCE = {"pool4": 0.01, "pool3": 0.0001}
+
+Classes = int | Mapping[str, int]
+Shape = tuple[int | None, int | None, int]
+Scalings = InputScaling | Mapping[str, InputScaling] | None
+
+
+@NETWORKS.register("fcn32s")
+def fcn32s(
+    *,
+    classes: Classes = 21,
+    input_shape: Shape = (None, None, 3),
+    width: float = 1.0,
+    fc_width: int = 4096,
+    preprocessing: Scalings | Literal["own"] = "own",
+    backbone: Literal["vgg16", "alexnet", "googlenet"] = "vgg16",
+    padding: Literal["released", "same"] = "released",
+    upsampling: Literal["fixed", "learned"] = "fixed",
+    streams: Sequence[str] = (),
+) -> keras.Model:
+    """FCN-32s: images (N, H, W, C) of any size to scores (N, H, W, K) float32, before softmax.
+
+    Args:
+      classes: K, or one per head ({"semantic": 33, "geometric": 3}), which gives a dict of scores.
+      input_shape: (H, W, C); H and W may be None.
+      width: a factor for the channels of the convolutions.
+      fc_width: channels of fc6 and fc7.
+      preprocessing: the first layer's constants, by stream where there are several; None for none.
+      backbone: vgg16, alexnet (upsampled by a kernel of 63) or googlenet (likewise; no network of it was released).
+      padding: released (100 pixels) or same.
+      upsampling: fixed bilinear, or learned from there.
+      streams: names of several inputs ("rgb", "hha"), a backbone for each; their scores are averaged.
+
+    Raises:
+      ConfigError: an option is not one of these.
+    """
+    return _fcn("fcn32s", (), **locals())
+
+
+@NETWORKS.register("fcn16s")
+def fcn16s(
+    *,
+    classes: Classes = 21,
+    input_shape: Shape = (None, None, 3),
+    width: float = 1.0,
+    fc_width: int = 4096,
+    preprocessing: Scalings | Literal["own"] = "own",
+    backbone: Literal["vgg16"] = "vgg16",
+    padding: Literal["released", "same"] = "released",
+    upsampling: Literal["fixed", "learned"] = "fixed",
+    streams: Sequence[str] = (),
+) -> keras.Model:
+    """FCN-16s: the scores of fc7 and pool4 summed; the rest is as `fcn32s` has it."""
+    return _fcn("fcn16s", ("pool4",), **locals())
+
+
+@NETWORKS.register("fcn8s")
+def fcn8s(
+    *,
+    classes: Classes = 21,
+    input_shape: Shape = (None, None, 3),
+    width: float = 1.0,
+    fc_width: int = 4096,
+    preprocessing: Scalings | Literal["own"] = "own",
+    backbone: Literal["vgg16"] = "vgg16",
+    padding: Literal["released", "same"] = "released",
+    upsampling: Literal["fixed", "learned"] = "fixed",
+    streams: Sequence[str] = (),
+) -> keras.Model:
+    """FCN-8s: the scores of fc7, pool4 and pool3 summed; the rest is as `fcn32s` has it."""
+    return _fcn("fcn8s", ("pool4", "pool3"), **locals())
+
+
+@NETWORKS.register("fcn8s-atonce")
+def fcn8s_atonce(
+    *,
+    classes: Classes = 21,
+    input_shape: Shape = (None, None, 3),
+    width: float = 1.0,
+    fc_width: int = 4096,
+    preprocessing: Scalings | Literal["own"] = "own",
+    backbone: Literal["vgg16"] = "vgg16",
+    padding: Literal["released", "same"] = "released",
+    upsampling: Literal["fixed", "learned"] = "fixed",
+    streams: Sequence[str] = (),
+) -> keras.Model:
+    """FCN-8s for training in one go: pool4 and pool3 times 0.01 and 0.0001; the rest is as `fcn32s` has it."""
+    return _fcn("fcn8s-atonce", ("pool4", "pool3"), at_once=True, **locals())
+
+
+@NETWORKS.register("fcn32s-rgbd")
+def fcn32s_rgbd(
+    *,
+    classes: Classes = 40,
+    input_shape: Shape = (None, None, 4),
+    width: float = 1.0,
+    fc_width: int = 4096,
+    preprocessing: Scalings | Literal["own"] = SCALINGS["nyud-rgbd"],
+    padding: Literal["released", "same"] = "released",
+    upsampling: Literal["fixed", "learned"] = "fixed",
+) -> keras.Model:
+    """FCN-32s on colour and depth together: images (N, H, W, 4), RGB and millimetres; the rest is as `fcn32s` has it.
+
+    The first convolution is `conv1_1_bgrd`.
+    """
+    return _fcn("fcn32s-rgbd", (), first="conv1_1_bgrd", backbone="vgg16", streams=(), **locals())
+
+
+def _fcn(
+    name: str,
+    skips: tuple[str, ...],
+    *,
+    classes: Classes,
+    input_shape: Shape,
+    width: float,
+    fc_width: int,
+    preprocessing: Scalings | Literal["own"],
+    backbone: str,
+    padding: str,
+    upsampling: str,
+    streams: Sequence[str],
+    first: str | None = None,
+    at_once: bool = False,
+) -> keras.Model:
+    heads = dict(classes) if isinstance(classes, Mapping) else {"": classes}
+    for count in heads.values():
+        check(name, count, width, fc_width)
+    trunk = _checked(name, skips, backbone, padding, upsampling, streams)
+    if preprocessing == "own":
+        preprocessing = {stream: STREAM_SCALINGS[stream] for stream in streams} or SCALINGS["voc"]
+
+    size = SizeCheck(name="size")
+    images = {stream: layers.Input(input_shape, name=stream or "image") for stream in streams or ("",)}
+    maps: list[dict[str, Path]] = []
+    for stream, image in images.items():
+        suffix = STREAMS.get(stream, "")
+        scaling = preprocessing.get(stream) if isinstance(preprocessing, Mapping) else preprocessing
+        x = scaled_input(image if maps else size(image), scaling, f"scaling{suffix}")
+        path = Path(x, suffix=suffix)
+        maps.append(trunk.levels(path, width=width, fc_width=fc_width, padding=padding, first=first))
+
+    scales = {level: AT_ONCE[level] for level in skips} if at_once else {}
+    for levels in maps:
+        for level, value in scales.items():
+            scale = ScaleChannels(value, name=levels[level].named(f"scale_{level}"))
+            levels[level] = Path(scale(levels[level].x), levels[level].grid, levels[level].suffix)
+
+    over = Path(next(iter(images.values())))
+    scores = {
+        head: _scores(maps, skips, count, HEADS.get(head, f"_{head}" if head else ""), trunk, upsampling, over)
+        for head, count in heads.items()
+    }
+    reach = max(path.grid.reach for path in scores.values())
+    # 32 pixels of shift leave the numbers as they are; any size fits.
+    size.geometry = Geometry(stride=32, margin=-(-reach // 32) * 32, step=1)
+    inputs: Any = images if streams else images[""]
+    outputs: Any = {head: path.x for head, path in scores.items()} if heads.keys() != {""} else scores[""].x
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _scores(
+    maps: list[dict[str, Path]],
+    skips: tuple[str, ...],
+    classes: int,
+    head: str,
+    trunk: Backbone,
+    upsampling: str,
+    image: Path,
+) -> Path:
+    """One head: the last maps scored, up-sampled, summed with the skips' scores, laid over the image."""
+    learned = upsampling == "learned"
+
+    def scored(level: str, name: str, mean: str) -> Path:
+        """A level's scores, averaged over the streams."""
+        each = [levels[level].score(name, classes) for levels in maps]
+        return each[0] if len(each) == 1 else averaged(each, mean)
+
+    path = scored(list(maps[0])[-1], f"score_fr{head}", f"score_fused{head}")
+    factor, up = 32, f"upscore2{head}"
+    for level in skips:
+        skip = scored(level, f"score_{level}{head}", f"score_{level}{head}_fused")
+        path = path.upsampled(up, 4, 2, learned=learned)
+        path = path.fused(skip, f"fuse_{level}{head}", f"score_{level}{head}c")
+        factor, up = factor // 2, f"upscore_{level}{head}"
+    name, kernel = (f"upscore{factor}{head}", 2 * factor) if skips else (f"upscore{head}", trunk.upscore)
+    return path.upsampled(name, kernel, factor, learned=learned).cropped_to(image, f"score{head}")
+
+
+def _checked(
+    name: str, skips: tuple[str, ...], backbone: str, padding: str, upsampling: str, streams: Sequence[str]
+) -> Backbone:
+    """The backbone, once all options are ones there are."""
+    for option, value, known in (
+        ("backbone", backbone, tuple(BACKBONES)),
+        ("padding", padding, ("released", "same")),
+        ("upsampling", upsampling, ("fixed", "learned")),
+        *(("streams", stream, tuple(STREAMS)) for stream in streams),
+    ):
+        if value not in known:
+            raise ConfigError(f"{name}: {option} is {value!r}, but must be one of {', '.join(known)}.")
+    if skips and backbone != "vgg16":
+        raise ConfigError(
+            f"{name}: backbone is {backbone}, but only vgg16 has skips: the cells of {backbone}'s maps lie half a cell "
+            "beside those that a kernel of 4 gives. Take fcn32s."
+        )
+    if len(streams) == 1 or len(set(streams)) < len(streams):
+        raise ConfigError(f"{name}: streams are {list(streams)}. Name two different ones, or none.")
+    return BACKBONES[backbone]
