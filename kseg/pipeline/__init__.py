@@ -2,7 +2,7 @@
 
 from kseg.pipeline.augment import Augmentation, Elastic, Grey, GreyCurve, Mirror, Rotation, Shift, augmented
 from kseg.pipeline.batches import batches
-from kseg.pipeline.weight_maps import border_weight_map
+from kseg.pipeline.weight_maps import balanced_weight_map, border_weight_map
 
 __all__ = [
     "Augmentation",
@@ -13,6 +13,7 @@ __all__ = [
     "Rotation",
     "Shift",
     "augmented",
+    "balanced_weight_map",
     "batches",
     "border_weight_map",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +27,7 @@ def batches(
     margin: int = 0,
     channels: int | None = None,
     white: float = 255.0,
+    interpolation: Literal["linear", "cubic"] = "linear",
     border_weight: float = 0.0,
     start: int = 0,
     steps: int | None = None,
@@ -45,6 +47,7 @@ def batches(
       margin: pixels of the crop on each side that are context only.
       channels: 1 or 3 where grey and colour images occur together; None for as they are.
       white: the grey level that is 1 to the network.
+      interpolation: of images in the warp (kseg.pipeline.augmented).
       border_weight: height of the weights between touching objects (w0 of `border_weight_map`); 0 for no weight map.
       start: the step to begin at.
       steps: how many batches; None for without end.
@@ -68,7 +71,7 @@ def batches(
         if channels is not None:
             item = replace(item, image=with_channels(item.image, channels, item.id))
         rng = np.random.default_rng([seed, 1, int(position)])
-        item = augmented(item, rng, augment, crop=crop, margin=margin, white=white)
+        item = augmented(item, rng, augment, crop=crop, margin=margin, white=white, interpolation=interpolation)
         if item.instances is None:
             return item.image, item.label
         cells = separate(item.instances)

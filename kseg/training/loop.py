@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
@@ -34,6 +35,17 @@ def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimize
     return keras.optimizers.Adam(rate)
 
 
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """What is built inside computes by this Keras policy: float32, mixed_float16 or mixed_bfloat16."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def make_augmentations(spec: AugmentSpec) -> list[Augmentation]:
     """The augmentations a recipe asks for, the geometric ones from the output back to the image."""
     chosen: list[tuple[bool, Augmentation]] = [
@@ -57,16 +69,22 @@ def run_steps(
 ) -> None:
     """Trains a compiled `model` for `steps` batches; an epoch is `epoch_steps` of them, the last as many as remain.
 
+    An optimiser that scales the loss (Keras wraps it so under mixed_float16) skips the steps whose scaled gradients
+    overflow, and halves the scale.
+
     Raises:
       TrainingDiverged: a loss that is no number; the message says at which step.
       DataError: an item could not be read.
     """
+    if not model.optimizer.built:  # else the first scale would be a constant of the traced step
+        model.optimizer.build(model.trainable_variables)
 
     @tf.function(jit_compile=trains_faster_compiled())
     def step(image: tf.Tensor, label: tf.Tensor, weight_map: tf.Tensor | None = None) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = model.loss(label, model(image, training=True), weight_map)
-        gradients = tape.gradient(loss, model.trainable_variables)
+            scaled = model.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, model.trainable_variables)
         model.optimizer.apply(gradients, model.trainable_variables)
         return loss
 

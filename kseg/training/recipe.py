@@ -42,6 +42,7 @@ class AugmentSpec:
       elastic_spacing: pixels between their grid points; None for 3 x 3 points over the crop.
       gain, offset: grey levels times 1 +- gain, plus +- offset times white.
       grey_curve: grey levels through a random rising curve.
+      interpolation: of images in the warp, linear or cubic.
     """
 
     mirror: bool = True
@@ -52,6 +53,7 @@ class AugmentSpec:
     gain: float = 0.0
     offset: float = 0.0
     grey_curve: bool = False
+    interpolation: Literal["linear", "cubic"] = "linear"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class DataSpec:
       augment: what is done to each crop.
       white: the grey level that becomes 1; None for 255 or 65535, by the images' depth.
       instances, classes, ignore_class, values: as the data set takes them.
+      drop: frame numbers of the Cell Tracking Challenge to leave out.
+      truth: its gold truth, made by hand, or its silver, computed.
     """
 
     name: str = "demo"
@@ -75,6 +79,8 @@ class DataSpec:
     classes: int | None = None
     ignore_class: int | None = None
     values: tuple[int, ...] | None = None
+    drop: tuple[int, ...] | None = None
+    truth: Literal["gold", "silver"] | None = None
 
     def options(self) -> dict[str, Any]:
         """What `kseg.datasets.open` is given beside name, folder and split."""
@@ -123,6 +129,7 @@ class Recipe:
       epochs: how many; None where `steps` says it.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
       measure: what the best network is chosen by on `val`, the higher the better: mean_iu, seg or v_rand.
+      precision: what the network computes in; its weights, scores and loss are float32 in each.
       average: how its network predicts and is reported: none, rotations or symmetries.
       seed: of the weights, the order and every augmentation.
     """
@@ -136,6 +143,7 @@ class Recipe:
     epochs: int | None = None
     epoch_steps: int | None = None
     measure: Literal["mean_iu", "seg", "v_rand"] = "mean_iu"
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     average: Literal["none", "rotations", "symmetries"] = "none"
     seed: int = 0
 

@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from kseg.models import build
 from kseg.pipeline import batches
 from kseg.storage import write_json, writing
 from kseg.training import recipes
-from kseg.training.loop import make_augmentations, make_loss, make_optimizer, run_steps
+from kseg.training.loop import dtype_policy, make_augmentations, make_loss, make_optimizer, run_steps
 from kseg.training.recipe import RECIPES, Recipe
 
 __all__ = ["Run", "default_recipe", "recipes", "train"]
@@ -96,7 +96,7 @@ def train(
 
     best = load(folder)
     scored = parts.get("test", parts["val"])
-    report = evaluate(best, scored, average=recipe.average)
+    report = replace(evaluate(best, scored, average=recipe.average), precision=recipe.precision)
     write_samples(best, scored, folder / "samples")
     seconds = round(time.monotonic() - started)
     write_json(folder / "report.json", {**report.to_json(), "recipe": recipe.name, "seconds": seconds})
@@ -105,7 +105,8 @@ def train(
 
 def default_recipe(dataset: str | None) -> str:
     """The recipe for a data set whose training was asked for by its name alone."""
-    return {None: "demo", "demo": "demo", "isbi2012": "isbi2012-unet"}.get(dataset, "own-unet")
+    recipes_by_dataset = {None: "demo", "demo": "demo", "isbi2012": "isbi2012-unet", "ctc": "ctc-unet"}
+    return recipes_by_dataset.get(dataset, "own-unet")
 
 
 def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Dataset]:
@@ -149,13 +150,14 @@ def _compiled(recipe: Recipe, data: Dataset, found: Survey) -> keras.Model:
       SizeError: the crop does not fit it.
     """
     keras.utils.set_random_seed(recipe.seed)
-    model = build(
-        recipe.model.name,
-        classes=len(data.classes),
-        input_shape=(None, None, found.channels),
-        preprocessing=InputScaling(scale=1 / _white(recipe, found)),
-        **recipe.model.options(),
-    )
+    with dtype_policy(recipe.precision):
+        model = build(
+            recipe.model.name,
+            classes=len(data.classes),
+            input_shape=(None, None, found.channels),
+            preprocessing=InputScaling(scale=1 / _white(recipe, found)),
+            **recipe.model.options(),
+        )
     geometry_of(model).check(*recipe.data.crop, "data.crop")
     optimizer = make_optimizer(recipe.optimizer, _lengths(recipe, data)[0])
     model.compile(optimizer=optimizer, loss=make_loss(recipe.loss))
@@ -173,6 +175,7 @@ def _stream(recipe: Recipe, data: Dataset, found: Survey, model: keras.Model) ->
         margin=geometry_of(model).border,
         channels=found.channels,
         white=_white(recipe, found),
+        interpolation=recipe.data.augment.interpolation,
         border_weight=recipe.loss.border_weight if data.has_instances else 0.0,
         steps=_lengths(recipe, data)[0],
     )
@@ -232,7 +235,7 @@ def _config(
     return {
         "recipe": recipe.to_json(),
         "data_dir": None if data_dir is None else str(Path(data_dir).resolve()),
-        "precision": "float32",
+        "precision": recipe.precision,
         "classes": list(classes),
         "fingerprint": {split: found.fingerprint for split, found in surveys.items()},
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},

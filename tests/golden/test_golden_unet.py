@@ -8,7 +8,7 @@ import tensorflow as tf
 import kseg
 from kseg.inference import predict_scores
 from kseg.objectives import PixelCrossEntropy
-from kseg.pipeline import border_weight_map
+from kseg.pipeline import balanced_weight_map, border_weight_map
 
 # float32 against float64 differ by at most 2e-6 here, Keras from PyTorch by 2.4e-6 (its README); twice their sum.
 SCORES = 9e-6
@@ -102,6 +102,13 @@ def test_border_weight_maps_equal_the_golden_ones(shared, name):
     for where, key in (("background", "weights_background_only"), ("everywhere", "weights_everywhere")):
         found = border_weight_map(golden["labels"], where=where, **options)
         np.testing.assert_allclose(found, golden[key], rtol=2**-23)  # stored as float32
+
+
+@pytest.mark.parametrize("name", ["0cells", "1cell", "several", "100cells"])
+def test_balanced_weight_maps_equal_the_golden_ones(shared, name):
+    golden = np.load(shared / "golden" / "unet" / f"weightmap_{name}.npz")
+    # Both are float64 rounded to float32: half a unit in the last place each.
+    np.testing.assert_allclose(balanced_weight_map(golden["labels"]), golden["falk_weights"], rtol=2**-23)
 
 
 @pytest.mark.parametrize("name", ["0cells", "1cell", "several", "100cells"])

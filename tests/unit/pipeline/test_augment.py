@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kseg.datasets import Item
+from kseg.layers import dense_image_warp
 from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Shift, augmented
 from kseg.pipeline.augment import cubic_weights
 
@@ -11,10 +13,11 @@ def item(height: int, width: int, seed: int = 0) -> Item:
     return Item("a", label[..., None].astype(np.uint8), label, label)
 
 
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)])
-def test_nothing_asked_for_changes_nothing(size):
+def test_nothing_asked_for_changes_nothing(size, interpolation):
     before = item(*size)
-    after = augmented(before, np.random.default_rng(0))
+    after = augmented(before, np.random.default_rng(0), interpolation=interpolation)
     np.testing.assert_array_equal(after.image, before.image)
     np.testing.assert_array_equal(after.label, before.label)
     np.testing.assert_array_equal(after.instances, before.instances)
@@ -96,6 +99,51 @@ def test_a_shift_moves_by_no_more_than_it_says():
         )
         moved = (after.image[..., 0] - columns)[:, 5:-5]
         assert np.ptp(moved) < 0.1 and abs(moved.mean()) <= 4 + 1 / 32
+
+
+class Half(Shift):
+    """To the right by half a pixel."""
+
+    def move(self, points, rng):
+        return points - np.array([0, 0.5])[:, None, None]
+
+
+@pytest.mark.parametrize(
+    # Cubic convolution with a = -3/4: 19/32 half a pixel away, -3/32 one and a half.
+    ("interpolation", "around"),
+    [("linear", [0, 16, 16, 0]), ("cubic", [-3, 19, 19, -3])],
+)
+def test_a_point_between_two_pixels_is_interpolated_as_asked_for(interpolation, around):
+    image = np.zeros((9, 9, 1), np.float32)
+    image[:, 4] = 32
+    before = Item("a", image, np.zeros((9, 9), np.int32))
+    after = augmented(before, np.random.default_rng(0), (Half(),), interpolation=interpolation)
+    np.testing.assert_array_equal(after.image[4, :, 0], [0, 0, 0, *around, 0, 0])
+
+
+def test_the_look_up_is_the_exact_warp_but_for_a_64th_of_a_pixel():
+    size, places = 96, []
+
+    class Recorded(Elastic):
+        def move(self, points, rng):
+            places.append(super().move(points, rng))
+            return places[0]
+
+    image = np.random.default_rng(1).uniform(0, 255, (size, size, 1)).astype(np.float32)
+    before = Item("a", image, np.zeros((size, size), np.int32))
+    after = augmented(before, np.random.default_rng(2), (Recorded(5.0, 16.0),)).image
+    wanted = places[0] + (size - 1) / 2
+    flow = np.moveaxis(np.indices((size, size)) - wanted, 0, -1).astype(np.float32)
+    exact = dense_image_warp(tf.constant(image[None]), tf.constant(flow[None])).numpy()[0]
+
+    # Beyond the border the one mirrors, the other does not.
+    inside = ((wanted >= 0) & (wanted <= size - 1)).all(axis=0)
+    # Bilinear interpolation changes by at most the largest difference of neighbours per pixel and axis. OpenCV 4 rounds
+    # places to 1/32; float32 rounds what is below 128 by 2^-18, here place, flow and their difference, and grey levels,
+    # below 256, by 2^-17, eight times over.
+    steepest = sum(np.abs(np.diff(image, axis=axis)).max() for axis in (0, 1))
+    assert inside.mean() > 0.8
+    assert np.abs(after - exact)[inside].max() <= (1 / 64 + 3 * 2**-18) * steepest + 8 * 2**-17
 
 
 @pytest.mark.parametrize("spacing", [None, 20.0])

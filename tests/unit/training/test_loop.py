@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kseg
 from kseg.errors import DataError, TrainingDiverged
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Shift
-from kseg.training.loop import make_augmentations, make_loss, make_optimizer, run_steps
+from kseg.training.loop import dtype_policy, make_augmentations, make_loss, make_optimizer, run_steps
 from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec
 
 
@@ -43,6 +44,44 @@ def test_the_last_epoch_has_what_remains():
 def test_a_loss_that_is_no_number_stops_the_training_and_says_where():
     with pytest.raises(TrainingDiverged, match="the loss is nan at step 1 of 5.*Lower the learning rate"):
         run_steps(network(keras.optimizers.SGD(0.1)), batches(float("nan")), steps=5, epoch_steps=5, callbacks=[])
+
+
+def mixed(precision: str, optimizer) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    with dtype_policy(precision):
+        model = kseg.build("unet", width=2, depth=1, padding="same", normalization="batch", dropout=0.0)
+    model.compile(optimizer, PixelCrossEntropy())
+    return model
+
+
+def bright_or_dark() -> tf.data.Dataset:
+    label = np.random.default_rng(0).integers(0, 2, (1, 16, 16)).astype(np.int32)
+    image = (label[..., None] * 255).astype(np.float32)
+    return tf.data.Dataset.from_tensors((image, label)).repeat()
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_a_network_learns_in_every_precision(precision):
+    model, diary = mixed(precision, keras.optimizers.Adam(0.02)), Diary()
+    assert (
+        keras.config.dtype_policy().name == "float32" and model.get_layer("enc0.conv1").dtype_policy.name == precision
+    )
+    run_steps(model, bright_or_dark(), steps=12, epoch_steps=4, callbacks=[diary])
+    losses = [loss for _, _, loss in diary.epochs]
+    assert losses[0] > losses[1] > losses[2]
+    assert {variable.dtype for variable in model.variables} == {"float32"} and model.output.dtype == "float32"
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (precision == "mixed_float16")
+
+
+def test_steps_whose_scaled_gradients_overflow_are_skipped_at_half_the_scale():
+    # 2^40 over 256 pixels is far above float16's 65504.
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**40)
+    model = mixed("mixed_float16", optimizer)
+    before = [variable.numpy() for variable in model.trainable_variables]
+    run_steps(model, bright_or_dark(), steps=3, epoch_steps=3, callbacks=[])
+    assert float(optimizer.dynamic_scale) == 2.0**37
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
 
 
 def test_what_breaks_inside_tf_data_is_a_data_error():

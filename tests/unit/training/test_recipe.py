@@ -22,6 +22,8 @@ def test_every_field_is_set_by_its_dotted_name():
             "data.crop": "96,128",
             "data.instances": "true",
             "data.values": "0,255",
+            "data.drop": "3,67",
+            "data.truth": "silver",
             "data.augment.elastic_spacing": "64",
             "data.augment.mirror": "false",
             "model.depth": "3",
@@ -32,6 +34,7 @@ def test_every_field_is_set_by_its_dotted_name():
     assert (changed.optimizer.learning_rate, changed.optimizer.name) == (1e-4, "sgd")
     assert (changed.data.crop, changed.data.instances, changed.data.values) == ((96, 128), True, (0, 255))
     assert (changed.model.depth, changed.model.dropout, changed.seed) == (3, None, 7)
+    assert (changed.data.drop, changed.data.truth) == ((3, 67), "silver")
     assert (changed.data.augment.elastic_spacing, changed.data.augment.mirror) == (64.0, False)
 
 
@@ -50,6 +53,7 @@ def test_steps_replace_epochs_and_the_other_way_round():
         ({"steps": "0"}, "steps is 0, but must be above 0"),
         ({"data.crop": "96"}, "must be a height and a width"),
         ({"data.instances": "maybe"}, "must be true or false"),
+        ({"data.truth": "bronze"}, "must be one of gold, silver"),
         ({"measure": "warping_error"}, "must be one of mean_iu, seg, v_rand"),
         ({"optimizer.schedule": "linear"}, "must be one of constant, cosine, polynomial"),
     ],
@@ -67,6 +71,10 @@ def test_either_steps_or_epochs():
 def test_unknown_keys_in_json_are_refused():
     with pytest.raises(ConfigError, match="no field 'data.colour'"):
         Recipe.from_json({"name": "a", "steps": 1, "data": {"colour": 1}})
+
+
+def test_the_partly_segmented_frame_is_left_out():
+    assert RECIPES.get("ctc-unet")().data.options() == {"drop": (67,)}
 
 
 def test_field_names_are_all_leaves():
