@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from kseg.errors import EnvironmentFailure, ExportError
-from kseg.inference import FACTS, call_joined, geometry_of, heads_of, parts_of, streams_of
+from kseg.inference import FACTS, call_joined, geometry_of, heads_of, parts_of, precision_of, streams_of
 from kseg.layers import ScaleInput
 from kseg.storage import aside
 
@@ -78,7 +78,7 @@ def export(
         "class_names": list(classes) if classes else None,
         "streams": streams,
         "dtype": kind.name,
-        "precision": "float32",
+        "precision": precision_of(model),
         "geometry": dataclasses.asdict(geometry_of(model)),
     }
     with aside(folder) as place:

@@ -120,3 +120,46 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
     axes.legend()
     with aside(path) as place:
         figure.savefig(place, dpi=110)
+
+
+def draw_fields(
+    maps: Sequence[tuple[str, int, float]],
+    image: np.ndarray,
+    fields: Mapping[str, tuple[float, float, float, float]],
+    path: str | Path,
+) -> None:
+    """Draws a network's maps as bars and, on an image, what a cell reads, as PNG.
+
+    Args:
+      maps: name, channels and stride of each, in order; as high as they have cells, as wide as they have channels.
+      image: (H, W, C).
+      fields: left, top, width of what a cell reads, and the stride, pixels, by what is said of it.
+      path: where to.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    bars, picture = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    place, colours = 0.0, [f"C{number}" for number in range(10)]
+    strides = sorted({stride for _, _, stride in maps})
+    for name, channels, stride in maps:
+        width, height = 0.4 + 0.5 * np.log2(1 + channels), 1 / (1 + np.log2(stride))
+        colour = colours[strides.index(stride) % 10]
+        bars.add_patch(Rectangle((place, -height / 2), width, height, facecolor=colour, edgecolor="white"))
+        bars.text(place + width / 2, -0.54, f"{name}  {channels}", rotation=90, fontsize=7, ha="center", va="top")
+        place += width + 0.3
+    bars.set(xlim=(-0.5, place), ylim=(-1.15, 0.6), title="maps: width by channels, height and colour by stride")
+    bars.axis("off")
+    picture.imshow(for_display(image))
+    for number, (text, (left, top, width, stride)) in enumerate(fields.items()):
+        colour = colours[number % 10]
+        picture.add_patch(Rectangle((left - 0.5, top - 0.5), width, width, fill=False, edgecolor=colour, lw=2))
+        corner = left + (width - stride) / 2 - 0.5, top + (width - stride) / 2 - 0.5
+        picture.add_patch(Rectangle(corner, stride, stride, facecolor=colour, alpha=0.35))
+        picture.plot([], [], color=colour, label=text)
+    picture.set(title="what a cell reads, and the pixels it stands for")
+    if fields:
+        picture.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06))
+    with aside(path) as place_for_it:
+        figure.savefig(place_for_it, dpi=110)

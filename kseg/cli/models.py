@@ -34,15 +34,22 @@ def list_models() -> None:
 @models.command("describe", tensorflow=True)
 @click.argument("name")
 @set_option
-def describe_model(name: str, settings: dict[str, str]) -> None:
-    """Print the layers, parameters and sizes of network NAME, with its options set by --set."""
+@click.option("--draw", metavar="FILE", type=click.Path(), help="Also draw its maps and receptive fields, as PNG.")
+@click.option("-i", "--input", "image", metavar="PATH", type=click.Path(), help="The image they are drawn on.")
+def describe_model(name: str, settings: dict[str, str], draw: str | None, image: str | None) -> None:
+    """Print the layers, parameters, receptive fields and sizes of network NAME, with its options set by --set."""
     from typing import Any, get_type_hints
 
+    from kseg.images import read_image
     from kseg.models import NETWORKS, build, describe
+    from kseg.models import draw as draw_network
     from kseg.training.recipe import convert
 
     hints = get_type_hints(NETWORKS.get(name))
     options: dict[str, Any] = {
         key: convert(value, hints[key], key) if key in hints else value for key, value in settings.items()
     }
-    click.echo(describe(build(name, **options)))
+    network = build(name, **options)
+    click.echo(describe(network))
+    if draw:
+        draw_network(network, draw, None if image is None else read_image(image))

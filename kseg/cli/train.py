@@ -20,6 +20,11 @@ from kseg.cli.verb import Verb, program_name, set_option
 @click.option("--epochs", metavar="N", type=int, help="The same in epochs.")
 @click.option("--batch-size", metavar="N", type=int, help="Crops per step.")
 @click.option("--crop", metavar="H,W", help="Height and width the network is given.")
+@click.option(
+    "--init-weights",
+    metavar="WHAT",
+    help="What the network starts from: imagenet, none, or a file of weights. Default: the recipe's.",
+)
 @click.option("--seed", metavar="N", type=int, help="Of weights, order and augmentation.")
 def train(
     recipe: str | None,

@@ -3,7 +3,16 @@
 from kseg.inference.averaging import AVERAGES, Average
 from kseg.inference.evaluate import Report, evaluate
 from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
-from kseg.inference.predictor import Predictor, call_joined, geometry_of, heads_of, parts_of, predictor, streams_of
+from kseg.inference.predictor import (
+    Predictor,
+    call_joined,
+    geometry_of,
+    heads_of,
+    parts_of,
+    precision_of,
+    predictor,
+    streams_of,
+)
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "heads_of",
     "load",
     "parts_of",
+    "precision_of",
     "predict",
     "predict_scores",
     "predictor",

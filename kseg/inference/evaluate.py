@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from kseg.metrics.em import Best
 
 
+MOST_SHOWN, WORST_SHOWN = 20, 5  # images in the printed table
+
+
 @dataclass(frozen=True)
 class Report:
     """Scores with the protocol they were taken by; prints itself, and draws itself in a notebook.
@@ -117,10 +120,11 @@ class Report:
         lines += _table([("class", "IU"), *((name, _shown(value)) for name, value in self.per_class.items())])
         lines += ["", *_table([("measure", ""), *((name, _shown(value)) for name, value in self.measures.items())])]
         columns = [key for key in self.images[0] if key != "id"]
-        rows = [
-            ("image", *columns),
-            *((image["id"], *(_shown(image[key]) for key in columns)) for image in self.images),
-        ]
+        shown = self.images
+        if len(shown) > MOST_SHOWN:
+            shown = tuple(sorted(shown, key=lambda image: image["mean_iu"])[:WORST_SHOWN])
+        title = "image" if shown is self.images else f"worst of {len(self.images)} images"
+        rows = [(title, *columns), *((image["id"], *(_shown(image[key]) for key in columns)) for image in shown)]
         return "\n".join([*lines, "", *_table(rows), "", self.protocol])
 
     def _repr_html_(self) -> str:
@@ -186,7 +190,9 @@ def evaluate(
         from kseg.metrics import em_scores  # brings numba, which takes a second
 
         em = em_scores(*map(np.stack, zip(*cells, strict=True)), em_measures)
-    return Report(data.name, data.split, data.classes, confusion, tuple(images), seg, em, average or "none")
+    return Report(
+        data.name, data.split, data.classes, confusion, tuple(images), seg, em, average or "none", call.precision
+    )
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

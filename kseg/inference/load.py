@@ -86,7 +86,8 @@ def _load_keras(path: Path) -> keras.Model:
 def _load_bundle(folder: Path) -> Predictor:
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        streams, heads, dtype = facts["streams"], facts["heads"], tf.as_dtype(facts["dtype"])
+        streams, heads, precision = facts["streams"], facts["heads"], facts["precision"]
+        dtype = tf.as_dtype(facts["dtype"])
         bundle = tf.saved_model.load(str(folder))
         bundle.signatures["scores"]
     except Exception as error:
@@ -103,4 +104,4 @@ def _load_bundle(folder: Path) -> Predictor:
         scores = bundle.signatures["scores"](**given)
         return tf.concat([scores["scores" + (f"_{head}" if head else "")] for head in heads], axis=-1)
 
-    return Predictor(call, Geometry(margin=None), streams, heads)
+    return Predictor(call, Geometry(margin=None), streams, heads, precision)

@@ -26,11 +26,19 @@ class Predictor:
     Attributes:
       geometry: the sizes it takes and the border it loses.
       streams, heads: channels of each input and classes of each output, by name; {"": C} and {"": K} without names.
+      precision: what it computes in: float32, mixed_float16 or mixed_bfloat16.
     """
 
-    def __init__(self, call: Callable[[Any], Any], geometry: Geometry, streams: Parts, heads: Parts) -> None:
+    def __init__(
+        self,
+        call: Callable[[Any], Any],
+        geometry: Geometry,
+        streams: Parts,
+        heads: Parts,
+        precision: str = "float32",
+    ) -> None:
         self._call = call
-        self.geometry, self.streams, self.heads = geometry, dict(streams), dict(heads)
+        self.geometry, self.streams, self.heads, self.precision = geometry, dict(streams), dict(heads), precision
 
     @property
     def channels(self) -> int:
@@ -89,7 +97,9 @@ def predictor(model: keras.Model | Predictor) -> Predictor:
     streams, heads = streams_of(model), heads_of(model)
     signature = [tf.TensorSpec((None, None, None, sum(streams.values())), tf.float32)]
     scores = tf.function(lambda images: call_joined(model, images), input_signature=signature)
-    return Predictor(lambda images: scores(tf.cast(images, tf.float32)), geometry_of(model), streams, heads)
+    return Predictor(
+        lambda images: scores(tf.cast(images, tf.float32)), geometry_of(model), streams, heads, precision_of(model)
+    )
 
 
 def call_joined(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
@@ -97,6 +107,12 @@ def call_joined(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     streams = streams_of(model)
     scores = model(images if "" in streams else parts_of(images, streams), training=False)
     return tf.concat([scores[head] for head in heads_of(model)], axis=-1) if isinstance(scores, dict) else scores
+
+
+def precision_of(model: keras.Model) -> str:
+    """The Keras policy of the network's convolutions: float32, mixed_float16 or mixed_bfloat16."""
+    kinds = {layer.compute_dtype for layer in model.layers}
+    return next((f"mixed_{kind}" for kind in ("float16", "bfloat16") if kind in kinds), "float32")
 
 
 def streams_of(model: keras.Model) -> dict[str, int]:

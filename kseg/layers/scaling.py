@@ -30,6 +30,12 @@ class InputScaling:
         if self.order not in ORDERS:
             raise ConfigError(f"InputScaling: order is {self.order!r}, but must be one of {', '.join(ORDERS)}.")
 
+    def for_white(self, white: float) -> InputScaling:
+        """The same for images whose white is not 255 but `white`; depth is no grey level, and stays as it is."""
+        if "d" in self.order or white == 255:
+            return self
+        return InputScaling(self.order, tuple(mean * white / 255 for mean in self.mean), self.scale * 255 / white)
+
 
 ORDERS = ("rgb", "bgr", "d", "bgrd")
 

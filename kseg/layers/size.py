@@ -26,6 +26,7 @@ class SizeCheck(keras.layers.Layer):
         step: int | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("dtype", "float32")  # 16-bit grey levels overflow a half
         super().__init__(**kwargs)
         self.geometry = Geometry(stride, border, smallest, margin, step)
 

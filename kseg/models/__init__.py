@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -10,10 +11,10 @@ import keras
 from kseg.errors import ConfigError, did_you_mean
 from kseg.layers import SCALINGS, InputScaling
 from kseg.models import alexnet, fcn, googlenet, unet, vgg16
-from kseg.models.describe import describe
+from kseg.models.describe import describe, draw
 from kseg.models.registry import NETWORKS
 
-__all__ = ["NETWORKS", "alexnet", "build", "describe", "fcn", "googlenet", "unet", "vgg16"]
+__all__ = ["NETWORKS", "alexnet", "build", "describe", "draw", "fcn", "googlenet", "own_scaling", "unet", "vgg16"]
 
 
 def build(
@@ -56,3 +57,13 @@ def build(
         if key not in known:
             raise ConfigError(f"The network {name!r} has no option {key!r}. {did_you_mean(key, known)}")
     return builder(**options)
+
+
+def own_scaling(name: str, options: Mapping[str, Any]) -> Any:
+    """What the network `name` with these options does to its images when nothing is said: by stream, where it has some.
+
+    Raises:
+      ConfigError: no such network.
+    """
+    scaling = inspect.signature(NETWORKS.get(name)).parameters["preprocessing"].default
+    return fcn.own_scaling(options.get("streams") or ()) if scaling == "own" else scaling

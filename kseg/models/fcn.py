@@ -138,6 +138,11 @@ def fcn32s_rgbd(
     return _fcn("fcn32s-rgbd", (), first="conv1_1_bgrd", backbone="vgg16", streams=(), **locals())
 
 
+def own_scaling(streams: Sequence[str]) -> Scalings:
+    """The means of the release's training images: PASCAL VOC's, for several streams NYUDv2's by stream."""
+    return {stream: STREAM_SCALINGS[stream] for stream in streams} or SCALINGS["voc"]
+
+
 def _fcn(
     name: str,
     skips: tuple[str, ...],
@@ -159,7 +164,7 @@ def _fcn(
         check(name, count, width, fc_width)
     trunk = _checked(name, skips, backbone, padding, upsampling, streams)
     if preprocessing == "own":
-        preprocessing = {stream: STREAM_SCALINGS[stream] for stream in streams} or SCALINGS["voc"]
+        preprocessing = own_scaling(streams)
 
     size = SizeCheck(name="size")
     images = {stream: layers.Input(input_shape, name=stream or "image") for stream in streams or ("",)}

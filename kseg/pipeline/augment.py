@@ -23,10 +23,19 @@ from kseg.datasets import Item
 
 @dataclass(frozen=True)
 class Mirror:
-    """Left and right exchanged for half of the examples, up and down for half, independently."""
+    """Left and right exchanged for half of the examples, up and down for half, independently.
+
+    Attributes:
+      horizontal: left and right.
+      vertical: up and down.
+    """
+
+    horizontal: bool = True
+    vertical: bool = True
 
     def move(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return points * rng.choice([-1.0, 1.0], size=(2, 1, 1))
+        signs = rng.choice([-1.0, 1.0], size=(2, 1, 1))
+        return points * np.where([[[self.vertical]], [[self.horizontal]]], signs, 1.0)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def make_augmentations(spec: AugmentSpec) -> list[Augmentation]:
     """The augmentations a recipe asks for, the geometric ones from the output back to the image."""
     chosen: list[tuple[bool, Augmentation]] = [
         (spec.elastic > 0, Elastic(spec.elastic, spec.elastic_spacing)),
-        (spec.mirror, Mirror()),
+        (spec.mirror or spec.flip, Mirror(spec.mirror, spec.flip)),
         (spec.rotation > 0, Rotation(spec.rotation)),
         (spec.shift > 0, Shift(spec.shift)),
         (spec.grey_curve, GreyCurve()),

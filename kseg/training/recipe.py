@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,12 +18,15 @@ class ModelSpec:
     """A network's name and options; None stands for the network's own default."""
 
     name: str = "unet"
-    width: int | None = None
+    width: int | float | None = None
     depth: int | None = None
     variant: str | None = None
     padding: str | None = None
     dropout: float | None = None
     normalization: str | None = None
+    backbone: str | None = None
+    fc_width: int | None = None
+    upsampling: str | None = None
 
     def options(self) -> dict[str, Any]:
         """What `kseg.build` is given beside name, classes and channels."""
@@ -35,7 +38,8 @@ class AugmentSpec:
     """What is done to each crop; 0 and false stand for not at all (kseg.pipeline.augment).
 
     Attributes:
-      mirror: left and right, up and down.
+      mirror: left and right.
+      flip: up and down.
       rotation: by up to so many degrees either way.
       shift: by up to so many pixels along each axis, beside the crop's random place.
       elastic: deviation of the elastic displacements, pixels.
@@ -46,6 +50,7 @@ class AugmentSpec:
     """
 
     mirror: bool = True
+    flip: bool = True
     rotation: float = 180.0
     shift: float = 0.0
     elastic: float = 0.0
@@ -125,6 +130,7 @@ class Recipe:
 
     Attributes:
       name: the registered name.
+      init_weights: what the network starts from: none, imagenet (its backbone's classifier), or a file or preset.
       steps: how many; None where `epochs` says it.
       epochs: how many; None where `steps` says it.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
@@ -139,6 +145,7 @@ class Recipe:
     data: DataSpec = field(default_factory=DataSpec)
     loss: LossSpec = field(default_factory=LossSpec)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
+    init_weights: str = "none"
     steps: int | None = None
     epochs: int | None = None
     epoch_steps: int | None = None
@@ -182,12 +189,15 @@ class Recipe:
         """The recipe with fields replaced.
 
         Args:
-          settings: values by dotted name ("optimizer.learning_rate"); text is read as the field's type.
+          settings: values by dotted name ("optimizer.learning_rate"); text is read as the field's type. With another
+            network ("model.name") its options are its own again.
 
         Raises:
           ConfigError: there is no such field (the message names the nearest), or the text is no such value.
         """
         values = self.to_json()
+        if settings.get("model.name", self.model.name) != self.model.name:
+            values["model"] = dataclasses.asdict(ModelSpec())  # another network has options of its own
         for name, value in settings.items():
             inner, leaf = values, name
             *path, leaf = name.split(".")
@@ -241,12 +251,18 @@ def convert(value: Any, hint: Any, name: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None or value in ("none", "None", ""):
             return None
-        return convert(value, next(one for one in arguments if one is not type(None)), name)
+        first, *others = (one for one in arguments if one is not type(None))
+        try:
+            return convert(value, first, name)
+        except ConfigError:
+            if not others:
+                raise
+            return convert(value, others[0], name)
     if origin is Literal:
         if value not in arguments:
             raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(arguments)}.")
         return value
-    if origin is tuple:
+    if origin in (tuple, Sequence):
         parts = value.split(",") if isinstance(value, str) else value
         return tuple(
             convert(part.strip() if isinstance(part, str) else part, arguments[0], name) for part in parts if part != ""
@@ -256,6 +272,8 @@ def convert(value: Any, hint: Any, name: str) -> Any:
             raise ConfigError(f"{name} is {value!r}, but must be true or false.")
         return str(value).lower() == "true"
     try:
+        if hint is int and isinstance(value, float) and not value.is_integer():
+            raise ValueError
         return hint(value)
     except (TypeError, ValueError) as error:
         kind = {"int": "a whole number", "float": "a number"}.get(hint.__name__, hint.__name__)

@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ from kseg import datasets
 from kseg.callbacks import KeepBest, MetricsLog, Progress, Samples, Validate, save_network, write_samples
 from kseg.datasets import Dataset, Survey, survey
 from kseg.errors import ConfigError, DataError
-from kseg.inference import Report, evaluate, geometry_of, load
-from kseg.layers import InputScaling
-from kseg.models import build
+from kseg.inference import Report, evaluate, geometry_of, load, resolved
+from kseg.models import build, own_scaling
 from kseg.pipeline import batches
 from kseg.storage import write_json, writing
 from kseg.training import recipes
 from kseg.training.loop import dtype_policy, make_augmentations, make_loss, make_optimizer, run_steps
 from kseg.training.recipe import RECIPES, Recipe
+from kseg.weights import initial_weights
 
 __all__ = ["Run", "default_recipe", "recipes", "train"]
 
@@ -96,7 +96,7 @@ def train(
 
     best = load(folder)
     scored = parts.get("test", parts["val"])
-    report = replace(evaluate(best, scored, average=recipe.average), precision=recipe.precision)
+    report = evaluate(best, scored, average=recipe.average)
     write_samples(best, scored, folder / "samples")
     seconds = round(time.monotonic() - started)
     write_json(folder / "report.json", {**report.to_json(), "recipe": recipe.name, "seconds": seconds})
@@ -105,8 +105,8 @@ def train(
 
 def default_recipe(dataset: str | None) -> str:
     """The recipe for a data set whose training was asked for by its name alone."""
-    recipes_by_dataset = {None: "demo", "demo": "demo", "isbi2012": "isbi2012-unet", "ctc": "ctc-unet"}
-    return recipes_by_dataset.get(dataset, "own-unet")
+    own = {"isbi2012": "isbi2012-unet", "ctc": "ctc-unet", "camvid": "camvid-fcn8s"}
+    return "demo" if dataset in (None, "demo") else own.get(dataset, "own-unet")
 
 
 def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Dataset]:
@@ -148,16 +148,19 @@ def _compiled(recipe: Recipe, data: Dataset, found: Survey) -> keras.Model:
 
     Raises:
       SizeError: the crop does not fit it.
+      WeightsError: what it starts from can't be read.
     """
     keras.utils.set_random_seed(recipe.seed)
+    options = recipe.model.options()
     with dtype_policy(recipe.precision):
         model = build(
             recipe.model.name,
             classes=len(data.classes),
             input_shape=(None, None, found.channels),
-            preprocessing=InputScaling(scale=1 / _white(recipe, found)),
-            **recipe.model.options(),
+            preprocessing=own_scaling(recipe.model.name, options).for_white(_white(recipe, found)),
+            **options,
         )
+    initial_weights(model, str(resolved(recipe.init_weights)))
     geometry_of(model).check(*recipe.data.crop, "data.crop")
     optimizer = make_optimizer(recipe.optimizer, _lengths(recipe, data)[0])
     model.compile(optimizer=optimizer, loss=make_loss(recipe.loss))

@@ -1,5 +1,5 @@
 """One file per paper or task; importing them registers them."""
 
-from kseg.training.recipes import ctc_unet, demo, isbi2012_unet, isbi2012_unet_paper, own_unet
+from kseg.training.recipes import camvid_fcn, ctc_unet, demo, isbi2012_unet, isbi2012_unet_paper, own_unet
 
-__all__ = ["ctc_unet", "demo", "isbi2012_unet", "isbi2012_unet_paper", "own_unet"]
+__all__ = ["camvid_fcn", "ctc_unet", "demo", "isbi2012_unet", "isbi2012_unet_paper", "own_unet"]

@@ -8,7 +8,7 @@ from kseg.datasets import Item
 from kseg.datasets.contract import Dataset
 from kseg.errors import DataError
 from kseg.geometry import Geometry
-from kseg.inference import Predictor, evaluate
+from kseg.inference import Predictor, Report, evaluate
 
 
 class Two(Dataset):
@@ -73,3 +73,12 @@ def test_a_report_prints_draws_and_serialises_itself():
 def test_other_classes_than_the_datas_are_refused():
     with pytest.raises(DataError, match="The network has 4 classes, two has 3"):
         evaluate(echo(4), Two())
+
+
+def test_of_many_images_the_worst_are_printed():
+    row = {"id": "a", "mean_iu": 0.5, "pixel_accuracy": 0.5}
+    images = [{**row, "id": f"image{number}", "mean_iu": number / 100} for number in range(30)]
+    report = Report("set", "val", ("a", "b"), np.eye(2, dtype=np.int64), tuple(images))
+    text = str(report)
+    assert "worst of 30 images" in text and "image4 " in text and "image5 " not in text
+    assert len(report.to_json()["per_image"]) == 30

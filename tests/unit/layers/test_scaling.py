@@ -32,3 +32,10 @@ def test_depth_enters_as_its_logarithm_and_missing_depth_as_the_mean():
 def test_an_unknown_order_of_channels_is_refused():
     with pytest.raises(ConfigError, match="order is 'grb', but must be one of rgb, bgr, d, bgrd"):
         InputScaling("grb")
+
+
+def test_a_scaling_follows_the_images_white_but_depth_has_none():
+    sixteen = InputScaling("bgr", (51.0, 102.0, 153.0), 0.5).for_white(65535)
+    assert sixteen.order == "bgr" and sixteen.mean == (51 * 257, 102 * 257, 153 * 257)
+    assert sixteen.scale == pytest.approx(0.5 / 257)
+    assert InputScaling("d", (7.8,)).for_white(65535) == InputScaling("d", (7.8,))

@@ -4,7 +4,7 @@ import pytest
 
 from kseg.errors import ConfigError
 from kseg.training import recipes  # noqa: F401
-from kseg.training.recipe import RECIPES, Recipe, field_names
+from kseg.training.recipe import RECIPES, ModelSpec, Recipe, field_names
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
@@ -79,3 +79,16 @@ def test_the_partly_segmented_frame_is_left_out():
 
 def test_field_names_are_all_leaves():
     assert {"seed", "data.white", "model.width", "loss.dice"} <= set(field_names())
+
+
+def test_another_network_has_options_of_its_own():
+    recipe = RECIPES.get("own-unet")().with_settings({"model.name": "fcn8s", "model.width": "0.25"})
+    assert recipe.model == ModelSpec("fcn8s", width=0.25)
+    assert RECIPES.get("own-unet")().with_settings({"model.name": "unet"}).model.width == 16
+
+
+def test_a_width_may_be_a_factor_or_a_number_of_channels():
+    widths = [
+        RECIPES.get("own-unet")().with_settings({"model.width": text}).model.width for text in ("0.25", "8", "none")
+    ]
+    assert widths == [0.25, 8, None] and isinstance(widths[1], int)

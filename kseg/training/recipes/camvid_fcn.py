@@ -1,0 +1,33 @@
+"""Street scenes with slim fully convolutional networks, on two CPU cores."""
+
+from kseg.training.recipe import RECIPES, AugmentSpec, DataSpec, ModelSpec, OptimizerSpec, Recipe
+
+
+def _camvid(network: str) -> Recipe:
+    augment = AugmentSpec(flip=False, rotation=5.0, shift=10.0, gain=0.2, offset=0.05)
+    return Recipe(
+        name=f"camvid-{network}",
+        model=ModelSpec(network, width=0.25, fc_width=256, padding="same", upsampling="learned"),
+        data=DataSpec(name="camvid", batch_size=4, crop=(180, 240), augment=augment),
+        optimizer=OptimizerSpec(learning_rate=1e-3),
+        steps=2000,
+        epoch_steps=200,
+    )
+
+
+@RECIPES.register("camvid-fcn32s")
+def camvid_fcn32s() -> Recipe:
+    """CamVid with a slim FCN-32s, from random weights."""
+    return _camvid("fcn32s")
+
+
+@RECIPES.register("camvid-fcn16s")
+def camvid_fcn16s() -> Recipe:
+    """CamVid with a slim FCN-16s, from random weights or a run of camvid-fcn32s (--init-weights)."""
+    return _camvid("fcn16s")
+
+
+@RECIPES.register("camvid-fcn8s")
+def camvid_fcn8s() -> Recipe:
+    """CamVid with a slim FCN-8s, from random weights or a run of camvid-fcn32s or -16s (--init-weights)."""
+    return _camvid("fcn8s")
