@@ -18,6 +18,8 @@ setup(
         "opencv-python-headless>=4.10",
         "click>=8.1",
         "numpy>=2",
+        "h5py>=3.11",
+        "ml_dtypes>=0.5",
         "numba>=0.64",
         "pillow>=11",
         "tifffile>=2025.1",

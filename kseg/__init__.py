@@ -30,6 +30,7 @@ _ROOMS = (
     "pictures",
     "pipeline",
     "training",
+    "weights",
 )
 
 __all__ = [*_PLACES, *_ROOMS]

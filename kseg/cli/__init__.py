@@ -8,7 +8,7 @@ import click
 
 from kseg.cli.verb import VerbGroup
 
-VERBS = ("train", "evaluate", "predict", "export", "models", "data")
+VERBS = ("train", "evaluate", "predict", "export", "models", "weights", "data")
 
 
 class Program(VerbGroup):

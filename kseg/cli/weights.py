@@ -1,0 +1,85 @@
+"""`weights`: where files of weights are published, and how they become networks."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from kseg.cli.verb import Verb, VerbGroup, program_name
+
+
+@click.group(cls=VerbGroup)
+def weights() -> None:
+    """List, fetch, verify and import files of weights."""
+
+
+@weights.command("list")
+def list_sources() -> None:
+    """Name the published files, their size, and what is known to verify them by."""
+    from kseg.weights.sources import SOURCES
+
+    click.echo(f"{'name':<22} {'size':>7} {'digest':<7} file")
+    for name, source in SOURCES.items():
+        size = f"{source.size_bytes / 1e6:.0f} MB" if source.size_bytes else "unknown"
+        digest = source.digest.split(":")[0] if source.digest else "unknown"
+        click.echo(f"{name:<22} {size:>7} {digest:<7} {source.file}\n{'':<23}{source.what}")
+        if not source.addresses and source.page:
+            click.echo(f"{'':<23}fetch it by hand from {source.page}")
+    click.echo(f"\nNext:\n  {program_name()} weights fetch NAME\n  {program_name()} weights verify FILE", err=True)
+
+
+@weights.command("fetch")
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Fetch the published file NAME (`weights list`) into the cache, and verify it.
+
+    KSEG_HOME names the cache, KSEG_MIRROR an address or folder to ask first; KSEG_OFFLINE=1 asks no address.
+    """
+    from kseg.download import digest_of
+    from kseg.weights.sources import fetched, source
+
+    path = fetched(name)
+    if source(name).digest is None:
+        click.echo(f"No digest was published; that of this file is sha256 {digest_of(path)}.", err=True)
+    click.echo(str(path))
+
+
+@weights.command("verify")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+def verify(file: str) -> None:
+    """Say whether FILE is a published file of weights, by its digest; exit 1 where it is not.
+
+    Where no digest was published, its name and size are all there is to go by; the file's own digest is printed.
+    """
+    from kseg.weights.sources import verified
+
+    found = verified(file)
+    click.echo(found.text)
+    sys.exit(0 if found.right else 1)
+
+
+@weights.command("import", cls=Verb, tensorflow=True)
+@click.argument("file", type=click.Path())
+@click.option("-o", "--output", metavar="FILE.keras", required=True, type=click.Path(), help="The file to write.")
+@click.option("--model", metavar="NAME", help="Which network, where the file can't tell (`models list`).")
+@click.option(
+    "--preprocessing",
+    metavar="TABLE",
+    default="own",
+    help="What the weights were trained on: vgg, voc, nyud-rgb, ... Default: what the file's network was.",
+)
+def import_file(file: str, output: str, model: str | None, preprocessing: str) -> None:
+    """Make a network of FILE (Caffe's, keras.applications' or PyTorch's), as predict, evaluate and export take it."""
+    from kseg.callbacks import save_network
+    from kseg.errors import ConfigError
+    from kseg.weights import import_weights
+
+    if not output.endswith(".keras"):
+        raise ConfigError(f"{output}: a network is written as a .keras file. Name it so: {output}.keras.")
+    network = import_weights(file, network=model, preprocessing=preprocessing)
+    save_network(network, output)
+    click.echo(output)
+    segments = isinstance(network.output, dict) or len(network.output.shape) == 4
+    use = f"predict {output} IMAGE... -o predictions/ --overlay" if segments else f"train --init-weights {output}"
+    click.echo(f"Next:\n  {program_name()} {use}", err=True)
