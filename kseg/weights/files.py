@@ -1,0 +1,144 @@
+"""Any file of weights, told by its content: into a network that is there, or into the one it is of."""
+
+from __future__ import annotations
+
+import inspect
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import keras
+
+from kseg.errors import WeightsError
+from kseg.layers import InputScaling
+from kseg.models import NETWORKS, build
+from kseg.weights.hdf5 import open_hdf5
+from kseg.weights.imports import import_caffemodel, load_caffemodel
+from kseg.weights.keras_applications import load_keras_applications, read_keras_applications
+from kseg.weights.layouts import Tensor
+from kseg.weights.recognition import own_preprocessing, recognised
+from kseg.weights.report import Report
+from kseg.weights.sources import recognised as published
+from kseg.weights.torch_file import open_torch
+from kseg.weights.torchvision import layers_of, load_torchvision
+from kseg.weights.transplants import transplant
+
+Kind = Literal["caffemodel", "keras_applications", "torchvision", "keras"]
+
+
+def kind_of(path: str | Path) -> Kind:
+    """Which loader the file is for, by its content; a run folder is as its `.keras` file.
+
+    Raises:
+      WeightsError: there is no such file, or it is broken.
+    """
+    path = Path(path)
+    if path.is_dir() and (path / "model.keras").is_file():
+        return "keras"
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file. Name a file of weights, or a run folder.")
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    if start.startswith(b"\x89HDF"):
+        with open_hdf5(path) as datasets:
+            return "caffemodel" if any(place.startswith("data/") for place in datasets) else "keras_applications"
+    if start.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return "keras" if "config.json" in archive.namelist() else "torchvision"
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            raise WeightsError(f"{path}: broken zip archive ({error}). Fetch it again.") from error
+    return "torchvision" if start.startswith(b"\x80\x02") else "caffemodel"
+
+
+def load_weights(model: keras.Model, path: str | Path) -> Report:
+    """What became of each layer, after `model` took the weights of the file, whatever kind it is; printed too.
+
+    Args:
+      model: a network.
+      path: a .caffemodel or .caffemodel.h5, keras.applications' .h5, a .pth, a .keras file, or a run folder.
+
+    Raises:
+      WeightsError: the file can't be read, or has nothing for this network.
+    """
+    kind = kind_of(path)
+    if kind == "caffemodel":
+        return load_caffemodel(model, path)
+    if kind == "keras_applications":
+        return load_keras_applications(model, path)
+    return load_torchvision(model, path) if kind == "torchvision" else transplant(path, model)
+
+
+def import_weights(
+    path: str | Path, *, network: str | None = None, preprocessing: InputScaling | str | None = "own"
+) -> keras.Model:
+    """The network the file is of, with its weights; what became of each layer is printed.
+
+    Args:
+      path: as `load_weights` takes it, but for `.keras`.
+      network: a registered name, where another network is meant, or the file can't tell; from a file that is not
+        Caffe's it then takes what fits.
+      preprocessing: its first layer's constants, as `kseg.build` takes them.
+
+    Raises:
+      WeightsError: the file can't be read, is of no network of kseg's, or does not fill it.
+    """
+    kind = kind_of(path)
+    if kind == "caffemodel":
+        return import_caffemodel(path, network=network, preprocessing=preprocessing)
+    if kind == "keras":
+        raise WeightsError(
+            f"{path}: a network already: evaluate, predict and export take it as it is, train as --init-weights."
+        )
+    with _as_caffe(path, kind) as source:
+        try:
+            found, options = recognised(source)
+            found = network or _settled(path, found, kind)
+            if preprocessing == "own" and "score_fr" in source:
+                preprocessing = own_preprocessing(found, options)
+        except WeightsError as error:
+            raise WeightsError(f"{path}: {error}") from error
+    if network and "score_fr" not in source and network not in ("vgg16", "alexnet", "googlenet"):
+        options.pop("classes", None)  # those of the classifier
+        options.pop("input_shape", None)
+    known = inspect.signature(NETWORKS.get(found)).parameters
+    model = build(found, preprocessing=preprocessing, **{key: value for key, value in options.items() if key in known})
+    report = load_weights(model, path)
+    if network is None and (report.initial or report.refused):
+        raise WeightsError(
+            f"{path}: looks like {found}, but does not fill it. {' '.join(report.notes)}\n{report}\n"
+            "Name the network that it is for, and what fits is taken."
+        )
+    return model
+
+
+@contextmanager
+def _as_caffe(path: str | Path, kind: Kind) -> Iterator[Mapping[str, Sequence[Tensor]]]:
+    """The file's layers with the sizes they would have in Caffe's; only sizes, and what PyTorch has, can be read."""
+    if kind == "torchvision":
+        with open_torch(path) as tensors:
+            yield layers_of(tensors)
+        return
+    with read_keras_applications(path) as source:
+        yield {name: [_sized(tensor) for tensor in tensors] for name, tensors in source.items()}
+
+
+def _sized(tensor: Tensor) -> Tensor:
+    return Tensor((*tensor.shape[:-3:-1], *tensor.shape[:-2]), tensor.read, "caffe")
+
+
+def _settled(path: str | Path, found: str, kind: Kind) -> str:
+    """The network's name; pytorch-fcn's FCN-8s looks like its at-once form, whose two factors are not in the file.
+
+    Raises:
+      WeightsError: it could be either; the message lacks the file's name.
+    """
+    if kind == "torchvision" and found == "fcn8s":
+        known = {"voc-fcn8s-pth": "fcn8s", "voc-fcn8s-atonce-pth": "fcn8s-atonce"}
+        name = published(path)
+        if name not in known:
+            raise WeightsError("FCN-8s or its at-once form; a .pth can't tell. Give --model fcn8s or fcn8s-atonce.")
+        return known[name]
+    return found

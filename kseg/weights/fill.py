@@ -1,0 +1,119 @@
+"""Weights into a network by the names of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from kseg.layers import BilinearUpsampling, ScaleChannels, bilinear_kernel
+from kseg.weights.layouts import Misfit, Slices, Tensor, array_slices, assign, kernel_slices, steps
+from kseg.weights.report import Report
+
+__all__ = ["Tensor", "fill"]
+
+# A value computed in float32 as (1 - |i/f - c|) (1 - |j/f - c|) is off by 5.5 units of 2^-23 at most: 2.5 for each
+# factor (i/f < 2 gives one, c, the difference and its complement a half each), a half for the product.
+_BILINEAR_ROUNDING = 6 * 2.0**-23
+
+
+def fill(model: keras.Model, source: Mapping[str, Sequence[Tensor]]) -> Report:
+    """What became of each layer, after those of `model` took the weights that `source` has under their names.
+
+    A layer takes all its tensors or none. Large kernels are handed over in slices of 16 MB; only TensorFlow can assign
+    a slice, so on another Keras backend the largest kernel is held once more meanwhile.
+
+    Args:
+      model: a functional network.
+      source: by layer, its tensors: kernel, then bias. Layers without tensors are passed over.
+    """
+    report = Report()
+    for layer in model.layers:
+        tensors = source.get(layer.name, ())
+        if not tensors:
+            if layer.weights:
+                report.initial.append(layer.name)
+        elif layer.weights or isinstance(layer, BilinearUpsampling):
+            try:
+                reshaped = _fill_layer(model, layer, tensors)
+            except Misfit as reason:
+                report.refused[layer.name] = str(reason)
+                continue
+            report.filled.append(layer.name)
+            if reshaped:
+                report.reshaped.append(layer.name)
+    taken = {*report.filled, *report.refused}
+    report.unused = [name for name, tensors in source.items() if tensors and name not in taken]
+    return report
+
+
+def _fill_layer(model: keras.Model, layer: keras.Layer, tensors: Sequence[Tensor]) -> bool:
+    """Whether the kernel lay in the file as another kind of layer, after `layer` took it.
+
+    Raises:
+      Misfit: it can't; the layer is as it was.
+    """
+    kernel, *biases = tensors
+    bias = getattr(layer, "bias", None)
+    if len(biases) > 1:
+        raise Misfit(f"{len(tensors)} tensors in the file; a kernel and a bias are the most a layer has")
+    if bias is not None and not biases:
+        raise Misfit("no bias in the file, one in the network")
+    if bias is None and biases and np.any(biases[0].whole()):
+        raise Misfit("a bias in the file, none in the network")
+    if isinstance(layer, BilinearUpsampling):
+        if kernel.shape[-2:] != (layer.size, layer.size):
+            raise Misfit(f"a kernel of {kernel.shape} in the file, {layer.size} x {layer.size} in the network")
+        if not is_bilinear(kernel, layer.size):
+            raise Misfit('its up-sampling was learned, but this is the fixed one; build with upsampling="learned"')
+        return False
+    work: list[tuple[keras.Variable, Callable[[], Slices]]] = []
+    if isinstance(layer, ScaleChannels):
+        work.append((layer.scale, array_slices(kernel, layer.scale.shape, "a scale")))
+    elif isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)):
+        work.append((layer.kernel, kernel_slices(kernel, _window(model, layer), layer.kernel.shape)))
+    else:
+        raise Misfit(f"weights of a {type(layer).__name__} layer, which kseg does not fill")
+    if bias is not None:
+        work.append((bias, array_slices(biases[0], bias.shape, "a bias")))
+    if not all(np.isfinite(part.numbers).all() for _, slices in work for part in slices()):
+        raise Misfit("the file has NaN or infinity in it")
+    for variable, slices in work:
+        assign(variable, slices())
+    return not isinstance(layer, ScaleChannels) and (len(kernel.shape) == 2) != isinstance(layer, keras.layers.Dense)
+
+
+def _window(model: keras.Model, layer: keras.Layer) -> tuple[int, ...]:
+    """The kernel's shape as a convolution's: (rows, columns, in / groups, out)."""
+    if not isinstance(layer, keras.layers.Dense):
+        return tuple(layer.kernel.shape)
+    read, out = layer.kernel.shape
+    for other in model.layers:
+        if isinstance(other, keras.layers.Flatten) and other.output is layer.input:
+            return (*other.input.shape[1:], out)
+    return (1, 1, read, out)
+
+
+def is_bilinear(kernel: Tensor, size: int) -> bool:
+    """Whether a kernel of Caffe's up-samples each channel by itself, bilinearly: dense, or a group per channel.
+
+    Args:
+      kernel: of a transposed convolution.
+      size: the window's height and width.
+    """
+    if kernel.layout == "keras":
+        kernel = Tensor.of(kernel.whole().transpose(3, 2, 0, 1), "caffe")
+    if kernel.shape == (size, size):  # a single channel's
+        kernel = Tensor.of(kernel.whole()[None, None], "caffe")
+    if len(kernel.shape) != 4 or kernel.shape[1] not in (1, kernel.shape[0]) or kernel.shape[2:] != (size, size):
+        return False
+    channels, seen = kernel.shape[:2]
+    expected = np.outer(bilinear_kernel(size), bilinear_kernel(size))
+    for start, stop in steps(channels, 4 * expected.size * seen):
+        part = kernel.read(start, stop).reshape(stop - start, seen, *expected.shape)
+        own = part[np.arange(stop - start), np.arange(start, stop) if seen > 1 else 0]
+        # not <=, so that NaN fails
+        if not np.abs(own - expected).max() <= _BILINEAR_ROUNDING or np.count_nonzero(part) > np.count_nonzero(own):
+            return False
+    return True

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from vgg16_files import NAMES, arrays, as_torch, fresh, images, keras_vgg16, randomise, write_keras, write_torch
+
+import kseg
+from kseg.errors import ConfigError, EnvironmentFailure, WeightsError
+from kseg.weights import import_weights, initial_weights, load_weights
+from kseg.weights.files import kind_of
+from kseg.weights.sources import place_of
+
+
+@pytest.fixture
+def classifier_files(tmp_path):
+    """One classifier in two forms."""
+    model = keras_vgg16()
+    write_keras(tmp_path / "vgg.h5", model)
+    write_torch(tmp_path / "vgg.pth", as_torch(model, NAMES["torchvision"]))
+    return tmp_path
+
+
+def pytorch_fcn(path, network: str, classes: int = 3):
+    """A slim network of pytorch-fcn: its file, and the same in Keras."""
+    model = fresh(network, classes=classes, upsampling="learned")
+    randomise(model)
+    state = {}
+    for name, (kernel, *bias) in arrays(model).items():
+        state |= {f"{name}.weight": kernel.transpose(3, 2, 0, 1), **{f"{name}.bias": array for array in bias}}
+    return write_torch(path, state), model
+
+
+def test_kinds_are_told_by_content_not_by_name(classifier_files, tmp_path):
+    fresh().save(tmp_path / "model.keras")
+    for name, kind in (("vgg.h5", "keras_applications"), ("vgg.pth", "torchvision"), ("model.keras", "keras")):
+        other = (tmp_path / name).rename(tmp_path / f"{name}.bin")
+        assert kind_of(other) == kind
+    (tmp_path / "model.keras.bin").rename(tmp_path / "model.keras")
+    assert kind_of(tmp_path) == "keras"
+    (tmp_path / "a.caffemodel").write_bytes(b"\x0a\x01a")
+    assert kind_of(tmp_path / "a.caffemodel") == "caffemodel"
+    (tmp_path / "broken.pth").write_bytes((tmp_path / "vgg.pth.bin").read_bytes()[:100])
+    with pytest.raises(WeightsError, match=r"broken\.pth: broken zip archive"):
+        kind_of(tmp_path / "broken.pth")
+    with pytest.raises(WeightsError, match="no such file"):
+        kind_of(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("file", ["vgg.h5", "vgg.pth"])
+def test_a_classifier_is_imported_with_widths_and_classes_from_its_shapes(classifier_files, file):
+    model = import_weights(classifier_files / file)
+    assert model.name == "vgg16" and model.output_shape == (None, 7)
+    expected = fresh()
+    load_weights(expected, classifier_files / file)
+    np.testing.assert_array_equal(model(images()), expected(images()))
+
+
+def test_a_named_network_takes_what_fits(classifier_files):
+    model = import_weights(classifier_files / "vgg.h5", network="fcn8s", preprocessing="context")
+    assert model.name == "fcn8s" and model.output_shape[-1] == 21
+    np.testing.assert_array_equal(
+        arrays(model)["fc7"][0][0, 0], arrays(load_into_classifier(classifier_files / "vgg.h5"))["fc7"][0]
+    )
+
+
+def load_into_classifier(path):
+    model = fresh()
+    load_weights(model, path)
+    return model
+
+
+@pytest.mark.parametrize("network", ["fcn32s", "fcn16s"])
+def test_pytorch_fcns_networks_are_imported_with_all_they_compute(tmp_path, network):
+    path, expected = pytorch_fcn(tmp_path / "a.pth", network)
+    model = import_weights(path)
+    assert model.name == network
+    np.testing.assert_allclose(model(images(size=50)), expected(images(size=50)), rtol=1e-5, atol=1e-5)
+
+
+def test_fcn8s_and_its_at_once_form_are_asked_for(tmp_path):
+    path, expected = pytorch_fcn(tmp_path / "a.pth", "fcn8s")
+    with pytest.raises(WeightsError, match=r"a\.pth: .*--model fcn8s or fcn8s-atonce"):
+        import_weights(path)
+    np.testing.assert_allclose(
+        import_weights(path, network="fcn8s")(images(size=50)), expected(images(size=50)), rtol=1e-5, atol=1e-5
+    )
+    assert "scale_pool4" in arrays(import_weights(path, network="fcn8s-atonce"))
+
+
+def test_what_does_not_fill_its_network_is_refused(tmp_path):
+    state = as_torch(keras_vgg16(), NAMES["torchvision"])
+    state |= {name: array * np.nan for name, array in state.items() if name.startswith("classifier")}
+    with pytest.raises(WeightsError, match="looks like vgg16, but does not fill it.*convolutions alone"):
+        import_weights(write_torch(tmp_path / "a.pth", state))
+    fresh().save(tmp_path / "model.keras")
+    with pytest.raises(WeightsError, match="a network already"):
+        import_weights(tmp_path / "model.keras")
+
+
+def test_training_starts_from_none_a_file_or_imagenet(classifier_files, monkeypatch):
+    assert initial_weights(fresh(), "none") is None
+    for file in ("vgg.h5", "vgg.pth"):
+        assert len(initial_weights(fresh("fcn16s"), classifier_files / file).filled) == 15
+    fresh().save(classifier_files / "model.keras")
+    assert len(initial_weights(fresh(), str(classifier_files)).filled) == 16
+    with pytest.raises(ConfigError, match="unet: there are no ImageNet weights"):
+        initial_weights(kseg.build("unet", width=2, depth=1), "imagenet")
+
+
+def test_imagenet_is_the_file_in_the_cache_or_one_to_bring(classifier_files, monkeypatch):
+    import dataclasses
+
+    from kseg.weights import sources
+
+    monkeypatch.setenv("KSEG_OFFLINE", "1")
+    for network, file in (
+        ("fcn8s", "vgg16_weights_tf_dim_ordering_tf_kernels.h5"),
+        ("alexnet", "bvlc_reference_caffenet.caffemodel"),
+        ("googlenet", "bvlc_googlenet.caffemodel"),
+    ):
+        options = {} if network == "fcn8s" else {"width": 1 / 16, "classes": 3, "include_top": False}
+        model = fresh(network) if network == "fcn8s" else kseg.build(network, **options)
+        with pytest.raises(EnvironmentFailure, match=f"{file}: could not be fetched.*put it at .*weights/{file}"):
+            initial_weights(model, "imagenet")
+    slim = dataclasses.replace(sources.SOURCES["vgg16-keras"], size_bytes=None, digest=None)
+    monkeypatch.setitem(sources.SOURCES, "vgg16-keras", slim)
+    place = place_of("vgg16-keras")
+    place.write_bytes((classifier_files / "vgg.h5").read_bytes())
+    assert len(initial_weights(fresh("fcn8s"), "imagenet").filled) == 15
+    place.unlink()
