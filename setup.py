@@ -9,7 +9,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    package_data={"kseg": ["presets/*/*"]},
+    package_data={"kseg": ["presets/*/*", "datasets/ids/*.txt"]},
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["kseg", "kseg.*"]),
     install_requires=[
@@ -19,6 +19,7 @@ setup(
         "click>=8.1",
         "numpy>=2",
         "h5py>=3.11",
+        "scipy>=1.13",
         "ml_dtypes>=0.5",
         "numba>=0.64",
         "pillow>=11",

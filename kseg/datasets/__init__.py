@@ -6,12 +6,31 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from kseg.datasets import ctc, demo, folder, isbi2012
+from kseg.datasets import camvid, ctc, demo, folder, isbi2012, listed, nyudv2, pascal_context, sbd, siftflow, voc
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item
 from kseg.datasets.survey import Survey, survey
 from kseg.errors import ConfigError, did_you_mean
 
-__all__ = ["DATASETS", "VOID", "Dataset", "Item", "Survey", "ctc", "demo", "folder", "isbi2012", "open", "survey"]
+__all__ = [
+    "DATASETS",
+    "VOID",
+    "Dataset",
+    "Item",
+    "Survey",
+    "camvid",
+    "ctc",
+    "demo",
+    "folder",
+    "isbi2012",
+    "listed",
+    "nyudv2",
+    "open",
+    "pascal_context",
+    "sbd",
+    "siftflow",
+    "survey",
+    "voc",
+]
 
 
 def open(name: str, data_dir: str | Path | None = None, *, split: str, **options: Any) -> Dataset:

@@ -1,12 +1,16 @@
-"""What every data set is: a list of items with an image and a label, checked as they are read."""
+"""What every data set is: a list of items with an image and a label, checked as they are read.
+
+A set for networks of several streams has a dict of images by stream, one with several tasks a dict of labels by head;
+`images`, `labels` and `heads` give dicts for all sets, with the one name "" where there is no other.
+"""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,15 +26,27 @@ class Item:
 
     Attributes:
       id: its name within the data set, fit for a file name.
-      image: (H, W, C) uint8, uint16 or float32.
-      label: (H, W) int32, 0..classes-1, or 255 for void.
+      image: (H, W, C) uint8, uint16 or float32, or a dict of such by stream.
+      label: (H, W) int32, 0..classes-1, or 255 for void, or a dict of such by head.
       instances: (H, W) int32, 0 background, one number per object; None where the set has none.
+      weight: how much it counts in the loss, >= 0, no unit.
     """
 
     id: str
-    image: np.ndarray
-    label: np.ndarray
+    image: Any
+    label: Any
     instances: np.ndarray | None = None
+    weight: float = 1.0
+
+    @property
+    def images(self) -> dict[str, np.ndarray]:
+        """The images by stream."""
+        return by_name(self.image)
+
+    @property
+    def labels(self) -> dict[str, np.ndarray]:
+        """The labels by head."""
+        return by_name(self.label)
 
 
 class Dataset(abc.ABC):
@@ -40,7 +56,8 @@ class Dataset(abc.ABC):
       name: the registered name.
       split: which part this is.
       splits: the parts there are.
-      classes: the classes' names; the position is the id.
+      classes: the classes' names; the position is the id. A dict of such by head where there are several.
+      scored_classes: the ids that the set's protocol averages over, or a dict of such; None for all that occur.
       has_instances: whether items number their objects; SEG is then among the scores.
       em_measures: names of kseg.metrics.em.MEASURES that the set is scored by, of class 1 against class 0.
       ids: the items' names.
@@ -50,7 +67,8 @@ class Dataset(abc.ABC):
     ignore_class = VOID
     split: str
     splits: tuple[str, ...]
-    classes: tuple[str, ...]
+    classes: Any
+    scored_classes: Any = None
     has_instances: bool = False
     em_measures: tuple[str, ...] = ()
     ids: Sequence[str]
@@ -58,6 +76,11 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def read(self, index: int) -> Item:
         """Item `index` as its files say, not checked yet."""
+
+    @property
+    def heads(self) -> dict[str, tuple[str, ...]]:
+        """The classes' names by head."""
+        return by_name(self.classes)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,14 +94,19 @@ class Dataset(abc.ABC):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         item = self.read(index % len(self))
-        if item.image.shape[:2] != item.label.shape:
-            raise DataError(f"{self.place(index)}: {_sizes_differ(item)}")
-        stray = (item.label < 0) | (item.label >= len(self.classes)) & (item.label != VOID)
-        if stray.any():
-            raise DataError(
-                f"{self.place(index)}: {first_of(item.label, stray)}, but there are {len(self.classes)} classes.\n"
-                + self.advice(item.label)
-            )
+        for label in item.labels.values():
+            for image in item.images.values():
+                if image.shape[:2] != label.shape:
+                    raise DataError(f"{self.place(index)}: {_sizes_differ(image, label)}")
+        for head, label in item.labels.items():
+            count = len(self.heads[head])
+            stray = (label < 0) | (label >= count) & (label != VOID)
+            if stray.any():
+                kind = f"{head} classes".strip()
+                raise DataError(
+                    f"{self.place(index)}: {first_of(label, stray)}, but there are {count} {kind}.\n"
+                    + self.advice(label)
+                )
         return item
 
     def place(self, index: int) -> str:
@@ -131,11 +159,16 @@ def first_of(label: np.ndarray, where: np.ndarray) -> str:
     return f"label {label[row, column]} at row {row}, column {column} ({count:,} pixels, {count / where.size:.1%})"
 
 
-def _sizes_differ(item: Item) -> str:
-    height, width = item.image.shape[:2]
-    turned = item.label.shape == (width, height) and height != width
+def by_name(value: Any) -> dict[str, Any]:
+    """A dict as it is; anything else under the name ""."""
+    return dict(value) if isinstance(value, Mapping) else {"": value}
+
+
+def _sizes_differ(image: np.ndarray, label: np.ndarray) -> str:
+    height, width = image.shape[:2]
+    turned = label.shape == (width, height) and height != width
     return (
-        f"the image is {height} x {width}, the label {item.label.shape[0]} x {item.label.shape[1]}"
+        f"the image is {height} x {width}, the label {label.shape[0]} x {label.shape[1]}"
         + (" (turned by a quarter: was one of them rotated by its EXIF tag?)." if turned else ".")
         + " They must be of one size, pixel for pixel; export the label again."
     )

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root, first_of
+from kseg.datasets.lines import read_lines
 from kseg.errors import ConfigError, DataError
 from kseg.images import is_image, open_pages, read_label
 
@@ -27,6 +28,7 @@ class Pair(NamedTuple):
     image: Path
     label: Path
     page: int | None = None
+    weight: float = 1.0
 
 
 @DATASETS.register("folder")
@@ -66,14 +68,12 @@ class Folder(Dataset):
             )
         if classes is not None and not 2 <= classes <= VOID:
             raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}. Count the background too.")
-        self.root = find_root(self.name, data_dir, ["images", *(f"{name}/images" for name in SPLITS)])
-        if self.root.name in SPLITS and (self.root.parent / "train" / "images").is_dir():
-            self.root = self.root.parent  # a split's own folder was named
+        self.root, parts = self._find(data_dir)
         self.has_instances, self._void, self._values = instances, ignore_class, values
-        self._parts = _divide(self.root)
+        self._parts = {part: _by_page(pairs) for part, pairs in parts.items()}
         self.choose(split, list(self._parts))
         self._pairs = self._parts[split]
-        self.ids = [pair.image.stem + ("" if pair.page is None else f"_{pair.page:03d}") for pair in self._pairs]
+        self.ids = [self._id(pair) + ("" if pair.page is None else f"_{pair.page:03d}") for pair in self._pairs]
         twice = [item_id for item_id, count in Counter(self.ids).items() if count > 1]
         if twice:
             raise DataError(f"{self.name}: two items are called {twice[0]}. Rename one of the files.")
@@ -84,9 +84,10 @@ class Folder(Dataset):
         image = open_pages(pair.image)[pair.page or 0]
         label = self._read_label(pair)
         if not self.has_instances:
-            return Item(self.ids[index], image, label)
+            return Item(self.ids[index], image, label, weight=pair.weight)
         objects = np.where(label == VOID, 0, label) if self._void is not None else label
-        return Item(self.ids[index], image, np.where(objects != label, VOID, (objects > 0).astype(np.int32)), objects)
+        label = np.where(objects != label, VOID, (objects > 0).astype(np.int32))
+        return Item(self.ids[index], image, label, objects, pair.weight)
 
     def place(self, index: int) -> str:
         return _place(self._pairs[index])
@@ -109,6 +110,20 @@ class Folder(Dataset):
         path, count = self.root / "classes.txt", max(found) + 1
         where = f"name all {count} in {path}" if path.is_file() else f"pass --set data.classes={count}"
         return f"{objects}; where these are classes, {where}."
+
+    def _find(self, data_dir: str | Path | None) -> tuple[Path, dict[str, list[Pair]]]:
+        """The folder, and the files of each split."""
+        root = find_root(self.name, data_dir, ["images", *(f"{name}/images" for name in SPLITS)])
+        if root.name in SPLITS and (root.parent / "train" / "images").is_dir():
+            root = root.parent  # a split's own folder was named
+        parts = {part: _within(root / part) for part in SPLITS if (root / part / "images").is_dir()}
+        if "val" in parts and "train" in parts:
+            return root, parts
+        files = parts.pop("train", None) or parts.pop("val", None) or _within(root)
+        return root, {**divide(files, root), **parts}
+
+    def _id(self, pair: Pair) -> str:
+        return pair.image.stem
 
     def _read_label(self, pair: Pair) -> np.ndarray:
         """A label file with its numbers made ids and its void number made 255."""
@@ -138,11 +153,7 @@ class Folder(Dataset):
 
     def _name_classes(self, classes: int | None) -> tuple[str, ...]:
         path = self.root / "classes.txt"
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: this is no text in UTF-8. Save it again in that encoding.") from error
-        names = tuple(line.strip() for line in lines if line.strip())
+        names = tuple(read_lines(path)) if path.is_file() else ()
         if self.has_instances:
             names = names or ("background", "object")
             classes = classes or 2
@@ -177,33 +188,47 @@ def _place(pair: Pair) -> str:
     return f"{pair.label}" if pair.page is None else f"{pair.label}, page {pair.page}"
 
 
-def _divide(root: Path) -> dict[str, list[Pair]]:
-    """The pairs of each split: folders of its name, and for val a seeded fifth of train where it has none."""
-    parts = {name: _pairs(root / name) for name in SPLITS if (root / name / "images").is_dir()}
-    if "val" in parts and "train" in parts:
-        return {name: _by_page(pairs) for name, pairs in parts.items()}
-    files = parts.pop("train", None) or parts.pop("val", None) or _pairs(root)
+def divide(files: list[Pair], where: Path) -> dict[str, list[Pair]]:
+    """train and val, a seeded fifth: of the files, or of the pages where there is a single one.
+
+    Raises:
+      DataError: there is only one of it; `where` says so.
+    """
     units = files if len(files) > 1 else _by_page(files)
     if len(units) < 2:
         raise DataError(
-            f"{root}: a single image. There must be two at least: one to train on, one to choose the network by."
+            f"{where}: a single image. There must be two at least: one to train on, one to choose the network by."
         )
     held_out = set(np.random.default_rng(0).permutation(len(units))[: max(1, round(len(units) / 5))].tolist())
-    train = [unit for place, unit in enumerate(units) if place not in held_out]
-    val = [unit for place, unit in enumerate(units) if place in held_out]
-    divided = {"train": train, "val": val, **parts}
-    return divided if units is not files else {name: _by_page(pairs) for name, pairs in divided.items()}
+    return {
+        "train": [unit for place, unit in enumerate(units) if place not in held_out],
+        "val": [unit for place, unit in enumerate(units) if place in held_out],
+    }
 
 
-def _pairs(folder: Path) -> list[Pair]:
+def _within(folder: Path) -> list[Pair]:
+    return pairs(folder / "images", folder / "labels")
+
+
+def pairs(image_folder: Path, label_folder: Path) -> list[Pair]:
     """Image and label of each name, in the order of the names.
+
+    Args:
+      image_folder, label_folder: two folders of one folder.
 
     Raises:
       DataError: a name has only one of the two, or two of one kind.
     """
-    images, labels = _by_stem(folder / "images"), _by_stem(folder / "labels")
-    lonely = [f"images/{images[stem].name}" for stem in sorted(images.keys() - labels.keys())]
-    lonely += [f"labels/{labels[stem].name}" for stem in sorted(labels.keys() - images.keys())]
+    folder = label_folder.parent
+    for each in (image_folder, label_folder):
+        if not each.is_dir():
+            raise DataError(
+                f"{each}: there is no such folder. "
+                f"Images stand in {image_folder.name}/, their labels in {label_folder.name}/ beside it."
+            )
+    images, labels = _by_stem(image_folder), _by_stem(label_folder)
+    lonely = [f"{image_folder.name}/{images[stem].name}" for stem in sorted(images.keys() - labels.keys())]
+    lonely += [f"{label_folder.name}/{labels[stem].name}" for stem in sorted(labels.keys() - images.keys())]
     if lonely:
         raise DataError(
             f"{folder}: {len(images)} images and {len(labels)} labels, {len(lonely)} of them without a partner: "
@@ -211,15 +236,13 @@ def _pairs(folder: Path) -> list[Pair]:
             "An image and its label have the same name before the ending."
         )
     if not images:
-        raise DataError(f"{folder}: images/ and labels/ hold no image. Put PNG, TIFF, ... files there.")
+        raise DataError(
+            f"{folder}: {image_folder.name}/ and {label_folder.name}/ hold no image. Put PNG, TIFF, ... files there."
+        )
     return [Pair(images[stem], labels[stem]) for stem in sorted(images)]
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder}: there is no such folder. Images stand in images/, their labels in labels/ beside it."
-        )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if is_image(path) and not path.is_dir():  # a link that leads nowhere is to be missed
@@ -233,10 +256,13 @@ def _by_page(pairs: list[Pair]) -> list[Pair]:
     """One pair per page of each file."""
     pages = []
     for pair in pairs:
+        if pair.page is not None:
+            pages.append(pair)
+            continue
         count, labelled = len(open_pages(pair.image)), len(open_pages(pair.label))
         if count != labelled:
             raise DataError(
                 f"{pair.image}: {count} pages, but {pair.label} has {labelled}. They are paired page by page."
             )
-        pages += [pair] if count == 1 else [Pair(pair.image, pair.label, page) for page in range(count)]
+        pages += [pair] if count == 1 else [pair._replace(page=page) for page in range(count)]
     return pages

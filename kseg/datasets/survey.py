@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +19,11 @@ class Survey:
 
     Attributes:
       images: how many.
-      channels: 1 or the number that all images have.
+      channels: 1 or the number that all images have, of all streams together.
       kind: "uint8", "uint16" or "float32".
       brightest: the largest grey level.
       heights, widths: the smallest and largest.
-      class_pixels: (K,) int64, pixels of each class.
+      class_pixels: (K,) int64, pixels of each class, or a dict of such by head.
       fingerprint: SHA-256 over all images, labels and instances.
     """
 
@@ -31,7 +33,7 @@ class Survey:
     brightest: float
     heights: tuple[int, int]
     widths: tuple[int, int]
-    class_pixels: np.ndarray
+    class_pixels: Any
     fingerprint: str
 
     @property
@@ -60,19 +62,20 @@ def survey(data: Dataset) -> Survey:
     digest = hashlib.sha256()
     kinds: dict[str, str] = {}
     channels: dict[int, str] = {}
-    pixels = np.zeros(VOID + 1, np.int64)
+    pixels = {head: np.zeros(VOID + 1, np.int64) for head in data.heads}
     sizes, brightest = [], 0.0
     for item in (data[index] for index in range(len(data))):
-        digest.update(f"{item.id} {item.image.shape} {item.image.dtype}".encode())
-        digest.update(item.image.tobytes() + item.label.tobytes())
+        for image in item.images.values():
+            digest.update(f"{item.id} {image.shape} {image.dtype}".encode() + image.tobytes())
+            kinds.setdefault(str(image.dtype), item.id)
+            brightest = max(brightest, float(image.max()))
+        for head, label in item.labels.items():
+            digest.update(label.tobytes())
+            pixels[head] += np.bincount(label.ravel(), minlength=VOID + 1)
         if item.instances is not None:
             digest.update(item.instances.tobytes())
-        kinds.setdefault(str(item.image.dtype), item.id)
-        grey = item.image.shape[2] == 3 and bool((item.image == item.image[..., :1]).all())
-        channels.setdefault(1 if grey else item.image.shape[2], item.id)
-        pixels += np.bincount(item.label.ravel(), minlength=VOID + 1)
-        sizes.append(item.label.shape)
-        brightest = max(brightest, float(item.image.max()))
+        channels.setdefault(_channels(item.images), item.id)
+        sizes.append(label.shape)
     if len(kinds) > 1:
         raise DataError(
             f"{data.name}: images of different depth: {_examples(kinds)}. Save all of them with 8 or all with 16 bits."
@@ -80,6 +83,7 @@ def survey(data: Dataset) -> Survey:
     if len(channels) > 1 and set(channels) != {1, 3}:
         raise DataError(f"{data.name}: images of different channels: {_examples(channels)}. All must have the same.")
     heights, widths = zip(*sizes, strict=True)
+    counts = {head: pixels[head][: len(classes)] for head, classes in data.heads.items()}
     return Survey(
         images=len(data),
         channels=max(channels),
@@ -87,9 +91,17 @@ def survey(data: Dataset) -> Survey:
         brightest=brightest,
         heights=(min(heights), max(heights)),
         widths=(min(widths), max(widths)),
-        class_pixels=pixels[: len(data.classes)],
+        class_pixels=counts.get("", counts),
         fingerprint=digest.hexdigest(),
     )
+
+
+def _channels(images: Mapping[str, np.ndarray]) -> int:
+    """Those of all streams; 1 for a single colour image whose channels are equal."""
+    count = sum(image.shape[2] for image in images.values())
+    only = images.get("")
+    grey = only is not None and count == 3 and bool((only == only[..., :1]).all())
+    return 1 if grey else count
 
 
 def _examples(found: dict) -> str:

@@ -32,7 +32,6 @@ NETWORK_CASES = {
         fcn(),
         fcn(backbone="alexnet", upsampling="learned"),
         fcn(backbone="alexnet", padding="same"),
-        fcn(backbone="googlenet"),
         fcn(backbone="googlenet", padding="same"),
         fcn(classes=TWO_HEADS),
         fcn(streams=("rgb", "hha"))._replace(channels=(3,)),

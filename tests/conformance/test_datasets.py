@@ -9,6 +9,7 @@ from dataset_case import DATASET_CASES
 
 from kseg import datasets
 from kseg.datasets import DATASETS
+from kseg.datasets.contract import by_name
 from kseg.errors import ConfigError, DataError
 
 every_name = pytest.mark.parametrize("name", DATASETS.names())
@@ -43,14 +44,17 @@ def test_splits_have_their_counts_and_unique_names(name, trees):
         data = opened(name, trees(name), split)
         assert len(data) == len(data.ids) == len(set(data.ids)) == count
         assert (data.name, data.split, set(data.splits)) == (name, split, set(case.counts))
-        assert data.ignore_class == 255 and 2 <= len(data.classes) == len(set(data.classes))
+        assert data.ignore_class == 255
+        assert all(2 <= len(classes) == len(set(classes)) for classes in data.heads.values())
         assert all(Path(item_id).name == item_id for item_id in data.ids)
 
 
 @every_name
 def test_splits_that_are_to_be_apart_share_no_picture(name, trees):
     pictures = [
-        item.image.tobytes() for split in DATASET_CASES[name].apart for item in opened(name, trees(name), split)
+        next(iter(item.images.values())).tobytes()
+        for split in DATASET_CASES[name].apart
+        for item in opened(name, trees(name), split)
     ]
     assert len(pictures) == len(set(pictures)) > 1
 
@@ -58,21 +62,26 @@ def test_splits_that_are_to_be_apart_share_no_picture(name, trees):
 @every_name
 def test_items_are_what_the_contract_says(name, trees):
     case = DATASET_CASES[name]
-    seen = set()
+    seen: dict[str, set[int]] = {}
     for split in case.counts:
         data = opened(name, trees(name), split)
         for place, item in enumerate(data):
-            assert item.id == data.ids[place] and item.image.shape == case.size
-            assert item.image.dtype in (np.uint8, np.uint16, np.float32) and item.label.dtype == np.int32
-            assert item.label.shape == case.size[:2]
-            seen |= set(np.unique(item.label).tolist())
+            assert item.id == data.ids[place] and item.weight >= 0 and item.labels.keys() == data.heads.keys()
+            for image in item.images.values():
+                assert image.shape == case.size and image.dtype in (np.uint8, np.uint16, np.float32)
+            for head, label in item.labels.items():
+                assert label.shape == case.size[:2] and label.dtype == np.int32
+                seen.setdefault(head, set()).update(np.unique(label).tolist())
             assert (item.instances is not None) == data.has_instances
             if item.instances is not None:
                 assert item.instances.shape == case.size[:2] and np.issubdtype(item.instances.dtype, np.integer)
                 known = item.label != 255
                 np.testing.assert_array_equal(item.instances[known] > 0, item.label[known] > 0)
                 assert item.instances.max() >= 2
-    assert seen - {255} == set(range(len(data.classes)))
+    for head, classes in data.heads.items():
+        assert seen[head] - {255} == set(range(len(classes)))
+        scored = data.scored_classes if head == "" else data.scored_classes[head]
+        assert scored is None or set(scored) <= set(range(len(classes)))
 
 
 @every_name
@@ -92,7 +101,8 @@ def test_the_folder_around_it_or_one_within_will_do(name, trees):
     for folder in (root.parent, str(root), *(path for path in root.iterdir() if path.is_dir())):
         data = opened(name, folder, split)
         assert data.ids == expected.ids
-        np.testing.assert_array_equal(data[0].image, expected[0].image)
+        for stream, image in expected[0].images.items():
+            np.testing.assert_array_equal(data[0].images[stream], image)
 
 
 @every_name
@@ -126,7 +136,8 @@ def test_a_data_set_travels_between_processes(name, trees):
     data = opened(name, trees(name), DATASET_CASES[name].apart[0])
     again = pickle.loads(pickle.dumps(data))
     assert again.ids == data.ids
-    np.testing.assert_array_equal(again[0].label, data[0].label)
+    for head, label in data[0].labels.items():
+        np.testing.assert_array_equal(again[0].labels[head], label)
 
 
 @every_name
@@ -134,8 +145,10 @@ def test_a_survey_counts_every_pixel_that_is_not_void(name, trees):
     case = DATASET_CASES[name]
     data = opened(name, trees(name), case.apart[0])
     found = datasets.survey(data)
-    known = sum(int((item.label != 255).sum()) for item in data)
-    assert found.images == len(data) and found.class_pixels.sum() == known and (found.class_pixels > 0).all()
+    assert found.images == len(data)
+    for head, pixels in by_name(found.class_pixels).items():
+        known = sum(int((item.labels[head] != 255).sum()) for item in data)
+        assert pixels.sum() == known and (pixels > 0).all()
     assert (found.heights, found.widths) == ((case.size[0],) * 2, (case.size[1],) * 2)
 
 

@@ -149,9 +149,11 @@ def test_a_few_steps_of_plain_fit_lower_the_loss(name, case):
     label = (next(iter(images.values()))[..., 0] > 128).astype(np.int32)
     losses = {head: PixelCrossEntropy() for head in heads}
     labels = dict.fromkeys(heads, label)
-    network.compile(keras.optimizers.Adam(3e-3), losses.get("", losses), jit_compile=False)
-    history = network.fit(images.get("", images), labels.get("", labels), epochs=12, verbose=0).history["loss"]
-    assert history[-1] < history[0]
+    network.compile(keras.optimizers.Adam(3e-3), losses.get("", losses), run_eagerly=True)
+    data = images.get("", images), labels.get("", labels)
+    before = network.evaluate(*data, verbose=0, return_dict=True)["loss"]  # dropout makes that of `fit` noisy
+    network.fit(*data, epochs=8, verbose=0)
+    assert network.evaluate(*data, verbose=0, return_dict=True)["loss"] < before
 
 
 @every_case

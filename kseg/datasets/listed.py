@@ -1,0 +1,92 @@
+"""Images and labels named line by line in a table.
+
+DIR/list.csv        image,label,split,weight
+                    scans/a.png,drawn/a_mask.png,train,1
+                    scans/b.png,drawn/b_mask.png,val,1
+
+Paths count from the table's folder. Without a column `split` a fifth is held out, without `weight` all weigh 1.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from kseg.datasets.contract import DATASETS, find_root
+from kseg.datasets.folder import Folder, Pair, divide
+from kseg.errors import DataError
+
+COLUMNS = ("image", "label", "split", "weight")
+
+
+@DATASETS.register("list")
+class Listed(Folder):
+    """Images and labels as a table names them, list.csv with columns image, label and, as wanted, split and weight.
+
+    Args:
+      data_dir: the table, the folder that holds list.csv, or the one around it.
+      split: one that the table names; train or val where it names none.
+      instances, classes, ignore_class, values: as `folder` takes them.
+    """
+
+    name = "list"
+
+    def _find(self, data_dir: str | Path | None) -> tuple[Path, dict[str, list[Pair]]]:
+        given = Path(data_dir or "")
+        table = given if given.suffix.lower() == ".csv" and given.is_file() else None
+        table = table or find_root(self.name, data_dir, ["list.csv"]) / "list.csv"
+        rows = read_table(table)
+        pairs = [
+            Pair(table.parent / row["image"], table.parent / row["label"], weight=_weight(table, line, row))
+            for line, row in rows
+        ]
+        if "split" not in rows[0][1]:
+            return table.parent, divide(pairs, table)
+        parts: dict[str, list[Pair]] = {}
+        for pair, (_, row) in zip(pairs, rows, strict=True):
+            parts.setdefault(row["split"], []).append(pair)
+        return table.parent, parts
+
+    def _id(self, pair: Pair) -> str:
+        """The image's path: tables may name a/image.png and b/image.png."""
+        path = pair.image.relative_to(self.root) if pair.image.is_relative_to(self.root) else pair.image
+        return "_".join(part for part in path.with_suffix("").parts if part not in ("..", path.anchor))
+
+
+def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows of `path` with the number of their line; a row's cells by the name of their column.
+
+    Raises:
+      DataError: it is no table in UTF-8, a column is unknown or missing, a cell is empty, or there is no row.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
+            columns = [column.strip() for column in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: no table in UTF-8 ({error}). Save it as CSV with commas.") from error
+    if not {"image", "label"} <= set(columns) <= set(COLUMNS) or len(columns) != len(set(columns)):
+        raise DataError(
+            f"{path}: the first line names the columns {', '.join(columns) or '(none)'}, but they must be image, label "
+            "and, as wanted, split and weight, with commas between."
+        )
+    for line, row in rows:
+        if None in row or not all(isinstance(cell, str) and cell.strip() for cell in row.values()):
+            raise DataError(
+                f"{path}: line {line} does not have {len(columns)} cells with something in each. Fill it in."
+            )
+    if not rows:
+        raise DataError(f"{path}: there is no line below the names of the columns. Name an image and a label in each.")
+    return [(line, {column: cell.strip() for column, cell in row.items()}) for line, row in rows]
+
+
+def _weight(table: Path, line: int, row: dict[str, str]) -> float:
+    try:
+        weight = float(row.get("weight", "1"))
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight < float("inf"):
+        raise DataError(f"{table}: line {line} has the weight {row['weight']!r}. It must be a number, 0 or above.")
+    return weight
