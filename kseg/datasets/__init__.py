@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.datasets import camvid, ctc, demo, folder, isbi2012, listed, nyudv2, pascal_context, sbd, siftflow, voc
-from kseg.datasets.contract import DATASETS, VOID, Dataset, Item
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, by_name
 from kseg.datasets.survey import Survey, survey
 from kseg.errors import ConfigError, did_you_mean
 
@@ -17,6 +17,7 @@ __all__ = [
     "Dataset",
     "Item",
     "Survey",
+    "by_name",
     "camvid",
     "ctc",
     "demo",

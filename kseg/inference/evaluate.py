@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from kseg.datasets import Dataset
+from kseg.datasets import Dataset, by_name
 from kseg.errors import DataError
-from kseg.images import with_channels
 from kseg.inference.averaging import IN_WORDS, Average
 from kseg.inference.predictor import Predictor, predictor
 from kseg.inference.tiles import predict_scores, probabilities
@@ -47,6 +46,8 @@ class Report:
       seg: over all objects of all images; None where objects are not numbered.
       average: over which versions of each image its scores were averaged.
       em: the ISBI 2012 challenge's measures, each with the threshold it was reached at.
+      scored_classes: the ids the means go over; None for all. Either way those without true pixels are left out.
+      others: of a network with several heads the confusion matrices of all but the first, by head.
     """
 
     dataset: str
@@ -58,10 +59,12 @@ class Report:
     em: Mapping[str, Best] = field(default_factory=dict)
     average: Average = "none"
     precision: str = "float32"
+    scored_classes: tuple[int, ...] | None = None
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def mean_iu(self) -> float:
-        return mean_iu(self.confusion)
+        return mean_iu(self.confusion, self.scored_classes)
 
     @property
     def per_class(self) -> dict[str, float]:
@@ -73,11 +76,13 @@ class Report:
         matrix = self.confusion
         found = {
             "pixel_accuracy": pixel_accuracy(matrix),
-            "mean_accuracy": mean_accuracy(matrix),
+            "mean_accuracy": mean_accuracy(matrix, self.scored_classes),
             "frequency_weighted_iu": frequency_weighted_iu(matrix),
         }
         if self.seg is not None:
             found["seg"] = self.seg
+        for head, other in self.others.items():
+            found |= {f"{head}_pixel_accuracy": pixel_accuracy(other), f"{head}_mean_iu": mean_iu(other)}
         return {**found, **{name: best.value for name, best in self.em.items()}}
 
     @property
@@ -89,6 +94,9 @@ class Report:
             "that are not void; means over the classes with true pixels"
         )
         text += f" (left out: {', '.join(absent)})." if absent else "."
+        if self.scored_classes is not None:
+            unscored = [name for number, name in enumerate(self.classes) if number not in self.scored_classes]
+            text += f" The set's protocol leaves {', '.join(unscored)} out of the means."
         if self.seg is not None:
             text += (
                 " SEG as the Cell Tracking Challenge defines it, from the 4-connected components "
@@ -157,42 +165,66 @@ def evaluate(
       DataError: the network has other classes or channels than the data.
     """
     call = predictor(model)
-    count = len(data.classes)
-    if "" not in call.heads:
-        raise DataError(
-            f"The network has the heads {', '.join(call.heads)}, {data.name} one label per pixel. "
-            "Score each head's `kseg.predict` with kseg.metrics."
-        )
-    if call.classes != count:
-        raise DataError(f"The network has {call.classes} classes, {data.name} has {count} ({', '.join(data.classes)}).")
-    confusion = np.zeros((count, count), np.int64)
+    _check_heads(call, data)
+    counts = {head: len(names) for head, names in data.heads.items()}
+    matrices = {head: np.zeros((count, count), np.int64) for head, count in counts.items()}
+    first = next(iter(matrices))
+    scored = (by_name(data.scored_classes) if data.scored_classes else {}).get(first)
     images, objects = [], []
     cells: list[tuple[np.ndarray, np.ndarray]] = []
     em_measures = data.em_measures if em_measures is None else em_measures
     for index in range(len(data)):
         item = data[index]
-        scores = predict_scores(call, with_channels(item.image, call.channels, item.id), tile=tile, average=average)
-        prediction = scores.argmax(axis=-1)
-        matrix = confusion_matrix(item.label, prediction, count, data.ignore_class)
-        confusion += matrix
-        row = {"id": item.id, "mean_iu": mean_iu(matrix), "pixel_accuracy": pixel_accuracy(matrix)}
+        scores = by_name(predict_scores(call, call.image_of(item.image, item.id), tile=tile, average=average))
+        found = {head: part.argmax(axis=-1) for head, part in scores.items()}
+        each = {
+            head: confusion_matrix(item.labels[head], found[head], count, data.ignore_class)
+            for head, count in counts.items()
+        }
+        for head, matrix in each.items():
+            matrices[head] += matrix
+        matrix = each[first]
+        row = {"id": item.id, "mean_iu": mean_iu(matrix, scored), "pixel_accuracy": pixel_accuracy(matrix)}
         if item.instances is not None:
-            objects.append(object_scores(components(prediction == 1), item.instances))
+            objects.append(object_scores(components(found[first] == 1), item.instances))
             row["seg"] = mean_score(objects[-1:])
         if em_measures:
-            cells.append((probabilities(scores)[..., 1], item.label))
+            cells.append((probabilities(scores[first])[..., 1], item.labels[first]))
         images.append(row)
         if progress:
             progress(index + 1, len(data))
-    seg = mean_score(objects) if data.has_instances else None
     em: Mapping[str, Best] = {}
     if em_measures:
         from kseg.metrics import em_scores  # brings numba, which takes a second
 
         em = em_scores(*map(np.stack, zip(*cells, strict=True)), em_measures)
     return Report(
-        data.name, data.split, data.classes, confusion, tuple(images), seg, em, average or "none", call.precision
+        data.name,
+        data.split,
+        data.heads[first],
+        matrices.pop(first),
+        tuple(images),
+        mean_score(objects) if data.has_instances else None,
+        em,
+        average or "none",
+        call.precision,
+        None if scored is None else tuple(scored),
+        matrices,
     )
+
+
+def _check_heads(call: Predictor, data: Dataset) -> None:
+    """Raises DataError unless the network has the heads and classes of the data."""
+    for head, names in data.heads.items():
+        count = call.heads.get(head)
+        if count is None:
+            theirs = ", ".join(filter(None, call.heads)) or "one label per pixel"
+            raise DataError(f"The network answers with {theirs}, {data.name} has {head or 'one label per pixel'}.")
+        if count != len(names):
+            raise DataError(
+                f"The network has {count} classes, {data.name} has {len(names)} ({', '.join(names)}). "
+                "Take the data it was trained for, or train one for these."
+            )
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

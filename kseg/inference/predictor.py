@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from kseg.errors import DataError
 from kseg.geometry import Geometry
+from kseg.images import with_channels
 from kseg.layers import SizeCheck
 
 Parts = Mapping[str, int]  # channels by name; of a network that takes or gives one array, {"": channels}
@@ -64,6 +65,14 @@ class Predictor:
         height, width = images.shape[1:3]
         self.geometry.check(height, width, "input")
         return np.asarray(self._call(images))
+
+    def image_of(self, image: Any, name: str) -> Any:
+        """A data set's image in the channels of the network.
+
+        Raises:
+          DataError: it has others; `name` says which image.
+        """
+        return with_channels(image, self.channels, name) if "" in self.streams else image
 
     def join(self, images: Any) -> np.ndarray:
         """Arrays by stream as one.

@@ -29,5 +29,10 @@ def camvid_fcn16s() -> Recipe:
 
 @RECIPES.register("camvid-fcn8s")
 def camvid_fcn8s() -> Recipe:
-    """CamVid with a slim FCN-8s, from random weights or a run of camvid-fcn32s or -16s (--init-weights)."""
+    """CamVid with a slim FCN-8s, from random weights or a run of camvid-fcn32s or -16s (--init-weights).
+
+    Measured with `python cli.py train --recipe camvid-fcn8s --data-dir camvid`, frames of 240 x 180, two cores with
+    AVX-512, busy with other work: 11.5 minutes from random weights; on the 101 frames of val mean IU 0.489, pixel
+    accuracy 0.885; 0.358 after two minutes. One seed. Poles and signs, a few pixels wide, are hardly found.
+    """
     return _camvid("fcn8s")

@@ -82,3 +82,37 @@ def test_of_many_images_the_worst_are_printed():
     text = str(report)
     assert "worst of 30 images" in text and "image4 " in text and "image5 " not in text
     assert len(report.to_json()["per_image"]) == 30
+
+
+class TwoTasks(Two):
+    classes = {"semantic": ("sky", "tree", "sea"), "geometric": ("up", "down")}
+    scored_classes = {"semantic": (0, 1)}
+    has_instances = False
+
+    def __init__(self) -> None:
+        pass
+
+    def read(self, index: int) -> Item:
+        semantic = np.array([[0, 1, 1, 2]], np.int32)
+        return Item(
+            self.ids[index], semantic[..., None].astype(np.uint8), {"semantic": semantic, "geometric": semantic // 2}
+        )
+
+
+def test_further_heads_are_scored_beside_the_first_and_the_protocols_classes_alone_are_averaged():
+    def scores(images: np.ndarray) -> np.ndarray:
+        found = np.where(images[..., 0] == 2, 1, images[..., 0]).astype(int)  # sea is taken for a tree
+        return np.concatenate([np.eye(3)[found], np.eye(2)[found // 2]], axis=-1).astype(np.float32)
+
+    report = evaluate(Predictor(scores, Geometry(), {"": 1}, {"semantic": 3, "geometric": 2}), TwoTasks())
+    assert report.classes == ("sky", "tree", "sea")
+    assert report.per_class == pytest.approx({"sky": 1, "tree": 2 / 3, "sea": 0})
+    assert report.mean_iu == pytest.approx((1 + 2 / 3) / 2)
+    assert report.measures["geometric_pixel_accuracy"] == pytest.approx(3 / 4)
+    assert report.measures["geometric_mean_iu"] == pytest.approx((3 / 4 + 0) / 2)
+    assert "leaves sea out of the means" in report.protocol
+
+
+def test_a_network_without_the_datas_heads_is_refused():
+    with pytest.raises(DataError, match="answers with one label per pixel, two has semantic"):
+        evaluate(echo(3), TwoTasks())
