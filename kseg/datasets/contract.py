@@ -59,6 +59,7 @@ class Dataset(abc.ABC):
       classes: the classes' names; the position is the id. A dict of such by head where there are several.
       scored_classes: the ids that the set's protocol averages over, or a dict of such; None for all that occur.
       has_instances: whether items number their objects; SEG is then among the scores.
+      has_weights: whether the set weighs its images.
       em_measures: names of kseg.metrics.em.MEASURES that the set is scored by, of class 1 against class 0.
       ids: the items' names.
     """
@@ -70,6 +71,7 @@ class Dataset(abc.ABC):
     classes: Any
     scored_classes: Any = None
     has_instances: bool = False
+    has_weights: bool = False
     em_measures: tuple[str, ...] = ()
     ids: Sequence[str]
 

@@ -40,6 +40,7 @@ class Listed(Folder):
             Pair(table.parent / row["image"], table.parent / row["label"], weight=_weight(table, line, row))
             for line, row in rows
         ]
+        self.has_weights = "weight" in rows[0][1]
         if "split" not in rows[0][1]:
             return table.parent, divide(pairs, table)
         parts: dict[str, list[Pair]] = {}

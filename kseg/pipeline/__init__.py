@@ -1,7 +1,7 @@
 """From a data set to batches."""
 
 from kseg.pipeline.augment import Augmentation, Elastic, Grey, GreyCurve, Mirror, Rotation, Shift, augmented
-from kseg.pipeline.batches import batches
+from kseg.pipeline.batches import batch_indices, batches
 from kseg.pipeline.weight_maps import balanced_weight_map, border_weight_map
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Shift",
     "augmented",
     "balanced_weight_map",
+    "batch_indices",
     "batches",
     "border_weight_map",
 ]

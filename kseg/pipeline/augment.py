@@ -156,9 +156,10 @@ def augmented(
         1/9 of its height, so that grey levels may leave those of the image.
 
     Returns:
-      The item with image float32, and label and instances as they are numbered.
+      The item with image float32, and label and instances as they are numbered. Of several streams all move together;
+      grey levels change in "rgb" alone.
     """
-    size = item.label.shape
+    size = next(iter(item.labels.values())).shape
     centre = [(length - 1) / 2 for length in size]
     if crop is not None:
         for axis in (0, 1):
@@ -177,13 +178,16 @@ def augmented(
     def look_up(pixels: np.ndarray, method: int) -> np.ndarray:
         return cv2.remap(pixels, columns, rows, method, borderMode=cv2.BORDER_REFLECT_101)
 
-    image = look_up(item.image.astype(np.float32), METHODS[interpolation])
-    image = image if image.ndim == 3 else image[..., None]
+    images = {}
+    for stream, pixels in item.images.items():
+        image = look_up(pixels.astype(np.float32), METHODS[interpolation])
+        images[stream] = image if image.ndim == 3 else image[..., None]
     for augmentation in augment:
         if isinstance(augmentation, Tonal):
-            image = augmentation.tone(image, rng, white)
+            images |= {name: augmentation.tone(images[name], rng, white) for name in ("", "rgb") if name in images}
+    labels = {head: look_up(label, cv2.INTER_NEAREST) for head, label in item.labels.items()}
     instances = None if item.instances is None else look_up(item.instances, cv2.INTER_NEAREST)
-    return replace(item, image=image, label=look_up(item.label, cv2.INTER_NEAREST), instances=instances)
+    return replace(item, image=images.get("", images), label=labels.get("", labels), instances=instances)
 
 
 def cubic_weights(size: int, count: int) -> np.ndarray:

@@ -53,8 +53,8 @@ def batches(
       steps: how many batches; None for without end.
 
     Returns:
-      A tf.data.Dataset of image (N, H, W, C) float32, label (N, H, W) int32 and, with a border weight,
-      weight map (N, H, W) float32.
+      A tf.data.Dataset of image (N, H, W, C) float32, label (N, H, W) int32 and, with a border weight or where the
+      data set weighs its images, weight map (N, H, W) float32. Of several streams or heads dicts.
 
     Raises:
       DataError: the split is empty, or has no numbered objects to weigh the borders of.
@@ -65,29 +65,53 @@ def batches(
     if border_weight and not data.has_instances:
         raise DataError(f"{data.name}: border weights need a number per object. Pass --set loss.border_weight=0.")
 
-    def load(position: np.int64) -> tuple[np.ndarray, ...]:
-        epoch, place = divmod(int(position), len(data))
-        item = data[int(np.random.default_rng([seed, 0, epoch]).permutation(len(data))[place])]
-        if channels is not None:
+    example = data[0]
+    weighted = bool(border_weight) or data.has_weights
+
+    def load(position: np.int64) -> list[np.ndarray]:
+        item = data[_index(len(data), seed, int(position))]
+        if channels is not None and "" in item.images:
             item = replace(item, image=with_channels(item.image, channels, item.id))
         rng = np.random.default_rng([seed, 1, int(position)])
         item = augmented(item, rng, augment, crop=crop, margin=margin, white=white, interpolation=interpolation)
-        if item.instances is None:
-            return item.image, item.label
-        cells = separate(item.instances)
-        label = np.where(item.label == VOID, VOID, (cells > 0).astype(np.int32))
-        return (item.image, label, border_weight_map(cells, w0=border_weight)) if border_weight else (item.image, label)
+        if item.instances is not None:
+            cells = separate(item.instances)
+            item = replace(item, label=np.where(item.label == VOID, VOID, (cells > 0).astype(np.int32)))
+        maps = [*item.images.values(), *item.labels.values()]
+        if weighted:
+            plain = np.ones(maps[-1].shape, np.float32)
+            weights = border_weight_map(cells, w0=border_weight) if border_weight else plain
+            maps.append(weights * np.float32(item.weight))
+        return maps
 
-    kinds = [tf.float32, tf.int32, tf.float32][: 3 if border_weight else 2]
     height, width = crop or (None, None)
+    shapes: list[tuple] = [
+        (height, width, channels if "" in example.images else part.shape[-1]) for part in example.images.values()
+    ]
+    shapes += [(height, width)] * (len(example.labels) + weighted)
+    kinds = [tf.float32] * len(example.images) + [tf.int32] * len(example.labels) + [tf.float32] * weighted
 
-    def map_load(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        image, *maps = tf.numpy_function(load, [position], kinds)
-        return tf.ensure_shape(image, (height, width, channels)), *(
-            tf.ensure_shape(each, (height, width)) for each in maps
-        )
+    def map_load(position: tf.Tensor) -> tuple:
+        maps = [
+            tf.ensure_shape(each, shape)
+            for each, shape in zip(tf.numpy_function(load, [position], kinds), shapes, strict=True)
+        ]
+        images = dict(zip(example.images, maps, strict=False))
+        labels = dict(zip(example.labels, maps[len(images) :], strict=False))
+        return images.get("", images), labels.get("", labels), *maps[len(images) + len(labels) :]
 
     stop = np.iinfo(np.int64).max if steps is None else (start + steps) * size
     positions = tf.data.Dataset.range(start * size, stop)
     loaded = positions.map(map_load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return loaded.batch(size, drop_remainder=True).prefetch(2)
+
+
+def batch_indices(count: int, *, size: int, seed: int, step: int) -> list[int]:
+    """Which of `count` items are in the batch of `step`, the first of which is 0, as `batches` makes it."""
+    return [_index(count, seed, position) for position in range(step * size, (step + 1) * size)]
+
+
+def _index(count: int, seed: int, position: int) -> int:
+    """Which of `count` items comes at `position`: every epoch is a permutation of its own."""
+    epoch, place = divmod(position, count)
+    return int(np.random.default_rng([seed, 0, epoch]).permutation(count)[place])

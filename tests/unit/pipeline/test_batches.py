@@ -6,7 +6,7 @@ from kseg.datasets import Item
 from kseg.datasets.contract import Dataset
 from kseg.errors import DataError
 from kseg.instances import separate
-from kseg.pipeline import Mirror, Rotation
+from kseg.pipeline import Grey, Mirror, Rotation, batches
 
 
 class Numbered(Dataset):
@@ -65,3 +65,25 @@ def test_border_weights_need_numbered_objects():
 def test_an_empty_split_is_refused():
     with pytest.raises(DataError, match="split train is empty"):
         kseg.batches(Numbered(0))
+
+
+class TwoTasks(Dataset):
+    """Two streams and two heads of one tiny scene, weighed."""
+
+    name, split, splits, ids = "tasks", "train", ("train",), ("a", "b")
+    classes = {"semantic": ("sky", "tree"), "geometric": ("up", "down", "side")}
+    has_weights = True
+
+    def read(self, index: int) -> Item:
+        rows = np.arange(20, dtype=np.int32).reshape(4, 5)
+        image = {"rgb": np.repeat(rows[..., None], 3, axis=2).astype(np.uint8), "hha": rows[..., None].astype(np.uint8)}
+        return Item(self.ids[index], image, {"semantic": rows % 2, "geometric": rows % 3}, weight=index + 0.5)
+
+
+def test_streams_and_heads_move_together_and_images_are_weighed():
+    images, labels, weights = next(iter(batches(TwoTasks(), size=2, seed=1, augment=[Mirror(), Grey()], crop=(4, 5))))
+    assert images["rgb"].shape == (2, 4, 5, 3) and images["hha"].shape == (2, 4, 5, 1)
+    rows = images["hha"].numpy()[..., 0].astype(int)
+    np.testing.assert_array_equal(labels["semantic"], rows % 2)
+    np.testing.assert_array_equal(labels["geometric"], rows % 3)
+    assert sorted(np.unique(weights).tolist()) == [0.5, 1.5] and weights.shape == (2, 4, 5)
