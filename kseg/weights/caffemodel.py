@@ -141,7 +141,9 @@ def _read_blob(file: WireFile, blob: Field, what: str) -> Tensor:
     if len(shape) > _MOST_AXES or min(shape, default=1) < 1 or found != wanted:
         sizes = f"{len(shape)} axes" if len(shape) > _MOST_AXES else f"sizes {tuple(shape)}"
         raise file.broken(blob.value, f"{what} of {sizes} with {found:,} numbers")
-    return _tensor(tuple(shape), lambda start, stop: _read_numbers(file, numbers, start, stop))
+    if four and shape[:2] == [1, 1]:
+        shape = shape[2:]  # an inner product's or a bias's: slices are of the axis behind these two
+    return _tensor(tuple(shape) or (1,), lambda start, stop: _read_numbers(file, numbers, start, stop))
 
 
 def _read_shape(file: WireFile, shape: Field) -> Iterator[int]:
@@ -189,9 +191,6 @@ def _read_numbers(file: WireFile, pieces: list[_Piece], start: int, stop: int) -
 
 def _tensor(shape: tuple[int, ...], numbers: Callable[[int, int], np.ndarray]) -> Tensor:
     """A tensor from its sizes and a reader of its numbers."""
-    if len(shape) == 4 and shape[:2] == (1, 1):
-        shape = shape[2:]  # an inner product's or a bias's in older files: its first axis is what slices are of
-    shape = shape or (1,)
     each = math.prod(shape[1:])
     return Tensor(shape, lambda start, stop: numbers(start * each, stop * each).reshape(-1, *shape[1:]), "caffe")
 

@@ -14,6 +14,7 @@ from kseg.weights.caffemodel import read_caffemodel
 from kseg.weights.fill import fill
 from kseg.weights.recognition import own_preprocessing, recognised, renamed
 from kseg.weights.report import Report
+from kseg.weights.spread import spread
 
 _TRAINING_ONLY = ("loss1.", "loss2.")  # GoogLeNet's auxiliary classifiers
 
@@ -21,7 +22,8 @@ _TRAINING_ONLY = ("loss1.", "loss2.")  # GoogLeNet's auxiliary classifiers
 def load_caffemodel(model: keras.Model, path: str | Path) -> Report:
     """What became of each layer, after those of `model` took the weights the file has under their names; printed.
 
-    A layer whose shape differs, such as scores of another number of classes, keeps its initial value.
+    A layer whose shape differs, such as scores of another number of classes, keeps its initial value. A file of one
+    stream fills every stream of the network, and of one colour image the first convolution of early fusion.
 
     Args:
       model: a network of kseg's.
@@ -30,7 +32,7 @@ def load_caffemodel(model: keras.Model, path: str | Path) -> Report:
     Raises:
       WeightsError: the file can't be read, or fits no layer.
     """
-    report = fill(model, renamed(read_caffemodel(path))).show()
+    report = fill(model, spread(model, renamed(read_caffemodel(path)))).show()
     if not report.filled:
         raise WeightsError(f"{path}: no layer of {model.name} was filled. Is it a file of this network?\n{report}")
     return report

@@ -180,7 +180,7 @@ def _classifier(shapes: Shapes, backbone: str, channels: int) -> dict[str, Any]:
             )
         return {"include_top": False}
     options: dict[str, Any] = {"classes": shapes[trunk.top][0]}
-    if len(shapes["fc6" if trunk.map else trunk.top]) == 4:
+    if len(shapes.get("fc6", shapes[trunk.top])) == 4:
         return options | {"convolutional": True}
     size = BACKBONES[backbone].size
     return options | {"input_shape": (size, size, channels)}
@@ -208,7 +208,9 @@ def _numbers(name: str, options: Mapping[str, Any]) -> int:
     if name == "unet":
         return int(_UNET_NUMBERS * (options["width"] / 64) ** 2 * 4.0 ** (options["depth"] - 4))
     trunk = _TRUNKS[options.get("backbone", name if name in _TRUNKS else "vgg16")]
-    classes, width, fully = options.get("classes", 0), options["width"], options.get("fc_width", 0)
+    classes, width, fully = options.get("classes", 0), options["width"], 0
+    if trunk.map and options.get("include_top", True):
+        fully = options.get("fc_width", 4096)
     each = trunk.convolutions * width**2 + fully * (trunk.map * width + fully)
     heads = classes.values() if isinstance(classes, dict) else [classes]
     last = 0

@@ -76,7 +76,7 @@ def path(tmp_path):
     return tmp_path / "net.caffemodel"
 
 
-@pytest.mark.parametrize(("case", "version"), zip(NETWORKS, itertools.cycle(["V2", "V1", "V0"]), strict=False))
+@pytest.mark.parametrize(("case", "version"), list(zip(NETWORKS, itertools.cycle(["V2", "V1", "V0"]), strict=False)))
 def test_an_imported_network_is_the_one_that_was_written(path, case, version):
     name, options = NETWORKS[case]
     model = built(name, options)
@@ -147,6 +147,8 @@ def test_bvlc_alexnet_is_not_taken_for_caffenet(path):
         ({"conv1_1": None}, "none of kseg's networks has these layers: conv1_2"),
         # 4 numbers that would have a network of 15 billion built
         ({"conv1_1": [np.ones((2048, 1, 3, 3)), np.ones(1)]}, "looks like fcn32s of"),
+        ({"fc6": None}, "looks like fcn32s of"),
+        ({"fc6": None, "score_fr": None, "fc8": [np.ones((2, 3, 1, 1)), np.ones(2)]}, "looks like vgg16 of"),
         ({"fc6": [np.ones((60_000, 1)), np.ones(1)]}, "looks like fcn32s of"),
         (
             {"score_fr": [np.ones((60_000, 1)), np.ones(1)], "upscore": [np.ones((2, 2, 64, 64))]},
@@ -183,3 +185,17 @@ def test_the_network_can_be_named(path):
     written(path, as_caffe(built("fcn8s-atonce", {"classes": 2, **SLIM})))
     with pytest.raises(WeightsError, match="unused    2 layers: scale_pool4, scale_pool3"):
         import_caffemodel(path, network="fcn8s")
+
+
+def test_a_classifiers_file_starts_both_streams_and_early_fusion(path):
+    classifier = built("vgg16", {"classes": 7, "convolutional": True, **SLIM})
+    path.write_bytes(b"".join(network(dict(weights_of(classifier)))))
+    kernel = np.asarray(classifier.get_layer("conv1_1").kernel)
+    fused = kseg.build("fcn32s", classes=2, streams=STREAMS, **SLIM)
+    assert set(load_caffemodel(fused, path).initial) == {"score_frcolor", "score_frhha"}
+    for stream in ("color", "hha"):
+        np.testing.assert_array_equal(fused.get_layer(f"conv1_1{stream}").kernel, kernel)
+    early = kseg.build("fcn32s-rgbd", classes=2, **SLIM)
+    load_caffemodel(early, path)
+    depth = np.asarray(early.get_layer("conv1_1_bgrd").kernel)[:, :, 3]
+    np.testing.assert_allclose(depth, kernel.mean(axis=2), rtol=0, atol=1e-6)
