@@ -30,6 +30,7 @@ setup(
         "tensorboard>=2.19",
     ],
     extras_require={
+        "beam": ["apache-beam>=2.70"],
         "test": ["pytest>=8", "hypothesis>=6.100"],
         "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.14", "import-linter>=2.1", "pre-commit>=4"],
     },

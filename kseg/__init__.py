@@ -17,6 +17,7 @@ _PLACES = {
 }
 _ROOMS = (
     "callbacks",
+    "check",
     "datasets",
     "errors",
     "geometry",

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import click
 
 from kseg.cli.verb import VerbGroup, program_name, set_option
 
+if TYPE_CHECKING:
+    from kseg.datasets import Dataset
+
 
 @click.group(cls=VerbGroup)
 def data() -> None:
-    """List data sets, write the demo, look at one."""
+    """List data sets, write the demo, look at one, count it, pack it."""
+
+
+def _open(dataset: str, data_dir: str | None, split: str, settings: Mapping[str, str]) -> Dataset:
+    """The split of a data set, with the options among `settings`; without TensorFlow."""
+    from kseg import datasets
+    from kseg.training.recipe import DataSpec, Recipe
+
+    spec = Recipe("data", data=DataSpec(name=dataset), steps=1).with_settings(settings).data
+    return datasets.open(spec.name, data_dir, split=split, **spec.options())
 
 
 @data.command("list")
@@ -40,6 +55,88 @@ def demo(folder: str) -> None:
     )
 
 
+@data.command("download")
+@click.argument("name")
+@click.option("-o", "--output", metavar="DIR", type=click.Path(), help="The folder to put it in. Default: NAME.")
+def download(name: str, output: str | None) -> None:
+    """Fetch, verify and unpack the public data set NAME.
+
+    voc2011, voc2012, sbd, voc-fcn, voc-aug, pascal-context, nyudv2, siftflow, isbi2012, camvid, or one of the Cell
+    Tracking Challenge, as DIC-C2DH-HeLa. What broke off goes on with the same command. KSEG_MIRROR names an address or
+    folder to ask first; with KSEG_OFFLINE=1 no address is asked.
+    """
+    from pathlib import Path
+
+    from kseg.datasets.downloads import missing, obtain, published
+
+    entry, folder = published(name), Path(output or name)
+    click.echo(f"{name}: {entry.terms}.", err=True)
+    for part in missing(name, folder):
+        click.echo(f"{part.file}: {part.state or 'fetching it'}", err=True)
+        digest = obtain(part, folder)
+        if digest is not None:
+            click.echo(f"{part.file}: no digest was published; that of this file is {digest}.", err=True)
+    inner = folder / entry.inside
+    click.echo(f"{inner}")
+    click.echo(f"Next:\n  {program_name()} data check --dataset {entry.dataset} --data-dir {inner}", err=True)
+
+
+@data.command("check")
+@click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
+@click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
+@click.option("--split", metavar="NAME", help="Which part. Default: all, and whether they share an image.")
+@set_option
+@click.option("--json", "json_file", metavar="FILE|-", help="Write all findings as JSON; `-` prints nothing else.")
+@click.option("--fix", metavar="DIR", type=click.Path(), help="Write a corrected copy to the new folder DIR.")
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(), help="The picture of findings. Default: DATASET-check.png."
+)
+def check(
+    dataset: str,
+    data_dir: str | None,
+    split: str | None,
+    settings: dict[str, str],
+    json_file: str | None,
+    fix: str | None,
+    output: str | None,
+) -> None:
+    """Look at every file of a data set and say what is wrong with it; exit 1 where something is.
+
+    --fix (of --dataset folder) leaves the files as they are, and mends or leaves out in the copy.
+    """
+    import json
+    import sys
+
+    from kseg import check as checks
+    from kseg.errors import ConfigError
+    from kseg.images import write_image
+    from kseg.storage import write_json
+    from kseg.training.recipe import DataSpec, Recipe
+
+    if fix is not None and dataset != "folder":
+        raise ConfigError(f"--fix mends a folder of your own (--dataset folder), not {dataset!r}. Leave it out.")
+    options = Recipe("check", data=DataSpec(name=dataset), steps=1).with_settings(settings).data.options()
+    found = checks.check(dataset, data_dir, split=split, **options)
+    picture = checks.contact_sheet(found.findings)
+    path = output or f"{dataset}-check.png"
+    if picture is not None:
+        write_image(path, picture)
+    if json_file != "-":
+        click.echo(checks.in_words(found) + (f"\n\n{path}" if picture is not None else ""))
+    if fix:
+        changes = checks.write_copy(found, fix)
+        click.echo(f"{fix}: a corrected copy; its changes.csv names {len(changes):,} changes", err=json_file == "-")
+    result = {**found.to_json(), "picture": None if picture is None else path, "copy": fix}
+    if json_file == "-":
+        click.echo(json.dumps(result, indent=2))
+    elif json_file:
+        write_json(json_file, result)
+    command = checks.next_command(found, data_dir or ".", settings, fix)
+    if command:
+        click.echo(f"Next:\n  {program_name()} {command}", err=True)
+    sys.exit(1 if found.findings else 0)
+
+
 @data.command("show")
 @click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
 @click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
@@ -53,9 +150,8 @@ def show(dataset: str, data_dir: str | None, split: str, settings: dict[str, str
     from kseg.datasets import survey
     from kseg.images import write_image
     from kseg.pictures import overlay, sheet
-    from kseg.training.run import open_data
 
-    items = open_data(None, dataset, data_dir, split, settings)
+    items = _open(dataset, data_dir, split, settings)
     found = survey(items)
     click.echo(
         f"{items.name} {split}: {found.images} images, {found.kind}, {found.channels} channels, "
@@ -71,3 +167,70 @@ def show(dataset: str, data_dir: str | None, split: str, settings: dict[str, str
     path = output or f"{dataset}-{split}.png"
     write_image(path, sheet(panels))
     click.echo(path)
+
+
+@data.command("stats")
+@click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
+@click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
+@click.option("--split", metavar="NAME", default="train", show_default=True)
+@set_option
+@click.option("--json", "json_file", metavar="FILE|-", help="Write the figures as JSON; `-` prints nothing else.")
+def stats(dataset: str, data_dir: str | None, split: str, settings: dict[str, str], json_file: str | None) -> None:
+    """Count images, sizes, grey levels, pixels per class, and the weights that even the classes out."""
+    import json
+
+    from kseg.datasets import survey
+    from kseg.datasets.statistics import in_words, statistics
+    from kseg.storage import write_json
+
+    items = _open(dataset, data_dir, split, settings)
+    figures = statistics(items, survey(items))
+    click.echo(json.dumps(figures, indent=2) if json_file == "-" else in_words(figures))
+    if json_file and json_file != "-":
+        write_json(json_file, figures)
+
+
+@data.command("pack", tensorflow=True)
+@click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
+@click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
+@click.option(
+    "--split", "splits", metavar="NAME", multiple=True, help="May be repeated. Default: train, val, test as there are."
+)
+@set_option
+@click.option("--shards", metavar="N", type=int, help="How many files per split. Default: one per 256 images.")
+@click.option("--beam", metavar="OPTIONS", help="Run on Apache Beam, with its options in one text: --runner=...")
+@click.option("-o", "--output", metavar="DIR", required=True, help="Where the shards go: a folder, or gs://...")
+def pack(
+    dataset: str,
+    data_dir: str | None,
+    splits: tuple[str, ...],
+    settings: dict[str, str],
+    shards: int | None,
+    beam: str | None,
+    output: str,
+) -> None:
+    """Write a data set into TFRecord shards, which `--dataset packed --data-dir DIR` reads, item for item the same.
+
+    What was broken off goes on with the same command.
+    """
+    import shlex
+    import sys
+
+    from kseg.errors import Interrupted
+    from kseg.pipeline.beam import pack_on_beam
+    from kseg.pipeline.shards import pack as pack_split
+
+    first = _open(dataset, data_dir, splits[0] if splits else "train", settings)
+    for split in splits or [name for name in ("train", "val", "test") if name in first.splits]:
+        items = _open(dataset, data_dir, split, settings)
+        try:
+            if beam is not None:
+                pack_on_beam(items, output, options=shlex.split(beam), shards=shards, settings=settings)
+            else:
+                with click.progressbar(length=len(items), label=f"packing {split}", file=sys.stderr) as bar:
+                    pack_split(items, output, shards=shards, settings=settings, progress=bar.update)
+        except KeyboardInterrupt as error:
+            raise Interrupted("Interrupted; finished shards stay. The same command goes on.", output) from error
+        click.echo(f"{split}: {len(items)} images", err=True)
+    click.echo(output)
+    click.echo(f"Next:\n  {program_name()} train --dataset packed --data-dir {output}", err=True)

@@ -6,7 +6,20 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from kseg.datasets import camvid, ctc, demo, folder, isbi2012, listed, nyudv2, pascal_context, sbd, siftflow, voc
+from kseg.datasets import (
+    camvid,
+    ctc,
+    demo,
+    folder,
+    isbi2012,
+    listed,
+    nyudv2,
+    packed,
+    pascal_context,
+    sbd,
+    siftflow,
+    voc,
+)
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, by_name
 from kseg.datasets.survey import Survey, survey
 from kseg.errors import ConfigError, did_you_mean
@@ -26,6 +39,7 @@ __all__ = [
     "listed",
     "nyudv2",
     "open",
+    "packed",
     "pascal_context",
     "sbd",
     "siftflow",

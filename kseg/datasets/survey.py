@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from kseg.datasets.contract import VOID, Dataset
@@ -24,6 +25,10 @@ class Survey:
       brightest: the largest grey level.
       heights, widths: the smallest and largest.
       class_pixels: (K,) int64, pixels of each class, or a dict of such by head.
+      class_images: (K,) int64, images in which the class occurs, or a dict of such.
+      present_pixels: (K,) int64, pixels of those images that are not void, or a dict of such.
+      void_pixels: pixels without a class, or a dict of such numbers.
+      mean, deviation: (C,) float64, of each channel's grey levels over all pixels, or a dict of such by stream.
       fingerprint: SHA-256 over all images, labels and instances.
     """
 
@@ -34,6 +39,11 @@ class Survey:
     heights: tuple[int, int]
     widths: tuple[int, int]
     class_pixels: Any
+    class_images: Any
+    present_pixels: Any
+    void_pixels: Any
+    mean: Any
+    deviation: Any
     fingerprint: str
 
     @property
@@ -62,28 +72,29 @@ def survey(data: Dataset) -> Survey:
     digest = hashlib.sha256()
     kinds: dict[str, str] = {}
     channels: dict[int, str] = {}
-    pixels = {head: np.zeros(VOID + 1, np.int64) for head in data.heads}
+    counts = {head: np.zeros((3, VOID + 1), np.int64) for head in data.heads}
+    sums: dict[tuple[str, int], np.ndarray] = {}
     sizes, brightest = [], 0.0
     for item in (data[index] for index in range(len(data))):
-        for image in item.images.values():
+        for stream, image in item.images.items():
             digest.update(f"{item.id} {image.shape} {image.dtype}".encode() + image.tobytes())
             kinds.setdefault(str(image.dtype), item.id)
             brightest = max(brightest, float(image.max()))
+            key = stream, image.shape[2]
+            sums[key] = sums.get(key, 0) + _sums(image)
         for head, label in item.labels.items():
             digest.update(label.tobytes())
-            pixels[head] += np.bincount(label.ravel(), minlength=VOID + 1)
+            counts[head] += _counts(label)
         if item.instances is not None:
             digest.update(item.instances.tobytes())
         channels.setdefault(_channels(item.images), item.id)
         sizes.append(label.shape)
-    if len(kinds) > 1:
-        raise DataError(
-            f"{data.name}: images of different depth: {_examples(kinds)}. Save all of them with 8 or all with 16 bits."
-        )
-    if len(channels) > 1 and set(channels) != {1, 3}:
-        raise DataError(f"{data.name}: images of different channels: {_examples(channels)}. All must have the same.")
+    _check_alike(data, kinds, channels)
     heights, widths = zip(*sizes, strict=True)
-    counts = {head: pixels[head][: len(classes)] for head, classes in data.heads.items()}
+    pixels, images, present = (
+        _plain({head: counts[head][row, : len(classes)] for head, classes in data.heads.items()}) for row in range(3)
+    )
+    mean, deviation = _moments(sums)
     return Survey(
         images=len(data),
         channels=max(channels),
@@ -91,9 +102,52 @@ def survey(data: Dataset) -> Survey:
         brightest=brightest,
         heights=(min(heights), max(heights)),
         widths=(min(widths), max(widths)),
-        class_pixels=counts.get("", counts),
+        class_pixels=pixels,
+        class_images=images,
+        present_pixels=present,
+        void_pixels=_plain({head: int(count[0, VOID]) for head, count in counts.items()}),
+        mean=mean,
+        deviation=deviation,
         fingerprint=digest.hexdigest(),
     )
+
+
+def _check_alike(data: Dataset, kinds: Mapping[str, str], channels: Mapping[int, str]) -> None:
+    """Raises DataError where several kinds or channels were found, an item of each named."""
+    if len(kinds) > 1:
+        raise DataError(
+            f"{data.name}: images of different depth: {_examples(kinds)}. Save all of them with 8 or all with 16 bits."
+        )
+    if len(channels) > 1 and set(channels) != {1, 3}:
+        raise DataError(f"{data.name}: images of different channels: {_examples(channels)}. All must have the same.")
+
+
+def _counts(label: np.ndarray) -> np.ndarray:
+    """By number, 0 to 255: its pixels in `label`, whether it occurs, and where it does the pixels that are not void."""
+    pixels = np.bincount(label.ravel(), minlength=VOID + 1)
+    return np.stack([pixels, pixels > 0, (pixels > 0) * (label.size - pixels[VOID])])
+
+
+def _sums(image: np.ndarray) -> np.ndarray:
+    """How many pixels `image` (H, W, C) has, and per channel their sum and the sum of their squares: (3, C) float64."""
+    mean, deviation = (moment[:, 0] for moment in cv2.meanStdDev(np.ascontiguousarray(image)))
+    number = image.shape[0] * image.shape[1]
+    return np.stack([np.full_like(mean, number), number * mean, number * (deviation**2 + mean**2)])
+
+
+def _moments(sums: Mapping[tuple[str, int], np.ndarray]) -> tuple[Any, Any]:
+    """Mean and deviation of each channel from `_sums` by stream and channels; grey counts in all of three channels."""
+    totals: dict[str, Any] = {}
+    for (stream, _), part in sums.items():
+        totals[stream] = totals.get(stream, 0) + part
+    means = {stream: first / number for stream, (number, first, _) in totals.items()}
+    squares = {stream: second / number for stream, (number, _, second) in totals.items()}
+    return _plain(means), _plain({stream: np.sqrt((squares[stream] - means[stream] ** 2).clip(0)) for stream in means})
+
+
+def _plain(values: dict[str, Any]) -> Any:
+    """What stands under the one name "", else all by their names."""
+    return values.get("", values)
 
 
 def _channels(images: Mapping[str, np.ndarray]) -> int:
@@ -104,5 +158,5 @@ def _channels(images: Mapping[str, np.ndarray]) -> int:
     return 1 if grey else count
 
 
-def _examples(found: dict) -> str:
+def _examples(found: Mapping[Any, str]) -> str:
     return ", ".join(f"{what} ({name})" for what, name in found.items())

@@ -2,7 +2,7 @@
 
 from kseg.pipeline.augment import Augmentation, Elastic, Grey, GreyCurve, Mirror, Rotation, Shift, augmented
 from kseg.pipeline.batches import batch_indices, batches
-from kseg.pipeline.weight_maps import balanced_weight_map, border_weight_map
+from kseg.pipeline.weight_maps import balanced_weight_map, border_weight_map, class_weight_map
 
 __all__ = [
     "Augmentation",
@@ -17,4 +17,5 @@ __all__ = [
     "batch_indices",
     "batches",
     "border_weight_map",
+    "class_weight_map",
 ]

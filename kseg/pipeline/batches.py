@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -10,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from kseg.datasets import VOID, Dataset
-from kseg.errors import DataError
+from kseg.errors import ConfigError, DataError
 from kseg.images import with_channels
 from kseg.instances import separate
 from kseg.pipeline.augment import Augmentation, augmented
-from kseg.pipeline.weight_maps import border_weight_map
+from kseg.pipeline.weight_maps import border_weight_map, class_weight_map
 
 
 def batches(
@@ -29,6 +30,9 @@ def batches(
     white: float = 255.0,
     interpolation: Literal["linear", "cubic"] = "linear",
     border_weight: float = 0.0,
+    class_weights: Sequence[float] | None = None,
+    worker: int = 0,
+    workers: int = 1,
     start: int = 0,
     steps: int | None = None,
 ) -> tf.data.Dataset:
@@ -49,24 +53,29 @@ def batches(
       white: the grey level that is 1 to the network.
       interpolation: of images in the warp (kseg.pipeline.augmented).
       border_weight: height of the weights between touching objects (w0 of `border_weight_map`); 0 for no weight map.
+      class_weights: what each class's pixels weigh (kseg.datasets.class_weights), times the border weight where there
+        is one; void stays 0. None for 1 each.
+      worker, workers: which worker this is, from 0, and of how many. Each gets every `workers`-th item of a step,
+        `size / workers` of them; all together what one alone gets.
       start: the step to begin at.
       steps: how many batches; None for without end.
 
     Returns:
-      A tf.data.Dataset of image (N, H, W, C) float32, label (N, H, W) int32 and, with a border weight or where the
-      data set weighs its images, weight map (N, H, W) float32. Of several streams or heads dicts.
+      A tf.data.Dataset of image (N, H, W, C) float32, label (N, H, W) int32 and, with a border weight, class weights
+      or where the data set weighs its images, weight map (N, H, W) float32. Of several streams or heads dicts.
 
     Raises:
-      DataError: the split is empty, or has no numbered objects to weigh the borders of.
+      DataError: the split is empty, or has no numbered objects to weigh the borders of; its classes are not those
+        that are weighed.
+      ConfigError: the items of a step can't be shared evenly among the workers.
     """
     augment = tuple(augment)
-    if len(data) == 0:
-        raise DataError(f"{data.name}: the split {data.split} is empty.")
-    if border_weight and not data.has_instances:
-        raise DataError(f"{data.name}: border weights need a number per object. Pass --set loss.border_weight=0.")
+    _check(data, border_weight, class_weights)
+    if not 0 <= worker < workers or size % workers:
+        raise ConfigError(f"{size} items per batch for worker {worker} of {workers}: they must share them evenly.")
 
     example = data[0]
-    weighted = bool(border_weight) or data.has_weights
+    weighted = bool(border_weight) or class_weights is not None or data.has_weights
 
     def load(position: np.int64) -> list[np.ndarray]:
         item = data[_index(len(data), seed, int(position))]
@@ -81,6 +90,8 @@ def batches(
         if weighted:
             plain = np.ones(maps[-1].shape, np.float32)
             weights = border_weight_map(cells, w0=border_weight) if border_weight else plain
+            if class_weights is not None:
+                weights = weights * class_weight_map(item.label, class_weights)
             maps.append(weights * np.float32(item.weight))
         return maps
 
@@ -101,9 +112,29 @@ def batches(
         return images.get("", images), labels.get("", labels), *maps[len(images) + len(labels) :]
 
     stop = np.iinfo(np.int64).max if steps is None else (start + steps) * size
-    positions = tf.data.Dataset.range(start * size, stop)
+    positions = tf.data.Dataset.range(start * size + worker, stop, workers)
     loaded = positions.map(map_load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return loaded.batch(size, drop_remainder=True).prefetch(2)
+    return loaded.batch(size // workers, drop_remainder=True).prefetch(2)
+
+
+def _check(data: Dataset, border_weight: float, class_weights: Sequence[float] | None) -> None:
+    """Raises DataError where the split is empty, or can't be weighed as asked for."""
+    if len(data) == 0:
+        raise DataError(f"{data.name}: the split {data.split} is empty.")
+    if border_weight and not data.has_instances:
+        raise DataError(f"{data.name}: border weights need a number per object. Pass --set loss.border_weight=0.")
+    if class_weights is None:
+        return
+    if len(data.heads) > 1:
+        raise DataError(
+            f"{data.name}: class weights need one label per pixel, but there are {len(data.heads)} "
+            f"({', '.join(data.heads)}), and one weight map for all of them. Pass --set loss.class_weights=none."
+        )
+    if len(class_weights) != len(data.classes) or not all(0 <= weight < math.inf for weight in class_weights):
+        raise DataError(
+            f"{data.name}: class weights are {', '.join(f'{weight:g}' for weight in class_weights)}, but there are "
+            f"{len(data.classes)} classes. Give a number >= 0 for each."
+        )
 
 
 def batch_indices(count: int, *, size: int, seed: int, step: int) -> list[int]:

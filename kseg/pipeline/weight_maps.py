@@ -1,15 +1,33 @@
-"""Weights per pixel that make a network learn the gaps between touching cells."""
+"""Weights per pixel, by which a network learns rare classes and the gaps between touching cells."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
 
+from kseg.datasets import VOID
 from kseg.errors import ConfigError, DataError
 from kseg.instances import separate
+
+
+def class_weight_map(label: np.ndarray, class_weights: Sequence[float]) -> np.ndarray:
+    """The weight of each pixel's class.
+
+    Args:
+      label: (H, W) integers, 0..K-1, or 255 for void.
+      class_weights: K weights, no unit, >= 0.
+
+    Returns:
+      (H, W) float32, 0 where void.
+    """
+    table = np.zeros(VOID + 1, np.float32)
+    table[: len(class_weights)] = class_weights
+    table[VOID] = 0
+    return table[label]
 
 
 def border_weight_map(

@@ -1,5 +1,6 @@
 """One entry per registered data set: a function that writes a small tree in its true layout, and what that holds."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +12,12 @@ import scipy.sparse
 import tifffile
 from PIL import Image
 
+from kseg import datasets
 from kseg.datasets.demo import write_demo
 from kseg.datasets.pascal_context import LABELS
 from kseg.images import write_image
 from kseg.pictures import palette
+from kseg.pipeline.shards import pack
 
 
 class DatasetCase(NamedTuple):
@@ -223,6 +226,13 @@ def write_list(root: Path) -> None:
     put_text(root / "list.csv", *rows, "")
 
 
+def write_packed(root: Path) -> None:
+    with tempfile.TemporaryDirectory() as source:
+        write_folder(Path(source) / "folder")
+        for split in ("train", "val", "test"):
+            pack(datasets.open("folder", Path(source) / "folder", split=split), str(root), shards=2)
+
+
 DATASET_CASES = {
     "camvid": DatasetCase(
         write_camvid, {"train": 4, "val": 2, "test": 3}, ("train", "val", "test"), (14, 18, 3), "trainannot"
@@ -251,6 +261,9 @@ DATASET_CASES = {
         (425, 560, 3),
         "nyu_depth_v2_labeled.mat",
         {"view": "rgb-hha"},
+    ),
+    "packed": DatasetCase(
+        write_packed, {"train": 4, "val": 2, "test": 3}, ("train", "val", "test"), (14, 18, 3), "index.json"
     ),
     "pascal-context": DatasetCase(
         write_pascal_context, {"train": 2, "val": 1}, ("train", "val"), (14, 18, 3), "trainval"

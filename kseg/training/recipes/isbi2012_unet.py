@@ -5,8 +5,8 @@ from kseg.training.recipe import RECIPES, AugmentSpec, DataSpec, ModelSpec, Opti
 def isbi2012_unet() -> Recipe:
     """The ISBI 2012 EM stack on two CPU cores.
 
-    Measured with `python cli.py train --recipe isbi2012-unet --data-dir isbi2012 --seed N`, two cores with AVX-512, busy
-    with other work: 18 to 29 minutes. On slices 24 to 29, by seed, with the average:
+    Measured with `python cli.py train --recipe isbi2012-unet --data-dir isbi2012 --seed N`, two cores with AVX-512,
+    busy with other work: 18 to 29 minutes. On slices 24 to 29, by seed, with the average:
 
     | seed | V_rand | V_info | Rand error | warping error | pixel error | mean IU |
     | --- | --- | --- | --- | --- | --- | --- |

@@ -1,0 +1,33 @@
+"""What is wrong with a person's data, and the corrected copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kseg.check.copy import write_copy
+from kseg.check.finding import Finding
+from kseg.check.folder import Checked, check_pairs
+from kseg.check.items import check_items
+from kseg.check.sheet import contact_sheet
+from kseg.check.words import in_words, next_command
+
+__all__ = ["Checked", "Finding", "check", "contact_sheet", "in_words", "next_command", "write_copy"]
+
+
+def check(dataset: str, data_dir: str | Path | None = None, *, split: str | None = None, **options: Any) -> Checked:
+    """Everything that is found wrong with a data set, file by file.
+
+    Args:
+      dataset: a registered name. Of `folder` and `list` every file is looked at; of others every item that their reader
+        gives.
+      data_dir, options: as `kseg.datasets.open` takes them.
+      split: which part; None for all, and whether they share an image.
+
+    Raises:
+      DataError: the folder does not hold the data set, or no such split.
+      ConfigError: there is no such data set or option.
+    """
+    if dataset in ("folder", "list"):
+        return check_pairs(dataset, data_dir, split, options)
+    return check_items(dataset, data_dir, split, options)

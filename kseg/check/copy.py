@@ -1,0 +1,155 @@
+"""A corrected copy of a person's data: what can be mended is, what can't is left out, the original stays."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kseg.check.folder import Checked, Seen
+from kseg.check.judgement import Mend
+from kseg.errors import ConfigError, DataError
+from kseg.images import is_stack, open_pages, read_image, read_label, stack_writer, write_image
+from kseg.storage import aside, write_text
+
+CHANGES, COLOURS, CLASSES = "changes.csv", "colours.csv", "classes.txt"
+_HELD = {("uint8", 1), ("uint8", 3), ("uint16", 1)}
+
+
+def write_copy(checked: Checked, folder: str | Path) -> list[tuple[str, str]]:
+    """Writes the corrected copy, whole or not at all, with changes.csv, which names every file that is not as it was.
+
+    Args:
+      checked: of a `folder`.
+      folder: a new one.
+
+    Returns:
+      The changes: file and what was done.
+
+    Raises:
+      ConfigError: the folder exists.
+      DataError: nothing would be left in it, or a file changed meanwhile.
+      EnvironmentFailure: the disk is full, or the place can't be written.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise ConfigError(f"{folder}: this exists already. Name a new folder for the corrected copy.")
+    if checked.root is None or all(one.left_out for one in checked.seen):
+        raise DataError(f"{folder}: no pair would be left in a corrected copy. Mend the files where they were made.")
+    changes: list[tuple[str, str]] = [
+        (finding.file, f"left out: {finding.what}")
+        for finding in checked.findings
+        if finding.kind in ("unpaired", "name") and "belongs to" not in finding.what
+    ]
+    with aside(folder) as place:
+        for one in checked.seen:
+            changes += _write_pair(checked, one, place)
+        if (checked.root / CLASSES).is_file():
+            shutil.copyfile(checked.root / CLASSES, place / CLASSES)
+        if checked.judgement.colours:
+            _write_colours(checked.judgement.colours, place)
+        with (place / CHANGES).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("file", "change"), *changes])
+    return changes
+
+
+def _write_pair(checked: Checked, one: Seen, place: Path) -> list[tuple[str, str]]:
+    """Writes one pair as it is or mended; gives what was done to its files."""
+    assert checked.root is not None
+    image, label = one.pair.image, one.pair.label
+    names = [path.relative_to(checked.root).as_posix() for path in (image, label)]
+    if one.left_out:
+        return [(name, f"left out: {one.left_out}") for name in names]
+    target = place / one.pair.split
+    for kind in ("images", "labels"):
+        (target / kind).mkdir(parents=True, exist_ok=True)
+    changes = []
+    if one.image.orientation != 1 and _write_upright(image, target / "images"):
+        changes.append((names[0], f"turned upright by its orientation tag {one.image.orientation}"))
+    else:
+        shutil.copy2(image, target / "images" / image.name)
+    mends = [checked.judgement.mends.get((label, number)) for number in range(len(one.label.pages))]
+    turn = one.image.orientation if one.label_as_stored else 1
+    if turn == 1 and not any(mends):
+        shutil.copy2(label, target / "labels" / f"{image.stem}{label.suffix}")
+    else:
+        pages = [turned(_mended(label, number, mend), turn) for number, mend in enumerate(mends)]
+        _write_label(target / "labels" / image.stem, pages)
+        changes += [(names[1], deed) for deed in dict.fromkeys(_deed(mend) for mend in mends if mend)]
+        if turn != 1:
+            changes.append((names[1], f"turned as its image, orientation tag {turn}"))
+    if image.stem != label.stem:
+        changes.append((names[1], f"renamed to {image.stem}"))
+    return changes
+
+
+def _write_upright(path: Path, folder: Path) -> bool:
+    """Writes an image as it is to be seen, without an orientation tag; False where PNG and TIFF don't hold its kind."""
+    pages = [open_pages(path)[number] for number in range(len(open_pages(path)))]
+    if any((page.dtype.name, page.shape[2]) not in _HELD for page in pages):
+        return False
+    pages = [page[..., 0] if page.shape[2] == 1 else page for page in pages]
+    if is_stack(path):
+        with stack_writer(folder / path.name) as write:
+            for page in pages:
+                write(page)
+    else:
+        write_image(folder / f"{path.stem}.png", pages[0])
+    return True
+
+
+def _mended(path: Path, number: int, mend: Mend | None) -> np.ndarray:
+    """A label page with its numbers corrected: (H, W) int32."""
+    if mend is not None and mend.threshold:
+        return (read_image(path, number)[..., 0] >= 128).astype(np.int32)
+    if mend is not None and mend.colours is not None:
+        codes = read_image(path, number).astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+        return _replaced(
+            codes, {red << 16 | green << 8 | blue: new for (red, green, blue), new in mend.colours.items()}
+        )
+    stored = read_label(path, number)
+    return stored if mend is None else _replaced(stored, mend.values)
+
+
+def _replaced(array: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
+    """`array` (H, W) integers with some of its values replaced by others."""
+    found, places = np.unique(array, return_inverse=True)
+    return np.array([values.get(value, value) for value in found.tolist()], np.int32)[places].reshape(array.shape)
+
+
+def turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """`array` (H, W) as the orientation tag 1, 5, 6, 7 or 8 says that it is to be seen."""
+    if orientation in (5, 7):
+        array = array.T
+        return array if orientation == 5 else array[::-1, ::-1]
+    return np.rot90(array, {1: 0, 6: 3, 8: 1}[orientation])
+
+
+def _write_label(place: Path, pages: Sequence[np.ndarray]) -> None:
+    """Writes the pages (H, W) as `place`.png, or as `place`.tif where there are several."""
+    kind = np.uint8 if max(int(page.max()) for page in pages) <= 255 else np.uint16
+    pages = [np.ascontiguousarray(page, kind) for page in pages]
+    if len(pages) == 1:
+        write_image(place.with_name(f"{place.name}.png"), pages[0])
+        return
+    with stack_writer(place.with_name(f"{place.name}.tif")) as write:
+        for page in pages:
+            write(page)
+
+
+def _deed(mend: Mend) -> str:
+    """What a mend does, in words."""
+    if mend.threshold:
+        return "saved without loss: 1 from grey level 128 on, else 0"
+    if mend.colours is not None:
+        return "colours to numbers"
+    return "numbers " + ", ".join(f"{old} to {new}" for old, new in mend.values.items() if old != new)
+
+
+def _write_colours(colours: Mapping[tuple[int, int, int], int], place: Path) -> None:
+    """Says which colour became which number."""
+    lines = ["class,red,green,blue", *(f"{number},{','.join(map(str, c))}" for c, number in colours.items())]
+    write_text(place / COLOURS, "\n".join(lines) + "\n")

@@ -1,0 +1,219 @@
+"""A person's own images and labels, all of them looked at, whatever is wrong with one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kseg import datasets
+from kseg.check.encodings import judge
+from kseg.check.finding import Finding, in_order
+from kseg.check.judgement import Judgement, Label, Options
+from kseg.check.layout import Layout, Pair, lay_out
+from kseg.check.looks import ImageLook, LabelLook, for_each, look_at_image, look_at_label
+from kseg.check.sheet import draw_pair
+from kseg.datasets.lines import read_lines
+from kseg.errors import DataError
+
+# Of one image twice, that of the split named first here stays in a corrected copy.
+_KEPT = ("test", "val", "train", "")
+_QUARTER_TURNS = (5, 6, 7, 8)
+
+
+@dataclass
+class Seen:
+    """A pair, what its files hold, and why a corrected copy leaves it out ("" where it does not)."""
+
+    pair: Pair
+    image: ImageLook
+    label: LabelLook
+    left_out: str = ""
+
+    @property
+    def whole(self) -> bool:
+        return self.image.trouble is None and self.label.trouble is None
+
+    @property
+    def label_as_stored(self) -> bool:
+        """Whether the label fits the image only as it is stored, before its orientation tag is followed."""
+        turned = self.image.orientation in _QUARTER_TURNS
+        sizes = {page.shape[:2] for page in self.image.pages} if turned else set()
+        return any(size[::-1] == page.shape != size for size in sizes for page in self.label.pages)
+
+
+@dataclass
+class Checked:
+    """What a check found, and all that a corrected copy is made of.
+
+    Attributes:
+      name: the data set's.
+      root: its folder; None where its own reader found it.
+      splits: items by split ("" where there is none).
+      findings: in the order of their kinds.
+      seen: the pairs; none where the data set's own reader gave the items.
+      judgement: of the labels.
+    """
+
+    name: str
+    root: Path | None
+    splits: dict[str, int]
+    findings: list[Finding]
+    seen: list[Seen] = field(default_factory=list)
+    judgement: Judgement = field(default_factory=Judgement)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "dataset": self.name,
+            "folder": None if self.root is None else str(self.root),
+            "splits": self.splits,
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def check_pairs(dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any]) -> Checked:
+    """Looks at every file of a `folder` or `list`.
+
+    Args:
+      dataset: folder or list.
+      data_dir, options: as `kseg.datasets.open` takes them.
+      split: which part; None for all.
+
+    Raises:
+      DataError: the folder holds no such data set or split.
+      ConfigError: an option does not hold.
+    """
+    layout = lay_out(dataset, data_dir, split)
+    names = layout.root / "classes.txt"
+    said = Options.of(dataset, options, tuple(read_lines(names)) if names.is_file() else ())
+    seen = for_each(_look, layout.pairs, "checking")
+    findings = [*layout.findings, *(finding for one in seen for finding in _of_pair(layout, one))]
+    findings += _copies(layout, seen)
+    findings += _minorities(layout, seen)
+    judgement = judge([label for one in seen for label in _labels(layout, one)], said)
+    findings += judgement.findings
+    if not findings and split is None:
+        findings += _refusals(layout, dataset, data_dir, options)
+    for one in seen:
+        if one.pair.label in judgement.hopeless:
+            one.left_out = one.left_out or "the label's numbers can't be told"
+    splits = Counter(one.pair.split for one in seen)
+    return Checked(dataset, layout.root, dict(splits), in_order(findings), seen, judgement)
+
+
+def _look(pair: Pair) -> Seen:
+    return Seen(pair, look_at_image(pair.image), look_at_label(pair.label))
+
+
+def _labels(layout: Layout, one: Seen) -> Iterator[Label]:
+    """The pages of a label that goes with its image."""
+    pages = one.label.pages
+    for number, page in enumerate(pages):
+        name = layout.name(one.pair.label, number if len(pages) > 1 else None)
+        draw = partial(draw_pair, one.pair.image, one.pair.label, number)
+        yield Label(name, one.pair.label, number, one.pair.split, page, draw)
+
+
+def _of_pair(layout: Layout, one: Seen) -> Iterator[Finding]:
+    """What is wrong with one pair alone; sets why it is left out."""
+    draw = partial(draw_pair, one.pair.image, one.pair.label, 0)
+    for path, look in ((one.pair.image, one.image), (one.pair.label, one.label)):
+        if look.trouble is not None:
+            one.left_out = one.left_out or f"{path.name} can't be read"
+            what, _, fix = look.trouble.text.replace("\n", " ").partition(". ")
+            fix = fix[:1].lower() + (fix[1:] or "export it again").rstrip(".") + "; --fix DIR leaves the pair out"
+            yield Finding(look.trouble.kind, layout.name(path), what.rstrip("."), fix, mendable=True, draw=draw)
+    if not one.whole:
+        return
+    if one.image.orientation != 1:
+        fits = "the label fits only the image as stored" if one.label_as_stored else "kseg follows it, others may not"
+        what, fix = f"orientation tag {one.image.orientation}: {fits}", "--fix DIR writes it upright, without the tag"
+        yield Finding("exif", layout.name(one.pair.image), what, fix, mendable=True, draw=draw)
+    if len(one.image.pages) != len(one.label.pages):
+        one.left_out = "image and label have not the same number of pages"
+        what = f"{len(one.label.pages)} pages, but {one.pair.image.name} has {len(one.image.pages)}"
+        fix = "they are paired page by page: export them again; --fix DIR leaves the pair out"
+        yield Finding("pages", layout.name(one.pair.label), what, fix, mendable=True, draw=draw)
+        return
+    if not one.label_as_stored:
+        yield from _sizes(layout, one)
+
+
+def _sizes(layout: Layout, one: Seen) -> Iterator[Finding]:
+    for number, (image, label) in enumerate(zip(one.image.pages, one.label.pages, strict=True)):
+        if image.shape[:2] == label.shape:
+            continue
+        one.left_out = "image and label differ in size"
+        turned = " (turned by a quarter)" if image.shape[1::-1] == label.shape else ""
+        what = f"{_by(label.shape)}{turned}, but the image is {_by(image.shape)}"
+        fix = "export it again at the image's size, height x width; --fix DIR leaves the pair out"
+        name = layout.name(one.pair.label, number if len(one.label.pages) > 1 else None)
+        draw = partial(draw_pair, one.pair.image, one.pair.label, number)
+        yield Finding("size", name, what, fix, mendable=True, draw=draw)
+
+
+def _by(shape: Sequence[int]) -> str:
+    return f"{shape[0]} x {shape[1]}"
+
+
+def _copies(layout: Layout, seen: Sequence[Seen]) -> Iterator[Finding]:
+    """Images whose pixels are those of another; where all pages of a file are, the copy leaves it out."""
+    place = {split: number for number, split in enumerate(_KEPT)}
+    first: dict[bytes, tuple[Seen, int]] = {}
+    for one in sorted(seen, key=lambda one: place.get(one.pair.split, len(place))):
+        known = [first.get(page.digest) for page in one.image.pages]
+        for number, (page, other) in enumerate(zip(one.image.pages, known, strict=True)):
+            if other is None:
+                if not one.left_out:
+                    first[page.digest] = one, number
+                continue
+            same, at = other
+            name = layout.name(one.pair.image, number if len(known) > 1 else None)
+            its = layout.name(same.pair.image, at if len(same.image.pages) > 1 else None)
+            differ = one.label.pages[number:][:1] != same.label.pages[at:][:1]
+            what = f"the same pixels as {its}" + (", with another label" if differ else "")
+            leak = one.pair.split != same.pair.split
+            fix = "remove one of them: a score on what was trained on is none" if leak else "remove one of them"
+            draw = partial(draw_pair, one.pair.image, one.pair.label, number)
+            mendable = None not in known
+            fix += "; --fix DIR leaves this one out" if mendable else ""
+            yield Finding("leak" if leak else "duplicate", name, what, fix, mendable=mendable, draw=draw)
+        if known and None not in known:
+            one.left_out = one.left_out or "another image has the same pixels"
+
+
+def _minorities(layout: Layout, seen: Sequence[Seen]) -> Iterator[Finding]:
+    """Images of another depth or other channels than most."""
+    whole = [one for one in seen if one.image.pages]
+    kinds = Counter(one.image.pages[0].kind for one in whole)
+    channels = Counter(1 if one.image.pages[0].grey else one.image.pages[0].shape[2] for one in whole)
+    for one in whole:
+        page = one.image.pages[0]
+        draw = partial(draw_pair, one.pair.image, one.pair.label, 0)
+        usual = kinds.most_common(1)[0][0]
+        if page.kind != usual:
+            what, fix = f"{page.kind}, but most are {usual}", f"save all images as {usual}"
+            yield Finding("depth", layout.name(one.pair.image), what, fix, draw=draw)
+        count, most = 1 if page.grey else page.shape[2], channels.most_common(1)[0][0]
+        if count != most and set(channels) != {1, 3}:
+            what, fix = (
+                f"{count} channel{'s' * (count > 1)}, but most images have {most}",
+                f"save all images with {most} channels",
+            )
+            yield Finding("channels", layout.name(one.pair.image), what, fix, draw=draw)
+
+
+def _refusals(
+    layout: Layout, dataset: str, data_dir: str | Path | None, options: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """What the reader itself would stop at, where nothing else was found."""
+    split = next((pair.split for pair in layout.pairs), "") or "train"
+    try:
+        for part in datasets.open(dataset, data_dir, split=split, **options).splits:
+            datasets.open(dataset, data_dir, split=part, **options)
+    except DataError as error:
+        what, _, fix = str(error).replace("\n", " ").partition(". ")
+        yield Finding("refused", dataset, what, fix.rstrip("."))

@@ -1,0 +1,178 @@
+"""What one file of a person's data holds, read without stopping at what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import click
+import numpy as np
+import tifffile
+from PIL import Image
+
+from kseg.errors import DataError, KsegError
+from kseg.images import is_stack, open_pages, read_label
+
+MOST_COLOURS = 256
+Colour = tuple[int, int, int]
+Work = TypeVar("Work")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a file can't be read: "truncated" or "unreadable", and the sentence that says so."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ImagePage:
+    """One page of an image: (H, W, C) as seen, its type, the digest of its pixels, whether its channels are one."""
+
+    shape: tuple[int, ...]
+    kind: str
+    digest: bytes
+    grey: bool
+
+
+@dataclass(frozen=True)
+class LabelPage:
+    """One page of a label.
+
+    Attributes:
+      shape: (H, W).
+      form: numbers; colours; or lossy, of a file that was compressed with loss.
+      digest: of its pixels.
+      counts: pixels by number; by grey level where it is lossy and grey.
+      first: row and column of each number's first pixel.
+      colours: pixels by colour; None where there are more than 256.
+    """
+
+    shape: tuple[int, ...]
+    form: Literal["numbers", "colours", "lossy"]
+    digest: bytes
+    counts: Mapping[int, int] = field(default_factory=dict)
+    first: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    colours: Mapping[Colour, int] | None = None
+
+
+@dataclass(frozen=True)
+class ImageLook:
+    """An image file: its pages, or why there are none, and its orientation tag (1: as it is)."""
+
+    pages: tuple[ImagePage, ...] = ()
+    orientation: int = 1
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True)
+class LabelLook:
+    """A label file: its pages, or why there are none."""
+
+    pages: tuple[LabelPage, ...] = ()
+    trouble: Trouble | None = None
+
+
+def for_each(function: Callable[[Work], Result], work: Sequence[Work], label: str) -> list[Result]:
+    """What `function` gives for each piece of work, several at a time (decoders let other threads work), with a bar."""
+    with ThreadPoolExecutor() as pool:
+        results = pool.map(function, work)
+        with click.progressbar(results, length=len(work), label=label, file=sys.stderr) as bar:
+            return list(bar)
+
+
+def look_at_image(path: Path) -> ImageLook:
+    """Decodes the whole image once."""
+    try:
+        pages = open_pages(path)
+        return ImageLook(tuple(_image_page(pages[number]) for number in range(len(pages))), orientation_of(path))
+    except KsegError as error:
+        return ImageLook(trouble=_trouble(path, error))
+
+
+def look_at_label(path: Path) -> LabelLook:
+    """Decodes the whole label once."""
+    try:
+        return LabelLook(tuple(_label_page(path, number) for number in range(len(open_pages(path)))))
+    except KsegError as error:
+        return LabelLook(trouble=_trouble(path, error))
+
+
+def orientation_of(path: Path) -> int:
+    """The orientation tag, 1..8, of a file that has been read; 1, as it is, where there is none."""
+    if is_stack(path):
+        with tifffile.TiffFile(path) as file:
+            tag = file.pages.first.tags.valueof(274, 1)
+    else:
+        with Image.open(path) as picture:
+            tag = picture.getexif().get(274, 1)
+    return tag if tag in range(1, 9) else 1
+
+
+def _image_page(array: np.ndarray) -> ImagePage:
+    grey = array.shape[2] == 1 or array.shape[2] == 3 and bool((array == array[..., :1]).all())
+    return ImagePage(array.shape, str(array.dtype), _digest(array), grey)
+
+
+def _label_page(path: Path, number: int) -> LabelPage:
+    try:
+        return _numbers(read_label(path, number))
+    except DataError as error:
+        try:
+            array = open_pages(path)[number]
+        except DataError:
+            raise error from None
+        if array.dtype != np.uint8 or array.shape[2] not in (1, 3):
+            raise
+        if "blur" in str(error):
+            return _lossy(array)
+        return LabelPage(array.shape[:2], "colours", _digest(array), colours=_colours(array))
+
+
+def _numbers(label: np.ndarray) -> LabelPage:
+    flat = label.ravel()
+    if flat.min() < 0 or flat.max() >= 1 << 16:
+        values, places, counts = np.unique(flat, return_index=True, return_counts=True)
+    else:
+        counts = np.bincount(flat)
+        values = np.flatnonzero(counts)
+        counts = counts[values]
+        at = np.zeros(values[-1] + 1, np.int64)
+        at[flat[::-1]] = np.arange(flat.size - 1, -1, -1)  # of equal indices the last one stays: the first pixel
+        places = at[values]
+    rows, columns = np.unravel_index(places, label.shape)
+    keys = values.tolist()
+    first = dict(zip(keys, zip(rows.tolist(), columns.tolist(), strict=True), strict=True))
+    return LabelPage(label.shape, "numbers", _digest(label), dict(zip(keys, counts.tolist(), strict=True)), first)
+
+
+def _lossy(array: np.ndarray) -> LabelPage:
+    grey = array[..., 0] if (array == array[..., :1]).all() else None
+    counts = {} if grey is None else {level: count for level, count in enumerate(np.bincount(grey.ravel())) if count}
+    return LabelPage(array.shape[:2], "lossy", _digest(array), {level: int(count) for level, count in counts.items()})
+
+
+def _colours(array: np.ndarray) -> dict[Colour, int] | None:
+    codes = array.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    values, counts = np.unique(codes, return_counts=True)
+    if len(values) > MOST_COLOURS:
+        return None
+    keys = [(code >> 16, code >> 8 & 255, code & 255) for code in values.tolist()]
+    return dict(zip(keys, counts.tolist(), strict=True))
+
+
+def _digest(array: np.ndarray) -> bytes:
+    head = f"{array.shape} {array.dtype}".encode()
+    return hashlib.blake2b(head + np.ascontiguousarray(array).tobytes(), digest_size=16).digest()
+
+
+def _trouble(path: Path, error: KsegError) -> Trouble:
+    text = str(error).removeprefix(f"{path}: ")
+    return Trouble("truncated" if "truncated or damaged" in text or "(0 bytes)" in text else "unreadable", text)

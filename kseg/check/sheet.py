@@ -1,0 +1,87 @@
+"""The findings as pictures: each image with its label on it, its first bad pixel ringed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kseg.check.finding import Finding
+from kseg.datasets.contract import Dataset
+from kseg.errors import KsegError
+from kseg.images import open_pages, read_label
+from kseg.pictures import SEPARATOR, for_display, overlay, sheet
+
+PANEL = 240
+MOST_PANELS, MOST_ALIKE = 24, 4
+RING = (255, 60, 40)
+
+
+def contact_sheet(findings: Sequence[Finding]) -> np.ndarray | None:
+    """The first findings of each kind as one picture (H, W, 3) uint8; None where none can be drawn."""
+    panels: dict[str, np.ndarray] = {}
+    alike: Counter[str] = Counter()
+    for finding in findings:
+        alike[finding.kind] += finding.draw is not None
+        if finding.draw is None or alike[finding.kind] > MOST_ALIKE or len(panels) == MOST_PANELS:
+            continue
+        name, room = finding.file.rpartition("/")[2], 30 - len(finding.kind)
+        title = f"{finding.kind}: {name if len(name) <= room else '..' + name[2 - room :]}"
+        panels.setdefault(title, _framed(finding.draw(), finding.row, finding.column))
+    return sheet(panels) if panels else None
+
+
+def draw_pair(image: Path, label: Path, page: int) -> np.ndarray:
+    """An image under its label, or side by side where they do not fit; grey in place of what can't be read."""
+    try:
+        shown = for_display(open_pages(image)[page])
+    except (KsegError, IndexError):
+        shown = None
+    try:
+        numbers = read_label(label, page)
+    except (KsegError, IndexError):
+        return _beside(shown, _raw(label, page))
+    if shown is None or shown.shape[:2] != numbers.shape:
+        return _beside(shown, overlay(np.zeros((*numbers.shape, 1), np.uint8), numbers))
+    return overlay(shown, numbers)
+
+
+def draw_item(data: Dataset, index: int) -> np.ndarray:
+    """An item of a data set under its label, grey where it can't be read."""
+    try:
+        item = data[index]
+    except KsegError:
+        return _beside(None, None)
+    image, label = next(iter(item.images.values())), next(iter(item.labels.values()))
+    return overlay(image, label)
+
+
+def _raw(label: Path, page: int) -> np.ndarray | None:
+    """What a label that holds no numbers looks like."""
+    try:
+        return for_display(open_pages(label)[page])
+    except (KsegError, IndexError):
+        return None
+
+
+def _beside(*pictures: np.ndarray | None) -> np.ndarray:
+    """Pictures in a row; a grey one for each that is not there."""
+    shown = [np.full((PANEL // 2, PANEL // 2, 3), 128, np.uint8) if one is None else one for one in pictures]
+    height = max(one.shape[0] for one in shown)
+    padded = [np.pad(one, ((0, height - one.shape[0]), (0, SEPARATOR), (0, 0)), constant_values=255) for one in shown]
+    return np.hstack(padded)[:, :-SEPARATOR]
+
+
+def _framed(picture: np.ndarray, row: int | None, column: int | None) -> np.ndarray:
+    """`picture` fitted into PANEL x PANEL and made PANEL wide, with a ring around a pixel of it."""
+    height, width = picture.shape[:2]
+    scale = PANEL / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+    if row is not None and column is not None:
+        centre = round((column + 0.5) * scale), round((row + 0.5) * scale)
+        cv2.circle(small, centre, 9, RING, 2, cv2.LINE_AA)
+    return np.pad(small, ((0, 0), (0, PANEL - small.shape[1]), (0, 0)), constant_values=255)

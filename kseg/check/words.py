@@ -1,0 +1,52 @@
+"""A check in words: the findings by kind, and the command that goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kseg.check.finding import KINDS, Finding
+from kseg.check.folder import Checked
+
+MOST_LINES, MOST_FIXES = 5, 3
+
+
+def in_words(checked: Checked) -> str:
+    """How much was looked at, and for each kind of finding its lines, five at most, and how to mend them."""
+    parts = ", ".join(f"{split} {count:,}" for split, count in checked.splits.items() if split)
+    images = f"{sum(checked.splits.values()):,} images with a label" + (f" ({parts})" if parts else "")
+    count = "nothing wrong"
+    if checked.findings:
+        count = f"{len(checked.findings):,} finding{'s' * (len(checked.findings) > 1)}"
+    kinds = dict.fromkeys(finding.kind for finding in checked.findings)
+    blocks = [_block([finding for finding in checked.findings if finding.kind == kind]) for kind in kinds]
+    return "\n\n".join([f"{checked.root or checked.name}: {images}, {count}", *blocks])
+
+
+def _block(same: Sequence[Finding]) -> str:
+    """The findings of one kind."""
+    lines = [f"{KINDS[same[0].kind]} ({len(same):,})", *(f"  {finding}" for finding in same[:MOST_LINES])]
+    if len(same) > MOST_LINES:
+        lines.append(f"  ... and {len(same) - MOST_LINES:,} more; --json FILE names all")
+    fixes = list(dict.fromkeys(finding.fix for finding in same))[:MOST_FIXES]
+    return "\n".join([*lines, *(f"  fix: {fix}" for fix in fixes)])
+
+
+def next_command(checked: Checked, data_dir: str, settings: Mapping[str, str], copy: str | None) -> str | None:
+    """The words that go on from a check: write the corrected copy, or train on it, or see what is
+    still wrong there; None where nothing is to be mended.
+
+    Args:
+      checked: what was found.
+      data_dir, settings: as they were passed.
+      copy: the corrected copy, where it was written.
+    """
+    mendable = [finding.mendable for finding in checked.findings]
+    if not any(mendable) or checked.name != "folder":
+        return None
+    if copy:
+        settings = {**settings, **checked.judgement.settings}
+    words = "".join(f" --set {key}={value}" for key, value in settings.items())
+    if copy:
+        return f"{'train' if all(mendable) else 'data check'} --dataset folder --data-dir {copy}{words}"
+    return f"data check --dataset folder --data-dir {data_dir}{words} --fix {Path(data_dir).resolve().name}-mended"

@@ -1,0 +1,158 @@
+"""Any data set once `data pack` has written it: TFRecord shards and an index, read at any place in any order.
+
+    DIR/index.json                          what is in which shard, and where
+    DIR/train-00000-of-00012.tfrecord       records (kseg.datasets.records), as TFRecord frames them: the length in
+                                            8 bytes, its checksum in 4, the record, its checksum in 4
+
+Each record is held against the CRC-32 in the index; the CRC-32C beside it is for other readers of TFRecord files.
+
+Source of the framing: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
+from kseg.datasets.records import item_from_bytes
+from kseg.errors import DataError, EnvironmentFailure
+
+INDEX = "index.json"
+FORMAT = 1
+BEFORE, AFTER = 12, 4  # bytes that TFRecord puts around a record
+_LENGTH = struct.Struct("<Q")
+_AGAIN = "Copy it again from where it is whole, or remove it and run the same `data pack` again."
+
+
+class Record(NamedTuple):
+    """Where a record lies: its shard, its place in it, the place of its frame and its length (bytes), its CRC-32."""
+
+    shard: str
+    number: int
+    offset: int
+    length: int
+    crc32: int
+
+
+@DATASETS.register("packed")
+class Packed(Dataset):
+    """What `data pack` wrote: any data set in TFRecord shards, item for item the same.
+
+    Args:
+      data_dir: the folder of shards, or the one around it.
+      split: one of those packed.
+    """
+
+    name = "packed"
+
+    def __init__(self, data_dir: str | Path | None, *, split: str) -> None:
+        if "://" in str(data_dir or ""):
+            raise DataError(f"{self.name}: {data_dir} is no folder. Copy it to one: shards are read at random places.")
+        self._root = find_root(self.name, data_dir, [INDEX])
+        path = self._root / INDEX
+        index = index_from_text(path.read_text(encoding="utf-8", errors="replace"), str(path))
+        self.choose(split, list(index["splits"]))
+        found = index["splits"][split]
+        self.ids = found["ids"]
+        for name, value in traits_from_json(found["traits"]).items():
+            setattr(self, name, value)
+        self._records = [record for shard in found["shards"] for record in self._of_shard(shard)]
+        if len(self._records) != len(self.ids):
+            raise DataError(
+                f"{path}: of the split {split} {len(self._records)} of {len(self.ids)} items are packed. "
+                "Run the same `data pack` again; it goes on where it stopped."
+            )
+
+    def read(self, index: int) -> Item:
+        record = self._records[index]
+        place = self.place(index)
+        try:
+            with open(self._root / record.shard, "rb") as file:
+                file.seek(record.offset)
+                frame = file.read(BEFORE + record.length + AFTER)
+        except FileNotFoundError as error:
+            raise DataError(f"{place}: the shard is not there any more. {_AGAIN}") from error
+        except OSError as error:
+            raise EnvironmentFailure(f"{place}: can't be read ({error.strerror}). Is the disk whole?") from error
+        data = frame[BEFORE : BEFORE + record.length]
+        if len(frame) != BEFORE + record.length + AFTER or _LENGTH.unpack_from(frame) != (record.length,):
+            raise DataError(f"{place}: no record of {record.length:,} bytes at byte {record.offset:,}. {_AGAIN}")
+        if zlib.crc32(data) != record.crc32:
+            raise DataError(
+                f"{place}: damaged: its CRC-32 is {zlib.crc32(data):08x}, but {record.crc32:08x} was written. {_AGAIN}"
+            )
+        return item_from_bytes(data)
+
+    def place(self, index: int) -> str:
+        record = self._records[index]
+        return f"{self._root / record.shard}, record {record.number} ({self.ids[index]})"
+
+    def _of_shard(self, shard: Mapping[str, Any] | None) -> list[Record]:
+        """The records of one shard, none where it is not written yet.
+
+        Raises:
+          DataError: its file is not there, or of another size.
+        """
+        if shard is None:
+            return []
+        path = self._root / shard["file"]
+        size = path.stat().st_size if path.is_file() else None
+        if size != shard["size_bytes"]:
+            found = "is not there" if size is None else f"has {size:,} of {shard['size_bytes']:,} bytes"
+            raise DataError(f"{path}: the shard {found}. {_AGAIN}")
+        places = zip(shard["offsets"], shard["lengths"], shard["crc32"], strict=True)
+        return [Record(shard["file"], number, *place) for number, place in enumerate(places)]
+
+
+def traits_to_json(data: Dataset) -> dict[str, Any]:
+    """What `data` says of itself beside its items, for the index."""
+    return {
+        "classes": data.classes,
+        "scored_classes": data.scored_classes,
+        "has_instances": data.has_instances,
+        "has_weights": data.has_weights,
+        "em_measures": data.em_measures,
+    }
+
+
+def traits_from_json(traits: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as it was: tuples, which JSON holds as lists."""
+
+    def restored(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: restored(one) for name, one in value.items()}
+        return tuple(value) if isinstance(value, list) else value
+
+    return restored(traits)
+
+
+def index_to_text(index: Mapping[str, Any]) -> str:
+    """An index as JSON, with its own CRC-32."""
+    return json.dumps({**index, "crc32": _checksum(index)}, separators=(",", ":")) + "\n"
+
+
+def index_from_text(text: str, place: str) -> dict[str, Any]:
+    """The index that lies at `place`.
+
+    Raises:
+      DataError: it is damaged, or of a later form.
+    """
+    try:
+        index = json.loads(text)
+        found, checksum = index["kseg_shards"], index.pop("crc32")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{place}: no index of shards ({error}). Is this a folder that `data pack` wrote?") from error
+    if found != FORMAT:
+        raise DataError(f"{place}: shards of form {found}, but this kseg reads form {FORMAT}. Pack them again.")
+    if checksum != _checksum(index):
+        raise DataError(f"{place}: damaged: its CRC-32 is {_checksum(index)}, not {checksum}. {_AGAIN}")
+    return index
+
+
+def _checksum(index: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(index, separators=(",", ":")).encode())

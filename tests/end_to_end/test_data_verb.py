@@ -1,0 +1,131 @@
+"""`data check` and `data download` as a person types them."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from kseg.cli import main
+from kseg.datasets.downloads import PUBLISHED
+from kseg.images import read_image
+
+MASK = np.zeros((12, 16), np.uint8)
+MASK[3:7, 5:9] = 1
+
+
+def call(*words, exit_code=0):
+    result = CliRunner().invoke(main, ["data", *(str(word) for word in words)])
+    if not isinstance(result.exception, SystemExit | None):
+        raise result.exception
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A folder of four pairs, and the folder around it as the place where commands run."""
+    monkeypatch.chdir(tmp_path)
+    for kind in ("images", "labels"):
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+    for seed, name in enumerate("abcd"):
+        pixels = np.random.default_rng(seed).integers(0, 256, MASK.shape).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "mine/images" / f"{name}.png")
+        Image.fromarray(MASK).save(tmp_path / "mine/labels" / f"{name}.png")
+    return tmp_path / "mine"
+
+
+WORDS = ("check", "--dataset", "folder", "--data-dir", "mine")
+
+
+def test_a_whole_folder_ends_with_exit_0_and_leaves_no_picture(mine):
+    assert call(*WORDS).stdout == "mine: 4 images with a label, nothing wrong\n"
+    assert [path.name for path in mine.parent.iterdir()] == ["mine"]
+
+
+def test_findings_end_with_exit_1_a_line_the_fix_a_picture_and_the_next_command(mine):
+    for path in (mine / "labels").iterdir():
+        Image.fromarray(255 * MASK).save(path)
+    shown = call(*WORDS, exit_code=1)
+    assert "  labels/a.png: 0 and 255 only, first at row 3, column 5 (16 pixels, 8.3%)\n" in shown.stdout
+    assert "fix: --set data.values=0,255 where 255 is the object" in shown.stdout
+    assert shown.stdout.endswith("\nfolder-check.png\n") and read_image("folder-check.png").shape[1] > 200
+    assert "data check --dataset folder --data-dir mine --fix mine-mended" in shown.stderr
+    assert "nothing wrong" in call(*WORDS, "--set", "data.values=0,255").stdout
+
+
+def test_fix_writes_a_copy_that_is_whole(mine):
+    for path in (mine / "labels").iterdir():
+        Image.fromarray(255 * MASK).save(path)
+    (mine / "labels/d.png").unlink()
+    shown = call(*WORDS, "--fix", "mended", "-o", "seen.png", exit_code=1)
+    assert "mended: a corrected copy; its changes.csv names 4 changes" in shown.stdout
+    assert "train --dataset folder --data-dir mended" in shown.stderr and read_image("seen.png").any()
+    assert "3 images with a label, nothing wrong" in call(*WORDS[:-1], "mended").stdout
+    assert "mended: this exists already" in call(*WORDS, "--fix", "mended", exit_code=3).stderr
+
+
+@pytest.mark.parametrize("place", ["-", "found.json"])
+def test_json_names_all_findings_and_nothing_else_is_printed(mine, place):
+    (mine / "labels/a.png").unlink()
+    Image.fromarray(np.where(MASK, 255, MASK * 0 + 2).astype(np.uint8)).save(mine / "labels/b.png")
+    shown = call(*WORDS, "--json", place, exit_code=1)
+    found = json.loads(shown.stdout if place == "-" else (mine.parent / place).read_text())
+    assert found["dataset"] == "folder" and found["splits"] == {"": 3} and found["picture"] == "folder-check.png"
+    first, second = found["findings"]
+    assert first == {
+        "kind": "unpaired", "file": "images/a.png", "what": "there is no label of that name", "row": None,
+        "column": None, "pixels": None, "share": None, "mendable": True,
+        "fix": "bring the label, or leave the file out; --fix DIR leaves it out",
+    }  # fmt: skip
+    assert [second[key] for key in ("kind", "row", "column", "pixels")] == ["void", 3, 5, 16]
+
+
+def test_a_published_set_is_checked_and_not_mended(mine):
+    words = ("check", "--dataset", "demo", "--split", "val")
+    assert "demo: 8 images with a label (val 8), nothing wrong" in call(*words).stdout
+    assert "mends a folder of your own" in call(*words, "--fix", "new", exit_code=3).stderr
+    assert "Did you mean 'folder'" in call("check", "--dataset", "fodler", exit_code=3).stderr
+
+
+def test_a_check_starts_no_tensorflow(mine):
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom kseg.cli import main\n"
+        f"result = CliRunner().invoke(main, {['data', *WORDS]!r})\n"
+        "assert result.exit_code == 0, result.output\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=mine.parent, env=dict(os.environ))
+
+
+def test_a_public_set_comes_from_the_mirror_and_says_what_is_next(tmp_path, monkeypatch):
+    (tmp_path / "mirror").mkdir()
+    with zipfile.ZipFile(tmp_path / "mirror" / "DIC-C2DH-HeLa.zip", "w") as file:
+        file.writestr("DIC-C2DH-HeLa/01_GT/SEG/man_seg000.tif", b"x")
+    entry = PUBLISHED["DIC-C2DH-HeLa"]
+    part = dataclasses.replace(entry.parts[0], digest=None)
+    monkeypatch.setitem(PUBLISHED, "DIC-C2DH-HeLa", dataclasses.replace(entry, parts=(part,)))
+    monkeypatch.setenv("KSEG_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setenv("KSEG_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    for again in (False, True):
+        shown = call("download", "DIC-C2DH-HeLa")
+        assert shown.stdout == "DIC-C2DH-HeLa/DIC-C2DH-HeLa\n"
+        assert ("no digest was published; that of this file is sha256:" in shown.stderr) != again
+        assert "data check --dataset ctc --data-dir DIC-C2DH-HeLa/DIC-C2DH-HeLa" in shown.stderr
+    assert (tmp_path / "DIC-C2DH-HeLa/DIC-C2DH-HeLa/01_GT/SEG/man_seg000.tif").read_bytes() == b"x"
+
+
+def test_what_can_not_be_had_says_what_is_known_and_which_file_to_bring(tmp_path, monkeypatch):
+    monkeypatch.setenv("KSEG_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    shown = call("download", "nyudv2", "-o", "nyu", exit_code=5)
+    assert "refuses connections since December 2023" in shown.stderr
+    assert f"put it at {os.path.join('nyu', 'splits.mat')}" in shown.stderr
+    assert "Did you mean 'nyudv2'" in call("download", "nyudv3", exit_code=3).stderr

@@ -1,0 +1,118 @@
+"""The reader of shards. What writes them is tested beside it (tests/unit/pipeline/test_shards.py)."""
+
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from kseg.datasets import Item, open
+from kseg.datasets.packed import INDEX, index_from_text, index_to_text
+from kseg.datasets.records import item_from_bytes, item_to_bytes
+from kseg.errors import DataError
+from kseg.pipeline.shards import pack
+
+
+def same(one: Item, other: Item) -> bool:
+    """Whether two items are equal to the bit."""
+
+    def plain(item: Item) -> list:
+        named = {f"image {stream}": image for stream, image in item.images.items()}
+        named |= {f"label {head}": label for head, label in item.labels.items()} | {"instances": item.instances}
+        return [
+            (name, None if array is None else (array.dtype, array.shape, array.tobytes()))
+            for name, array in named.items()
+        ]
+
+    return (one.id, one.weight, plain(one)) == (other.id, other.weight, plain(other))
+
+
+@given(
+    image=st.sampled_from([np.uint8, np.uint16, np.float32]).flatmap(
+        lambda kind: arrays.arrays(kind, st.tuples(*[st.integers(1, 5)] * 3))
+    ),
+    weight=st.floats(0, 1e9),
+    number=st.integers(0, 2**31 - 1),
+)
+def test_an_item_comes_back_to_the_bit(image, weight, number):
+    label = np.arange(image[..., 0].size, dtype=np.int32).reshape(image.shape[:2]) % 256
+    for item in (
+        Item("größe 1", image, label, weight=weight),
+        Item("a", {"rgb": image, "hha": image[::-1]}, {"kind": label, "side": label.T}, np.full_like(label, number)),
+    ):
+        again = item_from_bytes(item_to_bytes(item))
+        assert same(item, again)
+        assert all(array.flags.writeable for array in (*again.images.values(), *again.labels.values()))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The demo's val in two shards of four."""
+    pack(open("demo", split="val"), str(tmp_path), shards=2)
+    return tmp_path
+
+
+def test_items_are_those_of_the_data_set(folder):
+    data, packed = open("demo", split="val"), open("packed", folder, split="val")
+    assert packed.ids == data.ids and packed.classes == data.classes and packed.has_instances
+    assert all(same(one, other) for one, other in zip(data, packed, strict=True))
+    assert same(pickle.loads(pickle.dumps(packed))[3], data[3])
+
+
+def test_a_flipped_bit_anywhere_in_a_record_is_named_with_shard_and_record(folder):
+    packed = open("packed", folder, split="val")
+    path = folder / "val-00001-of-00002.tfrecord"
+    whole = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", whole)
+    for place in (0, 12, 12 + length // 2, 12 + length - 1):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(DataError, match=rf"val-00001-of-00002.tfrecord, record 0 \({packed.ids[4]}\): .*data pack"):
+            packed[4]
+        packed[5]
+
+
+def test_a_shard_cut_short_or_lost_is_told_at_once_and_while_reading(folder):
+    packed = open("packed", folder, split="val")
+    path = folder / "val-00000-of-00002.tfrecord"
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=rf"val-00000-of-00002.tfrecord: the shard has {size - 1:,} of {size:,} bytes"):
+        open("packed", folder, split="val")
+    with pytest.raises(DataError, match="val-00000-of-00002.tfrecord, record 3 .*: no record of .* bytes at byte"):
+        packed[3]
+    path.unlink()
+    with pytest.raises(DataError, match="val-00000-of-00002.tfrecord: the shard is not there. Copy it again"):
+        open("packed", folder, split="val")
+    with pytest.raises(DataError, match=r"val-00000-of-00002.tfrecord, record 0 .*: the shard is not there any more"):
+        packed[0]
+
+
+def test_a_damaged_index_is_told(folder):
+    path = folder / INDEX
+    text = path.read_text()
+    for damaged, message in (
+        (text[: len(text) // 2], "no index of shards"),
+        (text.replace("cells_", "cell__", 1), "damaged: its CRC-32 is"),
+        ("[]", "no index of shards"),
+        ('{"kseg_shards":2,"crc32":0}', "shards of form 2, but this kseg reads form 1"),
+        ("\x00\xff", "no index of shards"),
+    ):
+        path.write_bytes(damaged.encode("latin-1"))
+        with pytest.raises(DataError, match=f"index.json: {message}"):
+            open("packed", folder, split="val")
+
+
+def test_an_index_that_is_not_finished_says_how_to_go_on(folder):
+    index = index_from_text((folder / INDEX).read_text(), "index.json")
+    index["splits"]["val"]["shards"][1] = None
+    (folder / INDEX).write_text(index_to_text(index))
+    with pytest.raises(DataError, match="of the split val 4 of 8 items are packed. Run the same `data pack` again"):
+        open("packed", folder, split="val")
+
+
+def test_an_address_is_refused_with_what_to_do():
+    with pytest.raises(DataError, match="packed: gs://bucket/cells is no folder. Copy it to one"):
+        open("packed", "gs://bucket/cells", split="val")
