@@ -12,7 +12,20 @@ def trains_faster_compiled() -> bool:
     TensorFlow has oneDNN on, 0.53 s against 0.75 s compiled. With AVX2 alone it is the other way round: at the
     paper's size 17.1 s against 8.7 s.
     """
+    return "avx512f" not in _flags()
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has AMX: bfloat16 is then several times float32's speed, and emulated elsewhere.
+
+    Measured on two cores with AMX, U-Net at the paper's size: 0.97 s a step against 3.31 s.
+    """
+    return "amx_bf16" in _flags()
+
+
+def _flags() -> str:
+    """What the system says of the processor; nothing where there is no /proc/cpuinfo."""
     try:
-        return "avx512f" not in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return True
+        return ""

@@ -8,6 +8,7 @@ KsegError                      3
 ├── ExportError  (RuntimeError)  a bundle that can't be written or does not hold
 ├── ServingError  (RuntimeError) 5: a server's answer
 ├── TrainingDiverged  (RuntimeError)  4: a loss that is no number
+├── Interrupted  (RuntimeError)      75: a training that was told to stop, its state saved
 └── EnvironmentFailure  (OSError)     5: disk, permission, network
 
 A message has four parts: what is wrong, where, what was found, what to do.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class KsegError(Exception):
@@ -55,6 +57,16 @@ class TrainingDiverged(KsegError, RuntimeError):
     """A loss that stopped being a number."""
 
     exit_code = 4
+
+
+class Interrupted(KsegError, RuntimeError):
+    """A training that was told to stop and saved its state; `folder` is the run that goes on."""
+
+    exit_code = 75
+
+    def __init__(self, message: str, folder: str | Path | None = None) -> None:
+        super().__init__(message)
+        self.folder = folder
 
 
 class EnvironmentFailure(KsegError, OSError):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from kseg.cli.verb import Verb, program_name, set_option
+from kseg.errors import Interrupted
+
+PRECISIONS = ["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 
 
 @click.command(cls=Verb, tensorflow=True)
@@ -14,7 +19,7 @@ from kseg.cli.verb import Verb, program_name, set_option
 @click.option("--model", metavar="NAME", help="Another network than the recipe's.")
 @click.option("--dataset", metavar="NAME", help="What to train on (`data list`).")
 @click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where the data set lies.")
-@click.option("--run", metavar="DIR", type=click.Path(), help="The run folder to make. Default: runs/RECIPE-N.")
+@click.option("--run", metavar="DIR", type=click.Path(), help="New, or to go on with. Default: runs/RECIPE-N.")
 @set_option
 @click.option("--steps", metavar="N", type=int, help="Batches to train for.")
 @click.option("--epochs", metavar="N", type=int, help="The same in epochs.")
@@ -25,7 +30,16 @@ from kseg.cli.verb import Verb, program_name, set_option
     metavar="WHAT",
     help="What the network starts from: imagenet, none, or a file of weights. Default: the recipe's.",
 )
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Default: the recipe's, else what suits this device.")
+@click.option(
+    "--resume",
+    metavar="auto|never|CHECKPOINT",
+    default="auto",
+    help="A --run that exists: go on from its newest checkpoint, refuse it, or go on from this one.",
+)
 @click.option("--seed", metavar="N", type=int, help="Of weights, order and augmentation.")
+@click.option("--deterministic", is_flag=True, help="The same seed gives the same weights, bit for bit.")
+@click.option("--dry-run", is_flag=True, help="Only build and time a step: parameters, memory, time. Writes nothing.")
 def train(
     recipe: str | None,
     model: str | None,
@@ -33,16 +47,20 @@ def train(
     data_dir: str | None,
     run: str | None,
     settings: dict[str, str],
+    resume: str,
+    deterministic: bool,
+    dry_run: bool,
     **fields: str | int | None,
 ) -> None:
     """Train a network and score it on held-out images.
 
     Alone it trains a small U-Net on generated touching cells. For your own images (DIR/images and
-    DIR/labels, paired by name): train --dataset folder --data-dir DIR.
+    DIR/labels, paired by name): train --dataset folder --data-dir DIR. What was broken off goes on with
+    train --run DIR.
     """
     if fields["steps"] and fields["epochs"]:
         raise click.UsageError("Give either --steps or --epochs.")
-    from kseg.training.trainer import default_recipe
+    from kseg.training.trainer import rehearse
     from kseg.training.trainer import train as run_training
 
     given = {
@@ -50,14 +68,21 @@ def train(
         "data.name": dataset,
         "data.batch_size": fields.pop("batch_size"),
         "data.crop": fields.pop("crop"),
+        "deterministic": deterministic or None,
     }
     given = {key: value for key, value in {**given, **fields}.items() if value is not None}
-    finished = run_training(
-        recipe or default_recipe(dataset), data_dir=data_dir, run=run, settings={**given, **settings}
-    )
+    given |= settings
+    if dry_run:
+        click.echo(str(rehearse(recipe, data_dir=data_dir, run=run, settings=given, resume=resume)))
+        return
+    program = program_name()
+    try:
+        finished = run_training(recipe, data_dir=data_dir, run=run, settings=given, resume=resume)
+    except Interrupted as error:
+        command = f"{program} train --run {shlex.quote(str(error.folder))}"
+        raise Interrupted(f"Interrupted; the state is saved. To go on:\n  {command}", error.folder) from error
     click.echo(str(finished.report))
     folder = finished.folder
-    program = program_name()
     click.echo(
         f"\nThe run is in {folder}: model.keras, report.json, curves.png, samples/.\n"
         f"Next:\n"

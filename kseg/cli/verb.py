@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kseg.errors import EnvironmentFailure, KsegError, did_you_mean
+from kseg.errors import EnvironmentFailure, Interrupted, KsegError, did_you_mean
 
 
 class Verb(click.Command):
@@ -109,5 +109,5 @@ def _end(context: click.Context, error: KsegError, cause: BaseException) -> None
         import traceback
 
         traceback.print_exception(cause)
-    click.echo(f"error: {error}", err=True)
+    click.echo(str(error) if isinstance(error, Interrupted) else f"error: {error}", err=True)
     sys.exit(error.exit_code)

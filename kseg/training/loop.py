@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
 
-from kseg.device import trains_faster_compiled
+from kseg.device import multiplies_bfloat16, trains_faster_compiled
 from kseg.errors import DataError, TrainingDiverged
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import Augmentation, Elastic, Grey, GreyCurve, Mirror, Rotation, Shift
-from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec
+from kseg.training.checkpoint import Keeper, Place
+from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec, Recipe
 
 
 def make_loss(spec: LossSpec) -> keras.losses.Loss:
@@ -30,9 +31,30 @@ def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimize
             spec.learning_rate, steps, end_learning_rate=0.0, power=spec.power
         ),
     }[spec.schedule]()
+    options = {
+        "global_clipnorm": spec.clip_norm,
+        "gradient_accumulation_steps": None if spec.accumulate == 1 else spec.accumulate,
+    }
     if spec.name == "sgd":
-        return keras.optimizers.SGD(rate, momentum=spec.momentum)
-    return keras.optimizers.Adam(rate)
+        return keras.optimizers.SGD(rate, momentum=spec.momentum, **options)
+    return keras.optimizers.Adam(rate, **options)
+
+
+def settled_precision(recipe: Recipe) -> str:
+    """The recipe's precision, "auto" replaced by what this device computes fastest.
+
+    A GPU with tensor cores (compute capability 7.0) takes mixed_float16, a processor with AMX mixed_bfloat16; float32
+    elsewhere, and where the recipe is deterministic.
+    """
+    if recipe.precision != "auto":
+        return recipe.precision
+    if recipe.deterministic:
+        return "float32"
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return "mixed_float16" if details.get("compute_capability", (0, 0)) >= (7, 0) else "float32"
+    return "mixed_bfloat16" if multiplies_bfloat16() else "float32"
 
 
 @contextmanager
@@ -66,16 +88,50 @@ def run_steps(
     steps: int,
     epoch_steps: int,
     callbacks: Sequence[keras.callbacks.Callback],
+    keeper: Keeper | None = None,
 ) -> None:
     """Trains a compiled `model` for `steps` batches; an epoch is `epoch_steps` of them, the last as many as remain.
+
+    A `keeper` says after which step it begins, and is asked after each whether to save; `batches` begin there.
 
     An optimiser that scales the loss (Keras wraps it so under mixed_float16) skips the steps whose scaled gradients
     overflow, and halves the scale.
 
     Raises:
       TrainingDiverged: a loss that is no number; the message says at which step.
+      Interrupted: the keeper was told to stop, and saved.
       DataError: an item could not be read.
     """
+    step = step_of(model)
+    around = keras.callbacks.CallbackList(list(callbacks), model=model)
+    around.on_train_begin()
+    begun = keeper.place if keeper else Place()
+    loss_sum = begun.loss_sum
+    try:
+        for done, batch in enumerate(_readable(batches.take(steps - begun.step)), start=begun.step + 1):
+            epoch, position = divmod(done - 1, epoch_steps)
+            loss_sum = loss_sum if position else 0.0
+            if position == 0 or done == begun.step + 1:
+                around.on_epoch_begin(epoch)
+            loss = float(step(*batch))
+            if not math.isfinite(loss):
+                raise TrainingDiverged(
+                    f"Training diverged: the loss is {loss} at step {done} of {steps}. "
+                    "Lower the learning rate: --set optimizer.learning_rate=..."
+                )
+            loss_sum += loss
+            around.on_train_batch_end(position, {"loss": loss})
+            ended = done % epoch_steps == 0 or done == steps
+            if ended:
+                around.on_epoch_end(epoch, {"loss": loss_sum / (position + 1)})
+            if keeper:
+                keeper.after_step(Place(done, loss_sum), epoch_ended=ended)
+    finally:
+        around.on_train_end()  # a broken training leaves no half-drawn bar and no open file either
+
+
+def step_of(model: keras.Model) -> Callable[..., tf.Tensor]:
+    """One batch forward and back, and the weights' update; returns the loss before it."""
     if not model.optimizer.built:  # else the first scale would be a constant of the traced step
         model.optimizer.build(model.trainable_variables)
 
@@ -88,30 +144,14 @@ def run_steps(
         model.optimizer.apply(gradients, model.trainable_variables)
         return loss
 
-    around = keras.callbacks.CallbackList(list(callbacks), model=model)
-    around.on_train_begin()
-    total = 0.0
-    for done, batch in enumerate(_readable(batches.take(steps)), start=1):
-        epoch, place = divmod(done - 1, epoch_steps)
-        if place == 0:
-            around.on_epoch_begin(epoch)
-            total = 0.0
-        loss = float(step(*batch))
-        total += loss
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"Training diverged: the loss is {loss} at step {done} of {steps}. "
-                "Lower the learning rate: --set optimizer.learning_rate=..."
-            )
-        around.on_train_batch_end(place, {"loss": loss})
-        if done % epoch_steps == 0 or done == steps:
-            around.on_epoch_end(epoch, {"loss": total / (place + 1)})
-    around.on_train_end()
+    return step
 
 
 def _readable(batches: tf.data.Dataset):
     """The batches; what a data set raised inside tf.data becomes a DataError again."""
-    iterator = iter(batches)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread kept a training that was stopped waiting, for up to ten seconds
+    iterator = iter(batches.with_options(options))
     while True:
         try:
             yield next(iterator)

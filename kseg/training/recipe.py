@@ -115,6 +115,8 @@ class OptimizerSpec:
       momentum: of SGD.
       schedule: constant, cosine, or polynomial: (1 - step / steps) ** power.
       power: of the polynomial.
+      clip_norm: gradients, all taken as one vector, are shortened to this length; None for not at all.
+      accumulate: batches whose gradients are averaged into one update, Caffe's iter_size. Steps count batches.
     """
 
     name: Literal["sgd", "adam"] = "adam"
@@ -122,6 +124,38 @@ class OptimizerSpec:
     momentum: float = 0.99
     schedule: Literal["constant", "cosine", "polynomial"] = "cosine"
     power: float = 0.9
+    clip_norm: float | None = None
+    accumulate: int = 1
+
+
+@dataclass(frozen=True)
+class CheckpointSpec:
+    """When the state of a training is saved, beside each epoch's end, its interruption and its own end.
+
+    Attributes:
+      every_steps: after so many steps; None for not by steps.
+      every_minutes: so long after the last; None for not by the clock.
+      keep: how many of the newest stay, beside that of the best network.
+    """
+
+    every_steps: int | None = None
+    every_minutes: float | None = 10.0
+    keep: int = 3
+
+
+POSITIVE = (
+    "steps",
+    "epochs",
+    "epoch_steps",
+    "data.batch_size",
+    "data.white",
+    "optimizer.learning_rate",
+    "optimizer.clip_norm",
+    "optimizer.accumulate",
+    "checkpoint.every_steps",
+    "checkpoint.every_minutes",
+    "checkpoint.keep",
+)
 
 
 @dataclass(frozen=True)
@@ -135,9 +169,11 @@ class Recipe:
       epochs: how many; None where `steps` says it.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
       measure: what the best network is chosen by on `val`, the higher the better: mean_iu, seg or v_rand.
-      precision: what the network computes in; its weights, scores and loss are float32 in each.
+      precision: what the network computes in; its weights, scores and loss are float32 in each. auto: float32 unless
+        this device computes another several times quicker (kseg.training.loop.settled_precision).
       average: how its network predicts and is reported: none, rotations or symmetries.
       seed: of the weights, the order and every augmentation.
+      deterministic: the same seed gives the same weights, bit for bit, on one device with one number of threads.
     """
 
     name: str
@@ -145,21 +181,23 @@ class Recipe:
     data: DataSpec = field(default_factory=DataSpec)
     loss: LossSpec = field(default_factory=LossSpec)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
+    checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     init_weights: str = "none"
     steps: int | None = None
     epochs: int | None = None
     epoch_steps: int | None = None
     measure: Literal["mean_iu", "seg", "v_rand"] = "mean_iu"
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     average: Literal["none", "rotations", "symmetries"] = "none"
     seed: int = 0
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
             raise ConfigError(
                 f"{self.name}: give either steps or epochs, found steps={self.steps}, epochs={self.epochs}."
             )
-        for name in ("steps", "epochs", "epoch_steps", "data.batch_size", "data.white", "optimizer.learning_rate"):
+        for name in POSITIVE:
             value = self.value(name)
             if value is not None and value <= 0:
                 raise ConfigError(f"{name} is {value}, but must be above 0.")

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 from kseg import datasets
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError
 from kseg.inference import Average, resolved
-from kseg.training.recipe import DataSpec, Recipe
+from kseg.training.recipe import DataSpec, Recipe, field_names
 
 
 def read_config(folder: str | Path) -> dict[str, Any] | None:
@@ -27,6 +29,68 @@ def read_config(folder: str | Path) -> dict[str, Any] | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path}: damaged ({error}). Train again, or copy it from where it is whole.") from error
+
+
+def open_run(run: str | Path | None, resume: str | Path) -> tuple[Path | None, dict[str, Any] | None]:
+    """The run folder that was named and the configuration it holds; None for either that is not there.
+
+    Args:
+      run: the folder; None for a new one, or for that of the checkpoint.
+      resume: "auto", "never", or a checkpoint's folder.
+
+    Raises:
+      ConfigError: the folder is there and may not be, holds something else, or the checkpoint is not one of it.
+    """
+    if resume not in ("auto", "never"):
+        of_checkpoint = Path(resume).resolve().parent.parent
+        if not Path(resume).is_dir():
+            raise ConfigError(f"{resume}: there is no such checkpoint. They lie in RUN/checkpoints/step-...")
+        if run is not None and Path(run).resolve() != of_checkpoint:
+            raise ConfigError(f"{resume}: this is a checkpoint of {of_checkpoint}, not of {run}. Leave --run out.")
+        run = run or of_checkpoint
+    if run is None:
+        return None, None
+    folder = Path(run)
+    if folder.exists() and resume == "never":
+        raise ConfigError(f"{folder}: this run folder exists already. Choose another --run, or leave --resume out.")
+    config = read_config(folder) if folder.is_dir() else None
+    if config is None and folder.exists():
+        inside = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["a file"]
+        found = [name for name in inside if not name.startswith(".kseg-")][:3]
+        if found:
+            raise ConfigError(
+                f"{folder}: no run folder (no config.json; found {', '.join(found)}). Choose another --run."
+            )
+    return folder, config
+
+
+def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Whether a run may go on with the configuration that was asked for.
+
+    Raises:
+      ConfigError: not all of recipe, classes and data are the same; the message names what differs.
+    """
+    before, now = _flat(recorded), _flat(config)
+    lines = [
+        f"  {name}: {before.get(name, 'not there')} in this run, {now.get(name, 'not there')} asked for"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
+    if lines:
+        raise ConfigError(
+            f"{folder}: this run has another configuration.\n" + "\n".join(lines) + "\n"
+            "Ask for the same (--run alone does), or choose another --run."
+        )
+    if recorded["versions"] != config["versions"]:
+        changed = [f"{name} {old}" for name, old in recorded["versions"].items() if old != config["versions"].get(name)]
+        click.echo(f"warning: this run began with {', '.join(changed)}; figures may differ by rounding.", err=True)
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes two runs the same: the recipe's fields by dotted name, classes, and the data's fingerprints."""
+    recipe = Recipe.from_json(config["recipe"])
+    fingerprints = {f"fingerprint.{split}": value[:12] for split, value in config["fingerprint"].items()}
+    return {**{name: recipe.value(name) for name in field_names()}, "classes": config["classes"], **fingerprints}
 
 
 def average_of(model: str | Path, asked_for: Average | None) -> Average:

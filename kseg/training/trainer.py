@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import platform
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +13,19 @@ import click
 import keras
 import tensorflow as tf
 
-from kseg import datasets
 from kseg.callbacks import KeepBest, MetricsLog, Progress, Samples, Validate, save_network, write_samples
-from kseg.datasets import Dataset, Survey, survey
-from kseg.errors import ConfigError, DataError
-from kseg.inference import Report, evaluate, geometry_of, load, resolved
-from kseg.models import build, own_scaling
-from kseg.pipeline import batches
+from kseg.errors import Interrupted, TrainingDiverged
+from kseg.inference import Report, evaluate, load
 from kseg.storage import write_json, writing
 from kseg.training import recipes
-from kseg.training.loop import dtype_policy, make_augmentations, make_loss, make_optimizer, run_steps
+from kseg.training.checkpoint import Keeper, newest_whole, read_checkpoint, sweep
+from kseg.training.loop import run_steps, settled_precision, step_of
+from kseg.training.preparation import Prepared, prepare
 from kseg.training.recipe import RECIPES, Recipe
-from kseg.weights import initial_weights
+from kseg.training.run import check_same, open_run
+from kseg.training.stopping import StopSignal
 
-__all__ = ["Run", "default_recipe", "recipes", "train"]
-
-USES = {"train": "train on", "val": "choose by", "test": "report on"}
+__all__ = ["Rehearsal", "Run", "default_recipe", "recipes", "rehearse", "train"]
 
 
 @dataclass(frozen=True)
@@ -48,59 +42,147 @@ class Run:
 
 
 def train(
-    recipe: str | Recipe = "demo",
+    recipe: str | Recipe | None = None,
     *,
     data_dir: str | Path | None = None,
     run: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    resume: str | Path = "auto",
 ) -> Run:
-    """Trains a network, scores it on the held-out split, and writes the run folder.
+    """Trains a network, scores it on the held-out split, and writes the run folder; goes on where one was broken.
+
+    A deterministic recipe makes all of TensorFlow so, for as long as the process lives.
 
     Args:
-      recipe: a registered name (`kseg models list`), or a recipe.
+      recipe: a registered name (`kseg models list`), or a recipe; None for the data set's, or the demo. Without
+        recipe and settings a run that exists goes on as it began.
       data_dir: where the data set lies; the demo needs none.
-      run: the folder to make; None for runs/RECIPE-N with the next free N.
+      run: the folder; None for runs/RECIPE-N with the next free N. One that exists goes on from its newest whole
+        checkpoint.
       settings: fields to replace, by dotted name: {"optimizer.learning_rate": 1e-4}.
+      resume: "auto"; "never" refuses a folder that exists; or the folder of the checkpoint to go on from.
 
     Raises:
-      ConfigError: a name, a field, or a run folder that exists.
+      ConfigError: a name, a field, or a run that was begun with another configuration.
       DataError: the data set, as far as it is at fault; nothing was written then.
       SizeError: the crop does not fit the network.
+      WeightsError: the checkpoint that was named is damaged.
       TrainingDiverged: a loss that is no number.
+      Interrupted: Ctrl-C or SIGTERM; the state was saved.
     """
-    recipe = (RECIPES.get(recipe)() if isinstance(recipe, str) else recipe).with_settings(settings or {})
-    folder = _folder(recipe.name, run)
+    prepared, folder, exists = _begin(recipe, data_dir, run, settings, resume)
+    chosen = prepared.recipe
+    if folder and resume == "auto" and (folder / "report.json").is_file():
+        click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
+        return Run(folder, evaluate(load(folder), prepared.scored, average=chosen.average))
+    model = prepared.network()
+    folder = folder or _next_folder(chosen.name)
+    if not exists:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=run is not None)
+        write_json(folder / "config.json", prepared.config())
+    click.echo(f"network: {chosen.model.name}, {model.count_params():,} parameters; run folder: {folder}", err=True)
+    try:
+        return _carry_out(prepared, model, folder, None if resume in ("auto", "never") else Path(resume))
+    except Interrupted as error:
+        raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder) from error
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a training would take; prints itself.
+
+    Attributes:
+      network: its name.
+      parameters: of the network.
+      precision: what it would compute in.
+      memory_bytes: the most that was in use, on the GPU where there is one.
+      step_s: seconds of a step, waiting for its batch included.
+      steps: of the whole training.
+    """
+
+    network: str
+    parameters: int
+    precision: str
+    memory_bytes: int
+    step_s: float
+    steps: int
+
+    def __str__(self) -> str:
+        return (
+            f"network: {self.network}, {self.parameters:,} parameters, {self.precision}\n"
+            f"memory: {self.memory_bytes / 2**30:.1f} GiB at most\n"
+            f"time: {self.step_s:.2f} s a step, {self.step_s * self.steps / 60:.1f} min for {self.steps} steps; "
+            "validation comes on top"
+        )
+
+
+def rehearse(
+    recipe: str | Recipe | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    run: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: str | Path = "auto",
+) -> Rehearsal:
+    """What `train` with the same arguments would take, from a step that is timed after one that is not; writes nothing.
+
+    Raises:
+      KsegError: as `train`.
+    """
+    prepared, _, _ = _begin(recipe, data_dir, run, settings, resume)
+    model = prepared.network()
+    step, batches = step_of(model), iter(prepared.batches(model))
+    step(*next(batches))  # traces and compiles
     started = time.monotonic()
+    float(step(*next(batches)))
+    return Rehearsal(
+        prepared.recipe.model.name,
+        model.count_params(),
+        prepared.recipe.precision,
+        _most_memory(),
+        time.monotonic() - started,
+        prepared.steps,
+    )
 
-    parts = _open_parts(recipe, data_dir)
-    surveys = {split: survey(data) for split, data in parts.items()}
-    _introduce(recipe, parts, surveys)
-    model = _compiled(recipe, parts["train"], surveys["train"])
-    stream = _stream(recipe, parts["train"], surveys["train"], model)
 
-    with writing(folder):
-        folder.mkdir(parents=True)
-    write_json(folder / "config.json", _config(recipe, data_dir, parts["train"].classes, surveys))
-    click.echo(f"network: {recipe.model.name}, {model.count_params():,} parameters; run folder: {folder}", err=True)
-    steps, epoch_steps = _lengths(recipe, parts["train"])
-    callbacks = [
-        Validate(parts["val"], [recipe.measure] if recipe.measure == "v_rand" else []),
-        KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}"),
-        Samples(parts["val"], folder / "samples"),
-        MetricsLog(folder),
-        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
-        Progress(steps),
-    ]
-    run_steps(model, stream, steps=steps, epoch_steps=epoch_steps, callbacks=callbacks)
-    save_network(model, folder / "last.keras")
+def _most_memory() -> int:
+    """The most bytes that were in use so far: of the GPU where there is one, else of this process."""
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    import resource  # Windows has none
 
-    best = load(folder)
-    scored = parts.get("test", parts["val"])
-    report = evaluate(best, scored, average=recipe.average)
-    write_samples(best, scored, folder / "samples")
-    seconds = round(time.monotonic() - started)
-    write_json(folder / "report.json", {**report.to_json(), "recipe": recipe.name, "seconds": seconds})
-    return Run(folder, report)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _begin(
+    recipe: str | Recipe | None,
+    data_dir: str | Path | None,
+    run: str | Path | None,
+    settings: Mapping[str, Any] | None,
+    resume: str | Path,
+) -> tuple[Prepared, Path | None, bool]:
+    """The recipe met with its data; the run folder that was named, and whether it holds a run already."""
+    folder, recorded = open_run(run, resume)
+    chosen = _settled(recipe, settings or {}, recorded)
+    if chosen.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"))
+    if folder and recorded:
+        check_same(folder, recorded, prepared.config())
+    return prepared, folder, recorded is not None
+
+
+def _settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> Recipe:
+    """The recipe with its settings, in the precision of the run that goes on, else the one this device is for."""
+    began = Recipe.from_json(recorded["recipe"]) if recorded else None
+    if recipe is None and not settings and began:
+        return began
+    name = recipe or default_recipe(settings.get("data.name"))
+    chosen = (RECIPES.get(name)() if isinstance(name, str) else name).with_settings(settings)
+    if chosen.precision == "auto" and began:
+        return chosen.with_settings({"precision": began.precision})
+    return chosen.with_settings({"precision": settled_precision(chosen)})
 
 
 def default_recipe(dataset: str | None) -> str:
@@ -109,138 +191,50 @@ def default_recipe(dataset: str | None) -> str:
     return "demo" if dataset in (None, "demo") else own.get(dataset, "own-unet")
 
 
-def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Dataset]:
-    """The splits to train on, to choose by, and, where there is one, to report on.
-
-    Raises:
-      ConfigError: the data can't be scored by the recipe's measure.
-    """
-
-    def part(split: str) -> Dataset:
-        return datasets.open(recipe.data.name, data_dir, split=split, **recipe.data.options())
-
-    parts = {split: part(split) for split in ("train", "val")}
-    lacks = {
-        "mean_iu": None,
-        "seg": None if parts["val"].has_instances else "no numbered objects",
-        "v_rand": None if len(parts["val"].classes) == 2 else "not two classes",
-    }[recipe.measure]
-    if lacks:
-        raise ConfigError(
-            f"measure is {recipe.measure}, but {recipe.data.name} has {lacks}. Pass --set measure=mean_iu."
-        )
-    return {**parts, "test": part("test")} if "test" in parts["val"].splits else parts
-
-
-def _white(recipe: Recipe, found: Survey) -> float:
-    """The grey level that is 1 to the network."""
-    return recipe.data.white or found.white
-
-
-def _lengths(recipe: Recipe, data: Dataset) -> tuple[int, int]:
-    """The steps of the whole training and of an epoch."""
-    epoch_steps = recipe.epoch_steps or math.ceil(len(data) / recipe.data.batch_size)
-    return recipe.steps or (recipe.epochs or 0) * epoch_steps, epoch_steps
-
-
-def _compiled(recipe: Recipe, data: Dataset, found: Survey) -> keras.Model:
-    """The recipe's network for these data, with its loss and optimiser.
-
-    Raises:
-      SizeError: the crop does not fit it.
-      WeightsError: what it starts from can't be read.
-    """
-    keras.utils.set_random_seed(recipe.seed)
-    options = recipe.model.options()
-    with dtype_policy(recipe.precision):
-        model = build(
-            recipe.model.name,
-            classes=len(data.classes),
-            input_shape=(None, None, found.channels),
-            preprocessing=own_scaling(recipe.model.name, options).for_white(_white(recipe, found)),
-            **options,
-        )
-    initial_weights(model, str(resolved(recipe.init_weights)))
-    geometry_of(model).check(*recipe.data.crop, "data.crop")
-    optimizer = make_optimizer(recipe.optimizer, _lengths(recipe, data)[0])
-    model.compile(optimizer=optimizer, loss=make_loss(recipe.loss))
-    return model
-
-
-def _stream(recipe: Recipe, data: Dataset, found: Survey, model: keras.Model) -> tf.data.Dataset:
-    """The batches of the whole training."""
-    return batches(
-        data,
-        size=recipe.data.batch_size,
-        seed=recipe.seed,
-        augment=make_augmentations(recipe.data.augment),
-        crop=recipe.data.crop,
-        margin=geometry_of(model).border,
-        channels=found.channels,
-        white=_white(recipe, found),
-        interpolation=recipe.data.augment.interpolation,
-        border_weight=recipe.loss.border_weight if data.has_instances else 0.0,
-        steps=_lengths(recipe, data)[0],
-    )
-
-
-def _folder(name: str, run: str | Path | None) -> Path:
-    """The folder of a new run.
-
-    Raises:
-      ConfigError: `run` exists.
-    """
-    if run is None:
-        number = 1
-        while (folder := Path("runs") / f"{name}-{number}").exists():
-            number += 1
-        return folder
-    folder = Path(run)
-    if folder.exists():
-        raise ConfigError(
-            f"{folder}: this run folder exists already. Choose another --run, or leave it out for the next free one."
-        )
+def _next_folder(name: str) -> Path:
+    """The folder of a new run."""
+    number = 1
+    while (folder := Path("runs") / f"{name}-{number}").exists():
+        number += 1
     return folder
 
 
-def _introduce(recipe: Recipe, parts: Mapping[str, Dataset], surveys: Mapping[str, Survey]) -> None:
-    """Says what was found in the data, and what looks wrong with it.
+def _carry_out(prepared: Prepared, model: keras.Model, folder: Path, checkpoint: Path | None) -> Run:
+    """The steps that are left, from `checkpoint` or the newest that is whole, and the report."""
+    recipe, log = prepared.recipe, MetricsLog(folder)
+    callbacks = [
+        Validate(prepared.parts["val"], [recipe.measure] if recipe.measure == "v_rand" else []),
+        KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}"),
+        Samples(prepared.parts["val"], folder / "samples"),
+        log,
+        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
+        Progress(prepared.steps),
+    ]
+    with StopSignal() as stop:
+        keeper = Keeper(folder, recipe.checkpoint, model, callbacks, stop)
+        saved = read_checkpoint(checkpoint) if checkpoint else newest_whole(folder / "checkpoints")
+        sweep(folder)
+        if saved:
+            keeper.restore(saved)
+            click.echo(f"going on after step {saved.place.step} of {prepared.steps}: {saved.path}", err=True)
+        (folder / "report.json").unlink(missing_ok=True)
+        stream = prepared.batches(model, keeper.place.step)
+        lengths = {"steps": prepared.steps, "epoch_steps": prepared.epoch_steps}
+        try:
+            run_steps(model, stream, **lengths, callbacks=callbacks, keeper=keeper)
+        except TrainingDiverged as error:
+            names = ", ".join(prepared.batch_names(keeper.place.step))
+            raise TrainingDiverged(f"{error} That batch held {names}.") from error
+        stop.wait_no_longer()
+        save_network(model, folder / "last.keras")
+        return Run(folder, _report(prepared, folder, log))
 
-    Raises:
-      DataError: the splits' images differ in depth.
-    """
-    data, found, white = parts["train"], surveys["train"], _white(recipe, surveys["train"])
-    for split, other in surveys.items():
-        if other.kind != found.kind:
-            raise DataError(
-                f"{data.name}: {split} has images of {other.kind}, train of {found.kind}. Save all in one depth."
-            )
-    total = max(1, int(found.class_pixels.sum()))
-    shares = [f"{name} {count / total:.1%}" for name, count in zip(data.classes, found.class_pixels, strict=True)]
-    counts = [f"{surveys[split].images} to {use}" for split, use in USES.items() if split in surveys]
-    click.echo(f"data: {data.name}, images: {', '.join(counts)}; {len(shares)} classes: {', '.join(shares)}", err=True)
-    if found.brightest < white / 4:
-        click.echo(
-            f"warning: the brightest pixel is {found.brightest:g}, white is {white:g}. "
-            f"Is that the camera's white? Else pass --set data.white={found.brightest:g}.",
-            err=True,
-        )
-    for name, count in zip(data.classes, found.class_pixels, strict=True):
-        if count == 0:
-            click.echo(f"warning: class {name!r} has no pixel to train on.", err=True)
 
-
-def _config(
-    recipe: Recipe, data_dir: str | Path | None, classes: tuple[str, ...], surveys: Mapping[str, Survey]
-) -> dict[str, Any]:
-    """What must be known to tell this run from another."""
-    packages = ("kseg", "tensorflow", "keras", "numpy", "opencv-python-headless")
-    return {
-        "recipe": recipe.to_json(),
-        "data_dir": None if data_dir is None else str(Path(data_dir).resolve()),
-        "precision": recipe.precision,
-        "classes": list(classes),
-        "fingerprint": {split: found.fingerprint for split, found in surveys.items()},
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
-        "command": sys.argv,
-    }
+def _report(prepared: Prepared, folder: Path, log: MetricsLog) -> Report:
+    """The scores of the best network on the held-out split, written as report.json, and pictures of it."""
+    best = load(folder)
+    report = evaluate(best, prepared.scored, average=prepared.recipe.average)
+    write_samples(best, prepared.scored, folder / "samples")
+    seconds = round(log.seconds)
+    write_json(folder / "report.json", {**report.to_json(), "recipe": prepared.recipe.name, "seconds": seconds})
+    return report

@@ -18,6 +18,7 @@ from kseg.cli import main
 from kseg.inference import predict_scores, probabilities
 
 SMALL = ["--set", "model.width=4", "--set", "model.depth=1", "--crop", "48,48", "--batch-size", "2"]
+SMALL += ["--precision", "float32"]  # whatever this device is quickest in
 
 
 def call(*words, exit_code: int = 0):
@@ -61,8 +62,8 @@ def image(tmp_path) -> Path:
 def test_a_run_folder_holds_what_is_promised(run):
     names = {path.name for path in run.iterdir()}
     assert names == {
-        "config.json", "model.keras", "last.keras", "metrics.csv", "metrics.jsonl", "curves.png", "samples",
-        "tensorboard", "report.json",
+        "config.json", "model.keras", "last.keras", "checkpoints", "metrics.csv", "metrics.jsonl", "curves.png",
+        "samples", "tensorboard", "report.json",
     }  # fmt: skip
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "20"), ("2", "30")]
@@ -175,9 +176,13 @@ def test_a_dark_set_is_pointed_at_its_white(tmp_path):
     assert "pass --set data.white=3212" in call("train", *words, *SMALL).stderr
 
 
-def test_a_run_folder_that_exists_is_refused(run):
+def test_a_run_of_another_configuration_is_refused_and_its_fields_are_named(run):
     before = (run / "model.keras").read_bytes()
-    assert "this run folder exists already" in call("train", "--run", run, exit_code=3).stderr
+    words = ["train", *SMALL, "--steps", 40, "--set", "epoch_steps=20", "--run", run]
+    said = call(*words, "--set", "optimizer.learning_rate=1", exit_code=3).stderr
+    assert "  optimizer.learning_rate: 0.003 in this run, 1.0 asked for" in said
+    assert "  steps: 30 in this run, 40 asked for" in said and "seed:" not in said
+    assert "exists already" in call("train", *SMALL, "--run", run, "--resume", "never", exit_code=3).stderr
     assert (run / "model.keras").read_bytes() == before
 
 
@@ -185,6 +190,13 @@ def test_runs_are_numbered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number in (1, 2):
         assert f"runs/demo-{number}" in call("train", *SMALL, "--steps", 1).stderr
+
+
+def test_a_dry_run_says_what_a_training_takes_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = call("train", *SMALL, "--steps", 10, "--dry-run").stdout
+    assert "network: unet, 1,746 parameters, float32" in said and "min for 10 steps" in said
+    assert not list(tmp_path.iterdir())
 
 
 def damage(data: Path, how: str) -> str:

@@ -13,6 +13,7 @@ EXIT_CODES = {
     "ExportError": (3, RuntimeError),
     "ServingError": (5, RuntimeError),
     "TrainingDiverged": (4, RuntimeError),
+    "Interrupted": (75, RuntimeError),
     "EnvironmentFailure": (5, OSError),
 }
 

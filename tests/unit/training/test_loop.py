@@ -7,8 +7,16 @@ import kseg
 from kseg.errors import DataError, TrainingDiverged
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Shift
-from kseg.training.loop import dtype_policy, make_augmentations, make_loss, make_optimizer, run_steps
-from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec
+from kseg.training import loop
+from kseg.training.loop import (
+    dtype_policy,
+    make_augmentations,
+    make_loss,
+    make_optimizer,
+    run_steps,
+    settled_precision,
+)
+from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec, Recipe
 
 
 def network(optimizer) -> keras.Model:
@@ -105,6 +113,36 @@ def test_the_learning_rate_falls_as_the_schedule_says(schedule, rates):
         assert float(optimizer.learning_rate) == pytest.approx(rate, abs=1e-7)
 
 
+def moved(model: keras.Model, stream: tf.data.Dataset, steps: int) -> list[np.ndarray]:
+    """How far each variable goes."""
+    before = [variable.numpy() for variable in model.trainable_variables]
+    run_steps(model, stream, steps=steps, epoch_steps=steps, callbacks=[])
+    return [variable.numpy() - start for variable, start in zip(model.trainable_variables, before, strict=True)]
+
+
+def plain(**options) -> OptimizerSpec:
+    return OptimizerSpec("sgd", 0.5, momentum=0.0, schedule="constant", **options)
+
+
+def test_clipped_gradients_are_shortened_together():
+    model = network(make_optimizer(plain(clip_norm=0.01), 1))
+    length = np.sqrt(sum((step**2).sum() for step in moved(model, batches(9.0), 1)))
+    assert length == pytest.approx(0.5 * 0.01, rel=1e-5)
+
+
+def test_two_accumulated_batches_move_as_one_of_twice_the_size():
+    image = np.random.default_rng(0).random((2, 4, 4, 1)).astype(np.float32)
+    label = (image[..., 0] > 0.3).astype(np.int32)
+    items = tf.data.Dataset.from_tensor_slices((image, label)).repeat()
+    paths = []
+    for size, options in ((1, {"accumulate": 2}), (2, {})):
+        keras.utils.set_random_seed(0)
+        paths.append(moved(network(make_optimizer(plain(**options), 4)), items.batch(size), 4 // size))
+    for one, other in zip(*paths, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+        assert np.abs(one).max() > 0.01
+
+
 def test_dice_is_added_where_asked_for():
     assert isinstance(make_loss(LossSpec()), PixelCrossEntropy)
     assert isinstance(make_loss(LossSpec(dice=0.5)), CrossEntropyAndDice)
@@ -116,4 +154,25 @@ def test_a_recipe_says_which_augmentations_there_are():
     assert make_augmentations(everything) == [
         Elastic(8, 64), Mirror(), Rotation(180.0), Shift(3), GreyCurve(), Grey(0.1, 0.2),
     ]  # fmt: skip
-    assert make_augmentations(AugmentSpec(mirror=False, rotation=0)) == []
+    assert make_augmentations(AugmentSpec(mirror=False, flip=False, rotation=0)) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "deterministic", "amx", "capability", "settled"),
+    [
+        ("auto", False, False, None, "float32"),
+        ("auto", False, True, None, "mixed_bfloat16"),
+        ("auto", True, True, None, "float32"),
+        ("auto", False, True, (6, 1), "float32"),
+        ("auto", False, False, (7, 0), "mixed_float16"),
+        ("auto", True, False, (9, 0), "float32"),
+        ("float32", False, True, (9, 0), "float32"),
+        ("mixed_bfloat16", True, False, None, "mixed_bfloat16"),
+    ],
+)
+def test_auto_is_what_the_device_is_quick_in(monkeypatch, asked, deterministic, amx, capability, settled):
+    monkeypatch.setattr(loop, "multiplies_bfloat16", lambda: amx)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] if capability else [])
+    details = {"compute_capability": capability}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
+    assert settled_precision(Recipe("a", steps=1, precision=asked, deterministic=deterministic)) == settled

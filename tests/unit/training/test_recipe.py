@@ -51,6 +51,8 @@ def test_steps_replace_epochs_and_the_other_way_round():
         ({"optimizer": 1}, "no field 'optimizer'"),
         ({"steps": "many"}, "steps is 'many', but must be a whole number"),
         ({"steps": "0"}, "steps is 0, but must be above 0"),
+        ({"checkpoint.every_minutes": "0"}, "checkpoint.every_minutes is 0.0, but must be above 0"),
+        ({"checkpoint.keep": "0"}, "checkpoint.keep is 0, but must be above 0"),
         ({"data.crop": "96"}, "must be a height and a width"),
         ({"data.instances": "maybe"}, "must be true or false"),
         ({"data.truth": "bronze"}, "must be one of gold, silver"),

@@ -1,4 +1,5 @@
 import json
+import signal
 
 import keras
 import numpy as np
@@ -6,7 +7,9 @@ import pytest
 import tifffile
 
 import kseg
+from kseg.errors import Interrupted, TrainingDiverged
 from kseg.images import write_image
+from kseg.training.trainer import rehearse
 
 SLIM = {"model.width": 2, "model.depth": 1, "data.crop": "16,16", "data.batch_size": 1, "steps": 1}
 
@@ -41,3 +44,41 @@ def test_the_papers_training_takes_its_first_step_at_a_slim_width(tmp_path):
     run = kseg.train("isbi2012-unet-paper", data_dir=tmp_path, run=tmp_path / "run", settings=settings)
     assert run.report.precision == "mixed_float16"
     assert run.model.compute_output_shape((1, 572, 572, 1)) == (1, 388, 388, 2)
+
+
+def test_a_run_goes_on_with_its_own_recipe_precision_and_data(halves, capsys):
+    settings = {**SLIM, "steps": 4, "epoch_steps": 2, "precision": "mixed_bfloat16"}
+    run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=settings)
+    rows = (run.folder / "metrics.jsonl").read_text().splitlines()
+    (run.folder / "report.json").unlink()
+    again = kseg.train(run=run.folder)
+    assert "going on after step 4 of 4" in capsys.readouterr().err
+    assert again.report.precision == "mixed_bfloat16" and again.report.mean_iu == run.report.mean_iu
+    settings["precision"] = "auto"
+    earlier = run.folder / "checkpoints" / "step-000002"
+    kseg.train("own-unet", data_dir=halves, settings=settings, resume=earlier)
+    assert "going on after step 2 of 4" in capsys.readouterr().err
+    redone = (run.folder / "metrics.jsonl").read_text().splitlines()
+    assert redone[0] == rows[0] and json.loads(redone[1])["step"] == 4 and len(redone) == 2
+
+
+def test_an_interrupted_training_says_what_goes_on(halves, monkeypatch):
+    monkeypatch.setattr("kseg.training.trainer.run_steps", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Interrupted, match=r"kseg.train\(run='.*run'\) goes on"):
+        kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
+
+
+def test_what_diverged_says_which_files_came_first(halves):
+    wild = {"optimizer.name": "sgd", "optimizer.learning_rate": 1e38, "optimizer.schedule": "constant", "steps": 9}
+    with pytest.raises(TrainingDiverged, match=r"at step (\d) of 9.*That batch held \d, \d\.") as caught:
+        kseg.train(
+            "own-unet", data_dir=halves, run=halves.parent / "run", settings={**SLIM, **wild, "data.batch_size": 2}
+        )
+    assert caught.value.exit_code == 4
+
+
+def test_a_rehearsal_tells_what_a_training_takes_and_writes_nothing(halves):
+    found = rehearse("own-unet", data_dir=halves, run=halves.parent / "run", settings={**SLIM, "steps": 100})
+    assert found.parameters == 482 and found.memory_bytes > 2**20 and found.step_s > 0
+    assert "unet, 482 parameters" in str(found) and "min for 100 steps" in str(found)
+    assert [path.name for path in halves.parent.iterdir()] == ["data"]

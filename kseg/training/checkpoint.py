@@ -1,0 +1,231 @@
+"""Checkpoints: all that a training needs to go on exactly, in folders that are whole or absent.
+
+A folder step-000123 holds state.npz (every variable of the network and of its optimiser, and what the callbacks
+know) and best.keras, the best network up to there. Both are zip archives, whose checksums tell damage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import numpy as np
+
+from kseg.callbacks import KeepBest
+from kseg.errors import Interrupted, WeightsError
+from kseg.storage import aside, writing
+from kseg.training.recipe import CheckpointSpec
+from kseg.training.stopping import StopSignal
+
+STATE, BEST = "state.npz", "best.keras"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training is.
+
+    Attributes:
+      step: batches done.
+      loss_sum: of the losses of the epoch under way.
+    """
+
+    step: int = 0
+    loss_sum: float = 0.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read from a checkpoint's folder.
+
+    Attributes:
+      path: the folder.
+      place: where the training was.
+      best_step: when the best network was found; None for not yet.
+      callbacks: what each callback knew, by its number in the list.
+      variables: the values of the network's and the optimiser's variables, in their order.
+    """
+
+    path: Path
+    place: Place
+    best_step: int | None
+    callbacks: dict[str, Any]
+    variables: tuple[np.ndarray, ...]
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """All of a checkpoint, its checksums verified.
+
+    Raises:
+      WeightsError: it is damaged, or none.
+    """
+    path = Path(path)
+    try:
+        with (path / STATE).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        state = json.loads(arrays.pop("state").tobytes())
+        variables = tuple(arrays.pop(f"variable{index}") for index in range(state["variables"]))
+        if state["has_best"]:
+            with zipfile.ZipFile(path / BEST) as network:
+                if (bad := network.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"{BEST}: {bad} is not as it was written")
+        return Checkpoint(path, Place(**state["place"]), state["best_step"], state["callbacks"], variables)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise WeightsError(
+            f"{path}: this checkpoint is damaged or none ({reason}). Choose another of {path.parent}."
+        ) from error
+
+
+def newest_whole(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint in `folder` that is whole, those that are not named; None where there is none."""
+    for _, path in sorted(_steps(folder).items(), reverse=True):
+        try:
+            return read_checkpoint(path)
+        except WeightsError as error:
+            click.echo(f"warning: passed over: {error}", err=True)
+    return None
+
+
+class Keeper:
+    """Keeps the checkpoints of a run: at each epoch's end, by steps and minutes as told, and when it is to stop.
+
+    Attributes:
+      place: where the training is.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        spec: CheckpointSpec,
+        model: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback],
+        stop: StopSignal,
+    ) -> None:
+        self.place = Place()
+        self._run, self._folder, self._spec, self._stop = run, run / "checkpoints", spec, stop
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        self._variables = [*model.variables, *model.optimizer.variables]
+        self._callbacks = {str(number): each for number, each in enumerate(callbacks) if hasattr(each, "restore")}
+        self._bests = [each for each in callbacks if isinstance(each, KeepBest)]
+        self._best_scores: list[float] = [each.best for each in self._bests]
+        self._best_step: int | None = None
+        self._saved_at = time.monotonic()
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Puts network, optimiser, callbacks and the run's best network back to where they were.
+
+        Raises:
+          WeightsError: the checkpoint is of another network.
+        """
+        shapes = [tuple(variable.shape) for variable in self._variables]
+        if shapes != [value.shape for value in saved.variables]:
+            raise WeightsError(
+                f"{saved.path}: {len(saved.variables)} variables that do not fit the {len(shapes)} of this run's "
+                "network and optimiser. Go on with the version of kseg that began the run, or begin another."
+            )
+        for variable, value in zip(self._variables, saved.variables, strict=True):
+            variable.assign(value)
+        for number, callback in self._callbacks.items():
+            callback.restore(saved.callbacks[number])
+        if (saved.path / BEST).exists():
+            with aside(self._run / "model.keras") as room:
+                _link(saved.path / BEST, room)
+        self.place, self._best_step = saved.place, saved.best_step
+        self._best_scores = [each.best for each in self._bests]
+
+    def after_step(self, place: Place, *, epoch_ended: bool) -> None:
+        """Saves where it is time to.
+
+        Raises:
+          Interrupted: the run was told to stop; its state is saved.
+        """
+        self.place = place
+        scores = [each.best for each in self._bests]
+        if scores != self._best_scores:
+            self._best_scores, self._best_step = scores, place.step
+        if epoch_ended or self._stop.asked or self._is_due():
+            self.save()
+        if self._stop.asked:
+            raise Interrupted(f"Interrupted after step {place.step}; the state is saved.")
+
+    def save(self) -> Path:
+        """Writes a checkpoint; it is on the disk when this returns."""
+        step = self.place.step
+        self._remove([each for each in _steps(self._folder) if each >= step])  # of a course that was left
+        best = self._run / "model.keras"
+        state = {
+            "place": asdict(self.place),
+            "best_step": self._best_step,
+            "has_best": best.exists(),
+            "callbacks": {number: each.state() for number, each in self._callbacks.items()},
+            "variables": len(self._variables),
+        }
+        path = self._folder / f"step-{step:06d}"
+        with aside(path) as room:
+            room.mkdir()
+            arrays = {f"variable{number}": variable.numpy() for number, variable in enumerate(self._variables)}
+            np.savez(room / STATE, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
+            if state["has_best"]:
+                _link(best, room / BEST)
+            for each in (*room.iterdir(), room):
+                _to_disk(each)
+        _to_disk(self._folder)
+        newest = sorted(_steps(self._folder))[-self._spec.keep :]
+        self._remove([each for each in _steps(self._folder) if each not in (*newest, self._best_step)])
+        self._saved_at = time.monotonic()
+        return path
+
+    def _is_due(self) -> bool:
+        steps, minutes = self._spec.every_steps, self._spec.every_minutes
+        by_steps = steps is not None and self.place.step % steps == 0
+        return by_steps or (minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes)
+
+    def _remove(self, steps: Sequence[int]) -> None:
+        """Renamed first, so that one half removed is not taken for a damaged one."""
+        for step, path in _steps(self._folder).items():
+            if step in steps:
+                gone = path.with_name(f".kseg-{path.name}")
+                with writing(path):
+                    shutil.rmtree(gone, ignore_errors=True)
+                    path.rename(gone)
+                    shutil.rmtree(gone)
+
+
+def sweep(run: Path) -> None:
+    """Removes what a killed process was writing in the folder `run`."""
+    for path in list(run.rglob(".kseg-*")):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _steps(folder: Path) -> dict[int, Path]:
+    """The checkpoints in `folder` by their step."""
+    return {int(path.name[5:]): path for path in folder.glob("step-*") if path.name[5:].isdigit()}
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file that is only ever replaced; a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until a file or folder would outlive a power cut; Windows has no way to say so of a folder."""
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,189 @@
+"""A recipe met with its data: what must be known and built before the first step."""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import tensorflow as tf
+
+from kseg import datasets
+from kseg.datasets import Dataset, Survey, survey
+from kseg.errors import ConfigError, DataError
+from kseg.inference import geometry_of, resolved
+from kseg.models import build, own_scaling
+from kseg.pipeline import batch_indices, batches
+from kseg.training.loop import dtype_policy, make_augmentations, make_loss, make_optimizer
+from kseg.training.recipe import Recipe
+from kseg.weights import initial_weights
+
+USES = {"train": "train on", "val": "choose by", "test": "report on"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe and its data, looked at once.
+
+    Attributes:
+      recipe: with its precision settled.
+      data_dir: where the data lie; None for generated ones.
+      parts: the splits to train on, to choose by and, where there is one, to report on.
+      surveys: what each of them holds.
+    """
+
+    recipe: Recipe
+    data_dir: str | Path | None
+    parts: Mapping[str, Dataset]
+    surveys: Mapping[str, Survey]
+
+    @property
+    def white(self) -> float:
+        """The grey level that is 1 to the network."""
+        return self.recipe.data.white or self.surveys["train"].white
+
+    @property
+    def epoch_steps(self) -> int:
+        """The steps from one validation to the next."""
+        return self.recipe.epoch_steps or math.ceil(len(self.parts["train"]) / self.recipe.data.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """The steps of the whole training."""
+        return self.recipe.steps or (self.recipe.epochs or 0) * self.epoch_steps
+
+    @property
+    def scored(self) -> Dataset:
+        """The split the best network is reported on."""
+        return self.parts.get("test", self.parts["val"])
+
+    def config(self) -> dict[str, Any]:
+        """What must be known to tell this run from another."""
+        packages = ("kseg", "tensorflow", "keras", "numpy", "opencv-python-headless")
+        return {
+            "recipe": self.recipe.to_json(),
+            "data_dir": None if self.data_dir is None else str(Path(self.data_dir).resolve()),
+            "precision": self.recipe.precision,
+            "classes": list(self.parts["train"].classes),
+            "fingerprint": {split: found.fingerprint for split, found in self.surveys.items()},
+            "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+            "command": sys.argv,
+        }
+
+    def network(self) -> keras.Model:
+        """The recipe's network for these data, with its loss and optimiser.
+
+        Raises:
+          SizeError: the crop does not fit it.
+          WeightsError: what it starts from can't be read.
+        """
+        recipe, data = self.recipe, self.parts["train"]
+        keras.utils.set_random_seed(recipe.seed)
+        options = recipe.model.options()
+        with dtype_policy(recipe.precision):
+            model = build(
+                recipe.model.name,
+                classes=len(data.classes),
+                input_shape=(None, None, self.surveys["train"].channels),
+                preprocessing=own_scaling(recipe.model.name, options).for_white(self.white),
+                **options,
+            )
+        initial_weights(model, str(resolved(recipe.init_weights)))
+        geometry_of(model).check(*recipe.data.crop, "data.crop")
+        model.compile(optimizer=make_optimizer(recipe.optimizer, self.steps), loss=make_loss(recipe.loss))
+        return model
+
+    def batches(self, model: keras.Model, start: int = 0) -> tf.data.Dataset:
+        """The batches from step `start` to the end."""
+        recipe, data = self.recipe, self.parts["train"]
+        return batches(
+            data,
+            size=recipe.data.batch_size,
+            seed=recipe.seed,
+            augment=make_augmentations(recipe.data.augment),
+            crop=recipe.data.crop,
+            margin=geometry_of(model).border,
+            channels=self.surveys["train"].channels,
+            white=self.white,
+            interpolation=recipe.data.augment.interpolation,
+            border_weight=recipe.loss.border_weight if data.has_instances else 0.0,
+            start=start,
+            steps=self.steps - start,
+        )
+
+    def batch_names(self, step: int) -> list[str]:
+        """The items in the batch of `step`, the first of which is 0."""
+        recipe, ids = self.recipe, self.parts["train"].ids
+        chosen = batch_indices(len(ids), size=recipe.data.batch_size, seed=recipe.seed, step=step)
+        return [ids[index] for index in chosen]
+
+
+def prepare(recipe: Recipe, data_dir: str | Path | None) -> Prepared:
+    """Opens and reads the data once, and says what was found in them and what looks wrong.
+
+    Raises:
+      ConfigError: the data can't be scored by the recipe's measure.
+      DataError: the data set, as far as it is at fault.
+    """
+    parts = _open_parts(recipe, data_dir)
+    prepared = Prepared(recipe, data_dir, parts, {split: survey(data) for split, data in parts.items()})
+    _introduce(prepared)
+    return prepared
+
+
+def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Dataset]:
+    """The splits to train on, to choose by, and, where there is one, to report on.
+
+    Raises:
+      ConfigError: the data can't be scored by the recipe's measure.
+    """
+
+    def part(split: str) -> Dataset:
+        return datasets.open(recipe.data.name, data_dir, split=split, **recipe.data.options())
+
+    parts = {split: part(split) for split in ("train", "val")}
+    lacks = {
+        "mean_iu": None,
+        "seg": None if parts["val"].has_instances else "no numbered objects",
+        "v_rand": None if len(parts["val"].classes) == 2 else "not two classes",
+    }[recipe.measure]
+    if lacks:
+        raise ConfigError(
+            f"measure is {recipe.measure}, but {recipe.data.name} has {lacks}. Pass --set measure=mean_iu."
+        )
+    return {**parts, "test": part("test")} if "test" in parts["val"].splits else parts
+
+
+def _introduce(prepared: Prepared) -> None:
+    """Says what was found in the data, and what looks wrong with it.
+
+    Raises:
+      DataError: the splits' images differ in depth.
+    """
+    data, surveys, white = prepared.parts["train"], prepared.surveys, prepared.white
+    found = surveys["train"]
+    for split, other in surveys.items():
+        if other.kind != found.kind:
+            raise DataError(
+                f"{data.name}: {split} has images of {other.kind}, train of {found.kind}. Save all in one depth."
+            )
+    total = max(1, int(found.class_pixels.sum()))
+    shares = [f"{name} {count / total:.1%}" for name, count in zip(data.classes, found.class_pixels, strict=True)]
+    counts = [f"{surveys[split].images} to {use}" for split, use in USES.items() if split in surveys]
+    click.echo(f"data: {data.name}, images: {', '.join(counts)}; {len(shares)} classes: {', '.join(shares)}", err=True)
+    if found.brightest < white / 4:
+        click.echo(
+            f"warning: the brightest pixel is {found.brightest:g}, white is {white:g}. "
+            f"Is that the camera's white? Else pass --set data.white={found.brightest:g}.",
+            err=True,
+        )
+    for name, count in zip(data.classes, found.class_pixels, strict=True):
+        if count == 0:
+            click.echo(f"warning: class {name!r} has no pixel to train on.", err=True)

@@ -1,0 +1,73 @@
+"""Ctrl-C and SIGTERM while a training runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from types import FrameType, TracebackType
+
+from kseg.errors import Interrupted
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NOTHING_LEFT = "Interrupted before the report was made; every step is done and saved."
+
+
+class StopSignal:
+    """Notes Ctrl-C and SIGTERM instead of obeying them, so that a step can end; a second one ends the program at once.
+
+    Python hands a signal over between two of its own instructions, which a long step keeps apart; so a thread listens
+    to the bytes that are written the moment a signal comes. In another thread than the main one, which signals do not
+    reach, none is noted.
+
+    Attributes:
+      asked: whether a signal came.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self._waits = False, True
+        self._reached = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> StopSignal:
+        if self._reached:
+            ear, self._mouth = socket.socketpair()
+            self._mouth.setblocking(False)
+            self._listener = threading.Thread(target=self._listen, args=(ear,), daemon=True)
+            self._listener.start()
+            self._wakeup = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
+            self._before = {each: signal.signal(each, self._note) for each in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._reached:
+            for each, before in self._before.items():
+                signal.signal(each, before)
+            signal.set_wakeup_fd(self._wakeup)
+            self._mouth.close()
+            self._listener.join()
+
+    def wait_no_longer(self) -> None:
+        """From now on a signal raises Interrupted where it meets the program: there is nothing left to save.
+
+        Raises:
+          Interrupted: one came before.
+        """
+        self._waits = False
+        if self.asked:
+            raise Interrupted(NOTHING_LEFT)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        if not self._waits:
+            raise Interrupted(NOTHING_LEFT)
+
+    def _listen(self, ear: socket.socket) -> None:
+        with ear:
+            heard = 0
+            while byte := ear.recv(1):
+                heard += byte[0] in SIGNALS
+                if heard > 1:
+                    os._exit(128 + byte[0])  # what a shell reports of a signal
+                if heard and self._waits:
+                    os.write(2, b"\nStopping after this step. Once more ends at once.\n")

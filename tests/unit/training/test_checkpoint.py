@@ -1,0 +1,196 @@
+import shutil
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+import kseg
+from kseg.callbacks import KeepBest, MetricsLog
+from kseg.errors import Interrupted, WeightsError
+from kseg.objectives import PixelCrossEntropy
+from kseg.training import checkpoint
+from kseg.training.checkpoint import Keeper, Place, newest_whole, read_checkpoint, sweep
+from kseg.training.loop import dtype_policy, run_steps
+from kseg.training.recipe import CheckpointSpec
+
+
+def network(precision: str = "float32", width: int = 2) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    with dtype_policy(precision):
+        model = kseg.build("unet", width=width, depth=1, padding="same", normalization="batch", dropout=0.5)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, 6)), PixelCrossEntropy())
+    return model
+
+
+def batches(start: int = 0):
+    data = kseg.datasets.open("demo", split="val")
+    return kseg.batches(data, crop=(16, 16), start=start, steps=6 - start)
+
+
+class Scores(keras.callbacks.Callback):
+    """Gives each epoch the score it is told."""
+
+    def __init__(self, *scores: float) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["val_mean_iu"] = self.scores[epoch]
+
+
+def parts(folder, *scores: float) -> list[keras.callbacks.Callback]:
+    return [Scores(*(scores or [0.0] * 6)), KeepBest(folder / "model.keras"), MetricsLog(folder)]
+
+
+def keeper_of(folder, model, callbacks=(), **options) -> Keeper:
+    return Keeper(folder, CheckpointSpec(**options), model, callbacks, SimpleNamespace(asked=False))
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder with a checkpoint after three steps, in the middle of the second epoch."""
+    folder = tmp_path_factory.mktemp("trained")
+    model, callbacks = network(), parts(folder)
+    keeper = keeper_of(folder, model, callbacks, every_steps=3)
+    run_steps(model, batches().take(3), steps=6, epoch_steps=2, callbacks=callbacks, keeper=keeper)
+    assert names(folder) == ["step-000002", "step-000003"]
+    return folder
+
+
+@pytest.fixture
+def saved(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_a_training_taken_up_in_the_middle_of_an_epoch_ends_as_the_unbroken_one(precision, tmp_path):
+    ends = []
+    for folder, stops in ((tmp_path / "whole", [6]), (tmp_path / "broken", [3, 4, 6])):
+        for stop in stops:
+            model, callbacks = network(precision), parts(folder)
+            keeper = keeper_of(folder, model, callbacks, every_steps=1)
+            found = newest_whole(folder / "checkpoints")
+            if found:
+                keeper.restore(found)
+            begun = keeper.place.step
+            stream = batches(begun).take(stop - begun)
+            run_steps(model, stream, steps=6, epoch_steps=4, callbacks=callbacks, keeper=keeper)
+        ends.append(read_checkpoint(folder / "checkpoints" / "step-000006"))
+        rows = [(row["epoch"], row["step"], row["loss"]) for row in callbacks[2].rows]
+        ends.append([number for row in rows for number in row])
+    np.testing.assert_allclose(ends[3], ends[1], rtol=1e-5)
+    assert [ends[1][index] for index in (0, 1, 3, 4)] == [1, 4, 2, 6]
+    for one, other in zip(ends[0].variables, ends[2].variables, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_seeds_optimiser_and_loss_scale_are_in_it(tmp_path):
+    model = network("mixed_float16")
+    keeper = keeper_of(tmp_path, model)
+    model.optimizer.dynamic_scale.assign(77.0)
+    seeds = [variable for variable in model.variables if "seed_generator" in variable.path]
+    for number, seed in enumerate(seeds):
+        seed.assign([number, 5])
+    keeper.save()
+    other = network("mixed_float16")
+    keeper_of(tmp_path, other).restore(read_checkpoint(tmp_path / "checkpoints" / "step-000000"))
+    assert float(other.optimizer.dynamic_scale) == 77.0
+    restored = [variable.numpy().tolist() for variable in other.variables if "seed_generator" in variable.path]
+    assert restored == [[number, 5] for number in range(len(seeds))] and len(seeds) == 2
+
+
+@pytest.mark.parametrize("file", ["state.npz", "best.keras"])
+def test_a_byte_changed_anywhere_is_noticed_or_changes_nothing(saved, file):
+    path = saved / "checkpoints" / "step-000003"
+    whole, content = read_checkpoint(path), (path / file).read_bytes()
+    noticed = 0
+    for place in np.linspace(0, len(content) - 1, 60).astype(int):
+        (path / file).write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            found = read_checkpoint(path)
+        except WeightsError as error:
+            assert str(path) in str(error) and "damaged" in str(error)
+            noticed += 1
+        else:
+            assert found.callbacks == whole.callbacks and found.place == whole.place
+            for one, other in zip(found.variables, whole.variables, strict=True):
+                np.testing.assert_array_equal(one, other)
+    assert noticed > 30
+
+
+@pytest.mark.parametrize("harm", ["state.npz", "best.keras"])
+def test_a_damaged_checkpoint_is_named_and_passed_over(saved, harm, capsys):
+    path = saved / "checkpoints" / "step-000003"
+    assert newest_whole(saved / "checkpoints").path == path
+    content = (path / harm).read_bytes()
+    (path / harm).unlink()  # best.keras has other names, whose content must stay
+    (path / harm).write_bytes(content[: len(content) // 2])
+    assert newest_whole(saved / "checkpoints").place == Place(2, pytest.approx(1.4, abs=1))
+    assert f"passed over: {path}: this checkpoint is damaged" in capsys.readouterr().err
+    shutil.rmtree(saved / "checkpoints" / "step-000002")
+    assert newest_whole(saved / "checkpoints") is None
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path):
+    model, callbacks = network(), parts(tmp_path, 0.1, 0.9, 0.2, 0.3, 0.4, 0.5)
+    keeper = keeper_of(tmp_path, model, callbacks, keep=2)
+    run_steps(model, batches(), steps=6, epoch_steps=1, callbacks=callbacks, keeper=keeper)
+    assert names(tmp_path) == ["step-000002", "step-000005", "step-000006"]
+    assert read_checkpoint(tmp_path / "checkpoints" / "step-000006").best_step == 2
+
+
+def test_a_checkpoint_is_made_by_steps_by_minutes_and_at_an_epochs_end(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    keeper = keeper_of(tmp_path, network(), every_steps=10, every_minutes=2, keep=9)
+    for step, seconds, ended in ((1, 0, False), (2, 119, False), (3, 120, False), (4, 239, False), (5, 239, True)):
+        now[0] = seconds
+        keeper.after_step(Place(step), epoch_ended=ended)
+    keeper.after_step(Place(10), epoch_ended=False)
+    assert names(tmp_path) == ["step-000003", "step-000005", "step-000010"]
+
+
+def test_what_is_told_to_stop_saves_first(tmp_path):
+    stop = SimpleNamespace(asked=True)
+    keeper = Keeper(tmp_path, CheckpointSpec(), network(), [], stop)
+    with pytest.raises(Interrupted, match="after step 7; the state is saved"):
+        keeper.after_step(Place(7, 1.5), epoch_ended=False)
+    assert read_checkpoint(tmp_path / "checkpoints" / "step-000007").place == Place(7, 1.5)
+
+
+def test_an_earlier_checkpoint_takes_the_later_ones_place(saved):
+    model, callbacks = network(), parts(saved)
+    keeper = keeper_of(saved, model, callbacks)
+    keeper.restore(read_checkpoint(saved / "checkpoints" / "step-000002"))
+    keeper.save()
+    assert names(saved) == ["step-000002"]
+
+
+def test_the_best_network_and_the_rows_of_that_time_come_back(saved):
+    best = (saved / "model.keras").read_bytes()
+    (saved / "model.keras").unlink()
+    (saved / "model.keras").write_bytes(b"of steps that are to come again")
+    (saved / "metrics.jsonl").write_text("{}\n{}\n")
+    keeper_of(saved, network(), parts(saved)).restore(newest_whole(saved / "checkpoints"))
+    assert (saved / "model.keras").read_bytes() == best
+    assert len((saved / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_checkpoint_of_another_network_is_refused(saved):
+    keeper = keeper_of(saved, network(width=3), parts(saved))
+    with pytest.raises(WeightsError, match="step-000003: .* variables that do not fit"):
+        keeper.restore(newest_whole(saved / "checkpoints"))
+
+
+def test_what_a_killed_process_was_writing_is_removed(saved):
+    for name in (".kseg-a/model.keras", "checkpoints/.kseg-b/step-000004/state.npz"):
+        (saved / name).parent.mkdir(parents=True)
+        (saved / name).write_bytes(b"half")
+    assert newest_whole(saved / "checkpoints").place.step == 3
+    sweep(saved)
+    assert not list(saved.rglob(".kseg-*")) and len(names(saved)) == 2

@@ -1,0 +1,19 @@
+import numpy as np
+
+import kseg
+from kseg.images import write_image
+from kseg.training import recipes  # noqa: F401
+from kseg.training.preparation import prepare
+from kseg.training.recipe import RECIPES
+
+
+def test_the_names_of_a_batch_are_those_of_its_images(tmp_path):
+    for number in range(10):
+        for name, value in (("images", 20 * number), ("labels", 0)):
+            write_image(tmp_path / name / f"{number}.png", np.full((8, 8), value, np.uint8))
+    settings = {"data.classes": 2, "data.batch_size": 3, "seed": 5}
+    prepared = prepare(RECIPES.get("own-unet")().with_settings(settings), tmp_path)
+    stream = kseg.batches(prepared.parts["train"], size=3, seed=5, steps=8)
+    for step, (image, _) in enumerate(stream):
+        levels = [int(level) for level in image.numpy()[:, 0, 0, 0]]
+        assert prepared.batch_names(step) == [str(level // 20) for level in levels]
