@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -28,7 +28,7 @@ def export(
     *,
     name: str,
     version: int | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Writes `model` as the bundle BASE/NAME/VERSION, whole or not at all.
 
@@ -37,7 +37,7 @@ def export(
       base: the folder a server is pointed at.
       name: the model's name there.
       version: its number; None for one more than the highest there is.
-      classes: the classes' names, written beside the graph.
+      classes: the classes' names, by head where there are several, written beside the graph.
 
     Returns:
       The bundle's folder.
@@ -75,7 +75,7 @@ def export(
     facts = {
         "network": model.name,
         "heads": heads,
-        "class_names": list(classes) if classes else None,
+        "class_names": classes if isinstance(classes, Mapping) else list(classes) if classes else None,
         "streams": streams,
         "dtype": kind.name,
         "precision": precision_of(model),

@@ -20,8 +20,8 @@ import click
 import keras
 import numpy as np
 
-from kseg.datasets import Dataset
-from kseg.images import with_channels, write_image
+from kseg.datasets import Dataset, by_name
+from kseg.images import write_image
 from kseg.inference import Predictor, evaluate, predict, predictor
 from kseg.instances import components
 from kseg.pictures import draw_curves, strip
@@ -87,7 +87,7 @@ class Pace:
 
 
 class Samples(keras.callbacks.Callback):
-    """Draws input, truth, prediction and error of the first `count` items, as `folder`/ID.png.
+    """Draws input, truth, prediction and error of `count` items from all over the data, as `folder`/ID.png.
 
     After each epoch, or every few so that drawing takes no more than half a percent of the time.
     """
@@ -209,14 +209,18 @@ def save_network(model: keras.Model, path: str | Path) -> None:
 
 
 def write_samples(model: keras.Model | Predictor, data: Dataset, folder: Path, count: int = 4) -> None:
-    """Draws input, truth, prediction and error of the first `count` items of `data` as `folder`/ID.png."""
+    """Draws input, truth, prediction and error of `count` items from all over `data` as `folder`/ID.png.
+
+    Of several streams the first is drawn, of several heads the first too.
+    """
     call = predictor(model)
-    for index in range(min(count, len(data))):
+    for index in np.unique(np.linspace(0, len(data) - 1, count).round().astype(int)).tolist():
         item = data[index]
-        prediction = predict(call, with_channels(item.image, call.channels, item.id))
-        wrong = (prediction != item.label) & (item.label != data.ignore_class)
-        truth: np.ndarray = np.where(item.label == data.ignore_class, 0, item.label)
+        prediction = next(iter(by_name(predict(call, call.image_of(item.image, item.id))).values()))
+        label = next(iter(item.labels.values()))
+        wrong = (prediction != label) & (label != data.ignore_class)
+        truth: np.ndarray = np.where(label == data.ignore_class, 0, label)
         shown: np.ndarray = prediction
         if item.instances is not None:
             truth, shown = item.instances, components(prediction == 1)
-        write_image(folder / f"{item.id}.png", strip(item.image, truth, shown, wrong))
+        write_image(folder / f"{item.id}.png", strip(next(iter(item.images.values())), truth, shown, wrong))

@@ -20,21 +20,21 @@ __all__ = ["NETWORKS", "alexnet", "build", "describe", "draw", "fcn", "googlenet
 def build(
     name: str,
     *,
-    classes: int | None = None,
+    classes: int | Mapping[str, int] | None = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    width: int | None = None,
-    preprocessing: InputScaling | str | None = "own",
+    width: float | None = None,
+    preprocessing: InputScaling | Mapping[str, InputScaling] | str | None = "own",
     **options: Any,
 ) -> keras.Model:
     """The network `name`, with fresh weights: images (N, H, W, C) to scores (N, H', W', K) float32.
 
     Args:
       name: a registered name (`kseg models list`).
-      classes: K; None for the network's own.
+      classes: K, or by the names of several heads; None for the network's own.
       input_shape: (H, W, C), H and W may be None; None for the network's own.
       width: a measure of its channels, which one the network's docstring says; None for its own.
       preprocessing: what its first layer does to grey levels: "own", another name of the table
-        `kseg.layers.SCALINGS`, an InputScaling, or None for nothing.
+        `kseg.layers.SCALINGS`, an InputScaling, or by the names of several streams; None for nothing.
       options: the network's further options.
 
     Raises:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from kseg.datasets import by_name
 from kseg.device import multiplies_bfloat16, trains_faster_compiled
 from kseg.errors import DataError, TrainingDiverged
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
@@ -136,9 +138,11 @@ def step_of(model: keras.Model) -> Callable[..., tf.Tensor]:
         model.optimizer.build(model.trainable_variables)
 
     @tf.function(jit_compile=trains_faster_compiled())
-    def step(image: tf.Tensor, label: tf.Tensor, weight_map: tf.Tensor | None = None) -> tf.Tensor:
+    def step(image: Any, label: Any, weight_map: tf.Tensor | None = None) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            loss = model.loss(label, model(image, training=True), weight_map)
+            scores, labels = by_name(model(image, training=True)), by_name(label)
+            # Several heads' losses are summed, as the FCN release does.
+            loss = tf.add_n([model.loss(labels[head], part, weight_map) for head, part in scores.items()])
             scaled = model.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, model.trainable_variables)
         model.optimizer.apply(gradients, model.trainable_variables)

@@ -16,7 +16,8 @@ import keras
 import tensorflow as tf
 
 from kseg import datasets
-from kseg.datasets import Dataset, Survey, survey
+from kseg.datasets import Dataset, Survey, by_name, survey
+from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, DataError
 from kseg.inference import geometry_of, resolved
 from kseg.models import build, own_scaling
@@ -64,14 +65,20 @@ class Prepared:
         """The split the best network is reported on."""
         return self.parts.get("test", self.parts["val"])
 
+    @property
+    def _is_single(self) -> bool:
+        """Whether there is one image at a time, not one per stream."""
+        return "" in self.parts["train"][0].images
+
     def config(self) -> dict[str, Any]:
         """What must be known to tell this run from another."""
+        classes = {head: list(names) for head, names in self.parts["train"].heads.items()}
         packages = ("kseg", "tensorflow", "keras", "numpy", "opencv-python-headless")
         return {
             "recipe": self.recipe.to_json(),
             "data_dir": None if self.data_dir is None else str(Path(self.data_dir).resolve()),
             "precision": self.recipe.precision,
-            "classes": list(self.parts["train"].classes),
+            "classes": classes.get("", classes),
             "fingerprint": {split: found.fingerprint for split, found in self.surveys.items()},
             "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
             "command": sys.argv,
@@ -87,12 +94,16 @@ class Prepared:
         recipe, data = self.recipe, self.parts["train"]
         keras.utils.set_random_seed(recipe.seed)
         options = recipe.model.options()
+        classes: Any = {head: len(names) for head, names in data.heads.items()}
+        channels = self.surveys["train"].channels if self._is_single else 3
+        scaling = by_name(own_scaling(recipe.model.name, options))
+        scaling = {stream: each.for_white(self.white) for stream, each in scaling.items()}
         with dtype_policy(recipe.precision):
             model = build(
                 recipe.model.name,
-                classes=len(data.classes),
-                input_shape=(None, None, self.surveys["train"].channels),
-                preprocessing=own_scaling(recipe.model.name, options).for_white(self.white),
+                classes=classes.get("", classes),
+                input_shape=(None, None, channels),
+                preprocessing=scaling.get("", scaling),
                 **options,
             )
         initial_weights(model, str(resolved(recipe.init_weights)))
@@ -103,6 +114,7 @@ class Prepared:
     def batches(self, model: keras.Model, start: int = 0) -> tf.data.Dataset:
         """The batches from step `start` to the end."""
         recipe, data = self.recipe, self.parts["train"]
+        kind = recipe.loss.class_weights
         return batches(
             data,
             size=recipe.data.batch_size,
@@ -110,10 +122,11 @@ class Prepared:
             augment=make_augmentations(recipe.data.augment),
             crop=recipe.data.crop,
             margin=geometry_of(model).border,
-            channels=self.surveys["train"].channels,
+            channels=self.surveys["train"].channels if self._is_single else None,
             white=self.white,
             interpolation=recipe.data.augment.interpolation,
             border_weight=recipe.loss.border_weight if data.has_instances else 0.0,
+            class_weights=None if kind == "none" else class_weights(self.surveys["train"], kind),
             start=start,
             steps=self.steps - start,
         )
@@ -152,7 +165,7 @@ def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Datase
     lacks = {
         "mean_iu": None,
         "seg": None if parts["val"].has_instances else "no numbered objects",
-        "v_rand": None if len(parts["val"].classes) == 2 else "not two classes",
+        "v_rand": None if len(parts["val"].heads.get("", ())) == 2 else "not two classes",
     }[recipe.measure]
     if lacks:
         raise ConfigError(
@@ -174,16 +187,20 @@ def _introduce(prepared: Prepared) -> None:
             raise DataError(
                 f"{data.name}: {split} has images of {other.kind}, train of {found.kind}. Save all in one depth."
             )
-    total = max(1, int(found.class_pixels.sum()))
-    shares = [f"{name} {count / total:.1%}" for name, count in zip(data.classes, found.class_pixels, strict=True)]
     counts = [f"{surveys[split].images} to {use}" for split, use in USES.items() if split in surveys]
-    click.echo(f"data: {data.name}, images: {', '.join(counts)}; {len(shares)} classes: {', '.join(shares)}", err=True)
+    text = f"data: {data.name}, images: {', '.join(counts)}"
+    for head, pixels in by_name(found.class_pixels).items():
+        total = max(1, int(pixels.sum()))
+        shares = [f"{name} {count / total:.1%}" for name, count in zip(data.heads[head], pixels, strict=True)]
+        text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
+    click.echo(text, err=True)
     if found.brightest < white / 4:
         click.echo(
             f"warning: the brightest pixel is {found.brightest:g}, white is {white:g}. "
             f"Is that the camera's white? Else pass --set data.white={found.brightest:g}.",
             err=True,
         )
-    for name, count in zip(data.classes, found.class_pixels, strict=True):
-        if count == 0:
-            click.echo(f"warning: class {name!r} has no pixel to train on.", err=True)
+    for head, pixels in by_name(found.class_pixels).items():
+        for name, count in zip(data.heads[head], pixels, strict=True):
+            if count == 0:
+                click.echo(f"warning: class {name!r} has no pixel to train on.", err=True)

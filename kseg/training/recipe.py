@@ -27,6 +27,7 @@ class ModelSpec:
     backbone: str | None = None
     fc_width: int | None = None
     upsampling: str | None = None
+    streams: tuple[str, ...] | None = None
 
     def options(self) -> dict[str, Any]:
         """What `kseg.build` is given beside name, classes and channels."""
@@ -73,6 +74,7 @@ class DataSpec:
       instances, classes, ignore_class, values: as the data set takes them.
       drop: frame numbers of the Cell Tracking Challenge to leave out.
       truth: its gold truth, made by hand, or its silver, computed.
+      view: of NYUDv2: colour, colour and depth, HHA, or colour and HHA as two streams.
     """
 
     name: str = "demo"
@@ -86,6 +88,7 @@ class DataSpec:
     values: tuple[int, ...] | None = None
     drop: tuple[int, ...] | None = None
     truth: Literal["gold", "silver"] | None = None
+    view: Literal["rgb", "rgbd", "hha", "rgb-hha"] | None = None
 
     def options(self) -> dict[str, Any]:
         """What `kseg.datasets.open` is given beside name, folder and split."""
@@ -98,10 +101,12 @@ class LossSpec:
 
     Attributes:
       dice: how much of the Dice loss is added.
+      class_weights: of each pixel by its class: inverse to the class's share, or the median frequency over its own.
       border_weight: height of the weights between touching objects (equation 2's w0), where objects are numbered.
     """
 
     dice: float = 0.0
+    class_weights: Literal["none", "inverse", "median"] = "none"
     border_weight: float = 10.0
 
 
@@ -228,7 +233,7 @@ class Recipe:
 
         Args:
           settings: values by dotted name ("optimizer.learning_rate"); text is read as the field's type. With another
-            network ("model.name") its options are its own again.
+            network ("model.name") or data set ("data.name") its options are its own again.
 
         Raises:
           ConfigError: there is no such field (the message names the nearest), or the text is no such value.
@@ -236,6 +241,9 @@ class Recipe:
         values = self.to_json()
         if settings.get("model.name", self.model.name) != self.model.name:
             values["model"] = dataclasses.asdict(ModelSpec())  # another network has options of its own
+        if settings.get("data.name", self.data.name) != self.data.name:
+            plain = DataSpec()  # another data set too
+            values["data"] |= {name: getattr(plain, name) for name in self.data.options()}
         for name, value in settings.items():
             inner, leaf = values, name
             *path, leaf = name.split(".")

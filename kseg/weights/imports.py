@@ -72,7 +72,7 @@ def import_caffemodel(
             "Take bvlc_reference_caffenet, or load this one's weights into it all the same (load_caffemodel)."
         )
     try:
-        model = build(network or name, preprocessing=preprocessing, **options)  # type: ignore[arg-type]
+        model = build(network or name, preprocessing=preprocessing, **options)
     except ConfigError as error:
         if network:
             raise

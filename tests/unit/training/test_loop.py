@@ -15,6 +15,7 @@ from kseg.training.loop import (
     make_optimizer,
     run_steps,
     settled_precision,
+    step_of,
 )
 from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec, Recipe
 
@@ -176,3 +177,11 @@ def test_auto_is_what_the_device_is_quick_in(monkeypatch, asked, deterministic, 
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
     assert settled_precision(Recipe("a", steps=1, precision=asked, deterministic=deterministic)) == settled
+
+
+def test_the_losses_of_several_heads_are_summed():
+    model = kseg.build("fcn32s", classes={"semantic": 5, "geometric": 3}, width=1 / 64, fc_width=2)
+    model.compile(keras.optimizers.SGD(0.0), PixelCrossEntropy())
+    labels = {head: tf.zeros((1, 8, 8), tf.int32) for head in ("semantic", "geometric")}
+    # Scores start at zero: all classes are as likely.
+    assert float(step_of(model)(tf.zeros((1, 8, 8, 3)), labels)) == pytest.approx(np.log(5) + np.log(3), rel=1e-6)

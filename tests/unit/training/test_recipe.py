@@ -94,3 +94,10 @@ def test_a_width_may_be_a_factor_or_a_number_of_channels():
         RECIPES.get("own-unet")().with_settings({"model.width": text}).model.width for text in ("0.25", "8", "none")
     ]
     assert widths == [0.25, 8, None] and isinstance(widths[1], int)
+
+
+def test_another_data_set_has_options_of_its_own():
+    recipe = RECIPES.get("ctc-unet")().with_settings({"data.name": "packed"})
+    assert recipe.data.options() == {} and recipe.data.batch_size == 4
+    kept = RECIPES.get("ctc-unet")().with_settings({"data.name": "ctc"})
+    assert kept.data.options() == {"drop": (67,)}
