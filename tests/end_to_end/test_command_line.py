@@ -97,7 +97,7 @@ def test_evaluate_repeats_the_report(run, tmp_path):
     report = json.loads((run / "report.json").read_text())
     assert printed == {key: report[key] for key in printed}
     text = call("evaluate", run, "--split", "train", "--json", tmp_path / "train.json").stdout
-    assert "demo train: mean IU" in text and "cells_23" in text
+    assert "demo train: mean IU" in text and "worst of 24 images" in text
     assert json.loads((tmp_path / "train.json").read_text())["split"] == "train"
 
 
