@@ -1,6 +1,17 @@
 """From a data set to batches."""
 
-from kseg.pipeline.augment import Augmentation, Elastic, Grey, GreyCurve, Mirror, Rotation, Shift, augmented
+from kseg.pipeline.augment import (
+    Augmentation,
+    Elastic,
+    Grey,
+    GreyCurve,
+    Mirror,
+    Rotation,
+    Saturation,
+    Scale,
+    Shift,
+    augmented,
+)
 from kseg.pipeline.batches import batch_indices, batches
 from kseg.pipeline.weight_maps import balanced_weight_map, border_weight_map, class_weight_map
 
@@ -11,6 +22,8 @@ __all__ = [
     "GreyCurve",
     "Mirror",
     "Rotation",
+    "Saturation",
+    "Scale",
     "Shift",
     "augmented",
     "balanced_weight_map",

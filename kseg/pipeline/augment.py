@@ -2,7 +2,7 @@
 
 However many are asked for, each output pixel is looked up once: the image is interpolated linearly or cubically,
 label and instances take the nearest pixel, so that no label is ever invented. Beyond the image lies its mirror image
-(the border pixel not repeated), for image and label alike.
+(the border pixel not repeated), for image and label alike; or nothing, black and void.
 
 OpenCV 4 rounds places to 1/32 pixel, which moves a look-up by at most 1/64 pixel along each axis; OpenCV 5 does not.
 `kseg.layers.dense_image_warp` is the exact warp, equal to tensorflow-addons' bit for bit, and differentiable.
@@ -18,7 +18,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from kseg.datasets import Item
+from kseg.datasets import VOID, Item
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,16 @@ class Shift:
 
     def move(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return points + rng.uniform(-self.pixels, self.pixels, size=(2, 1, 1))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Enlarged or made smaller, by a factor from 1 / most to most, drawn evenly on a logarithmic scale."""
+
+    most: float = 1.25
+
+    def move(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return points / math.exp(rng.uniform(-1, 1) * math.log(self.most))
 
 
 @dataclass(frozen=True)
@@ -123,8 +133,20 @@ class GreyCurve:
         return (curve * white).astype(np.float32)
 
 
-Geometric = Mirror | Rotation | Shift | Elastic
-Tonal = Grey | GreyCurve
+@dataclass(frozen=True)
+class Saturation:
+    """Colours away from grey, or towards it, by a factor from 1 - most to 1 + most; grey images stay as they are."""
+
+    most: float = 0.3
+
+    def tone(self, image: np.ndarray, rng: np.random.Generator, white: float) -> np.ndarray:
+        factor = np.float32(1 + rng.uniform(-self.most, self.most))
+        grey = image[..., :3].mean(axis=-1, keepdims=True)
+        return np.concatenate([grey + factor * (image[..., :3] - grey), image[..., 3:]], axis=-1)
+
+
+Geometric = Mirror | Rotation | Shift | Scale | Elastic
+Tonal = Grey | GreyCurve | Saturation
 Augmentation = Geometric | Tonal
 
 METHODS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
@@ -139,6 +161,7 @@ def augmented(
     margin: int = 0,
     white: float = 255.0,
     interpolation: Literal["linear", "cubic"] = "linear",
+    beyond: Literal["mirror", "void"] = "mirror",
 ) -> Item:
     """An example after all augmentations, cropped.
 
@@ -154,6 +177,7 @@ def augmented(
       white: the grey level that is 1 to the network.
       interpolation: of the image. OpenCV's cubic (a = -3/4) is sharper and overshoots, beside a straight edge by up to
         1/9 of its height, so that grey levels may leave those of the image.
+      beyond: what lies beyond the image: its mirror image, or void, where the image is black and no object is.
 
     Returns:
       The item with image float32, and label and instances as they are numbered. Of several streams all move together;
@@ -175,8 +199,10 @@ def augmented(
             points = augmentation.move(points, rng)
     rows, columns = (points + np.array(centre)[:, None, None]).astype(np.float32)
 
-    def look_up(pixels: np.ndarray, method: int) -> np.ndarray:
-        return cv2.remap(pixels, columns, rows, method, borderMode=cv2.BORDER_REFLECT_101)
+    border = {"mirror": cv2.BORDER_REFLECT_101, "void": cv2.BORDER_CONSTANT}[beyond]
+
+    def look_up(pixels: np.ndarray, method: int, outside: int = 0) -> np.ndarray:
+        return cv2.remap(pixels, columns, rows, method, borderMode=border, borderValue=(outside,) * 4)
 
     images = {}
     for stream, pixels in item.images.items():
@@ -185,7 +211,7 @@ def augmented(
     for augmentation in augment:
         if isinstance(augmentation, Tonal):
             images |= {name: augmentation.tone(images[name], rng, white) for name in ("", "rgb") if name in images}
-    labels = {head: look_up(label, cv2.INTER_NEAREST) for head, label in item.labels.items()}
+    labels = {head: look_up(label, cv2.INTER_NEAREST, VOID) for head, label in item.labels.items()}
     instances = None if item.instances is None else look_up(item.instances, cv2.INTER_NEAREST)
     return replace(item, image=images.get("", images), label=labels.get("", labels), instances=instances)
 

@@ -29,6 +29,7 @@ def batches(
     channels: int | None = None,
     white: float = 255.0,
     interpolation: Literal["linear", "cubic"] = "linear",
+    beyond: Literal["mirror", "void"] = "mirror",
     border_weight: float = 0.0,
     class_weights: Sequence[float] | None = None,
     worker: int = 0,
@@ -51,7 +52,7 @@ def batches(
       margin: pixels of the crop on each side that are context only.
       channels: 1 or 3 where grey and colour images occur together; None for as they are.
       white: the grey level that is 1 to the network.
-      interpolation: of images in the warp (kseg.pipeline.augmented).
+      interpolation, beyond: of images in the warp, and what lies outside of them (kseg.pipeline.augmented).
       border_weight: height of the weights between touching objects (w0 of `border_weight_map`); 0 for no weight map.
       class_weights: what each class's pixels weigh (kseg.datasets.class_weights), times the border weight where there
         is one; void stays 0. None for 1 each.
@@ -82,7 +83,9 @@ def batches(
         if channels is not None and "" in item.images:
             item = replace(item, image=with_channels(item.image, channels, item.id))
         rng = np.random.default_rng([seed, 1, int(position)])
-        item = augmented(item, rng, augment, crop=crop, margin=margin, white=white, interpolation=interpolation)
+        item = augmented(
+            item, rng, augment, crop=crop, margin=margin, white=white, interpolation=interpolation, beyond=beyond
+        )
         if item.instances is not None:
             cells = separate(item.instances)
             item = replace(item, label=np.where(item.label == VOID, VOID, (cells > 0).astype(np.int32)))

@@ -14,7 +14,7 @@ from kseg.datasets import by_name
 from kseg.device import multiplies_bfloat16, trains_faster_compiled
 from kseg.errors import DataError, TrainingDiverged
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
-from kseg.pipeline import Augmentation, Elastic, Grey, GreyCurve, Mirror, Rotation, Shift
+from kseg.pipeline import Augmentation, Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift
 from kseg.training.checkpoint import Keeper, Place
 from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec, Recipe
 
@@ -77,6 +77,8 @@ def make_augmentations(spec: AugmentSpec) -> list[Augmentation]:
         (spec.mirror or spec.flip, Mirror(spec.mirror, spec.flip)),
         (spec.rotation > 0, Rotation(spec.rotation)),
         (spec.shift > 0, Shift(spec.shift)),
+        (spec.scale != 1, Scale(spec.scale)),
+        (spec.saturation > 0, Saturation(spec.saturation)),
         (spec.grey_curve, GreyCurve()),
         (spec.gain > 0 or spec.offset > 0, Grey(spec.gain, spec.offset)),
     ]

@@ -125,6 +125,7 @@ class Prepared:
             channels=self.surveys["train"].channels if self._is_single else None,
             white=self.white,
             interpolation=recipe.data.augment.interpolation,
+            beyond=recipe.data.augment.beyond,
             border_weight=recipe.loss.border_weight if data.has_instances else 0.0,
             class_weights=None if kind == "none" else class_weights(self.surveys["train"], kind),
             start=start,

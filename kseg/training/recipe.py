@@ -43,23 +43,29 @@ class AugmentSpec:
       flip: up and down.
       rotation: by up to so many degrees either way.
       shift: by up to so many pixels along each axis, beside the crop's random place.
+      scale: enlarged by up to this factor, or made smaller by it; 1 for not at all.
       elastic: deviation of the elastic displacements, pixels.
       elastic_spacing: pixels between their grid points; None for 3 x 3 points over the crop.
       gain, offset: grey levels times 1 +- gain, plus +- offset times white.
       grey_curve: grey levels through a random rising curve.
+      saturation: colours times 1 +- saturation away from grey.
       interpolation: of images in the warp, linear or cubic.
+      beyond: what lies beyond the image: its mirror image, or void.
     """
 
     mirror: bool = True
     flip: bool = True
     rotation: float = 180.0
     shift: float = 0.0
+    scale: float = 1.0
     elastic: float = 0.0
     elastic_spacing: float | None = None
     gain: float = 0.0
     offset: float = 0.0
     grey_curve: bool = False
+    saturation: float = 0.0
     interpolation: Literal["linear", "cubic"] = "linear"
+    beyond: Literal["mirror", "void"] = "mirror"
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,7 @@ POSITIVE = (
     "epoch_steps",
     "data.batch_size",
     "data.white",
+    "data.augment.scale",
     "optimizer.learning_rate",
     "optimizer.clip_norm",
     "optimizer.accumulate",

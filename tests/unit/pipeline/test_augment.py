@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from kseg.datasets import Item
 from kseg.layers import dense_image_warp
-from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Shift, augmented
+from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift, augmented
 from kseg.pipeline.augment import cubic_weights
 
 
@@ -186,3 +186,48 @@ def test_a_grey_curve_rises_from_black_to_white_within_its_slopes():
         assert curve[0] == 0 and curve[-1] == 255
         slopes = np.diff(curve)
         assert slopes.min() >= 0.666 - 1e-4 and slopes.max() <= 1.5 + 1e-4
+
+
+@pytest.mark.parametrize("vertical", [True, False])
+def test_a_mirror_may_be_of_one_direction(vertical):
+    before = item(5, 6)
+    mirror = Mirror(horizontal=not vertical, vertical=vertical)
+    flips = {before.label.tobytes(), (before.label[::-1] if vertical else before.label[:, ::-1]).tobytes()}
+    assert {augmented(before, np.random.default_rng(s), (mirror,)).label.tobytes() for s in range(20)} == flips
+
+
+class Ends:
+    """A generator whose even draws are the highest or the lowest they can be."""
+
+    def __init__(self, high: bool) -> None:
+        self.high = high
+
+    def uniform(self, low: float, high: float) -> float:
+        return high if self.high else low
+
+
+def test_a_scale_enlarges_about_the_centre():
+    rows = np.arange(9, dtype=np.int32)
+    before = Item("a", np.repeat(rows[:, None, None], 9, axis=1).astype(np.uint8), np.repeat(rows[:, None], 9, axis=1))
+    larger = augmented(before, Ends(high=True), (Scale(2.0),))
+    np.testing.assert_allclose(larger.image[:, 4, 0], [2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6], rtol=1e-6)
+    smaller = augmented(before, Ends(high=False), (Scale(2.0),), beyond="void")
+    assert smaller.label[:, 4].tolist() == [255, 255, 0, 2, 4, 6, 8, 255, 255]
+    assert smaller.image[:, 4, 0].tolist() == [0, 0, 0, 2, 4, 6, 8, 0, 0]
+
+
+def test_beyond_the_image_there_is_void_where_that_is_asked_for():
+    before = item(4, 4)
+    after = augmented(before, np.random.default_rng(0), crop=(8, 8), beyond="void")
+    np.testing.assert_array_equal(after.label[2:6, 2:6], before.label)
+    outside = np.ones((8, 8), bool)
+    outside[2:6, 2:6] = False
+    assert (after.label[outside] == 255).all() and not after.image[outside].any() and not after.instances[outside].any()
+
+
+def test_saturation_moves_colours_along_the_line_to_grey():
+    colours = np.array([[[30, 60, 90], [50, 50, 50]]], np.uint8)
+    after = augmented(Item("a", colours, np.zeros((1, 2), np.int32)), Ends(high=True), (Saturation(0.5),))
+    np.testing.assert_allclose(after.image, [[[15, 60, 105], [50, 50, 50]]], rtol=1e-6)
+    grey = Item("a", colours[..., :1], np.zeros((1, 2), np.int32))
+    np.testing.assert_allclose(augmented(grey, Ends(high=True), (Saturation(0.5),)).image, grey.image)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import kseg
 from kseg.errors import DataError, TrainingDiverged
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
-from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Shift
+from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift
 from kseg.training import loop
 from kseg.training.loop import (
     dtype_policy,
@@ -151,10 +151,13 @@ def test_dice_is_added_where_asked_for():
 
 def test_a_recipe_says_which_augmentations_there_are():
     assert make_augmentations(AugmentSpec()) == [Mirror(), Rotation(180.0)]
-    everything = AugmentSpec(shift=3, elastic=8, elastic_spacing=64, gain=0.1, offset=0.2, grey_curve=True)
+    everything = AugmentSpec(
+        shift=3, scale=1.5, elastic=8, elastic_spacing=64, gain=0.1, offset=0.2, grey_curve=True, saturation=0.4
+    )
     assert make_augmentations(everything) == [
-        Elastic(8, 64), Mirror(), Rotation(180.0), Shift(3), GreyCurve(), Grey(0.1, 0.2),
+        Elastic(8, 64), Mirror(), Rotation(180.0), Shift(3), Scale(1.5), Saturation(0.4), GreyCurve(), Grey(0.1, 0.2),
     ]  # fmt: skip
+    assert make_augmentations(AugmentSpec(flip=False)) == [Mirror(vertical=False), Rotation(180.0)]
     assert make_augmentations(AugmentSpec(mirror=False, flip=False, rotation=0)) == []
 
 
