@@ -10,7 +10,7 @@ up-sampled map cropped to the skip where that is the smaller one. The same weigh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -37,87 +37,68 @@ Shape = tuple[int | None, int | None, int]
 Scalings = InputScaling | Mapping[str, InputScaling] | None
 
 
-@NETWORKS.register("fcn32s")
-def fcn32s(
-    *,
-    classes: Classes = 21,
-    input_shape: Shape = (None, None, 3),
-    width: float = 1.0,
-    fc_width: int = 4096,
-    preprocessing: Scalings | Literal["own"] = "own",
-    backbone: Literal["vgg16", "alexnet", "googlenet"] = "vgg16",
-    padding: Literal["released", "same"] = "released",
-    upsampling: Literal["fixed", "learned"] = "fixed",
-    streams: Sequence[str] = (),
-) -> keras.Model:
-    """FCN-32s: images (N, H, W, C) of any size to scores (N, H, W, K) float32, before softmax.
+def _registered(
+    name: str, summary: str, skips: tuple[str, ...] = (), *, at_once: bool = False
+) -> Callable[..., keras.Model]:
+    """The builder of network `name`, entered among the networks; all of the family take the same options."""
 
-    Args:
-      classes: K, or one per head ({"semantic": 33, "geometric": 3}), which gives a dict of scores.
-      input_shape: (H, W, C); H and W may be None.
-      width: a factor for the channels of the convolutions.
-      fc_width: channels of fc6 and fc7.
-      preprocessing: the first layer's constants, by stream where there are several; None for none.
-      backbone: vgg16, alexnet (upsampled by a kernel of 63) or googlenet (likewise; no network of it was released).
-      padding: released (100 pixels) or same.
-      upsampling: fixed bilinear, or learned from there.
-      streams: names of several inputs ("rgb", "hha"), a backbone for each; their scores are averaged.
+    def build(
+        *,
+        classes: Classes = 21,
+        input_shape: Shape = (None, None, 3),
+        width: float = 1.0,
+        fc_width: int = 4096,
+        preprocessing: Scalings | Literal["own"] = "own",
+        backbone: Literal["vgg16", "alexnet", "googlenet"] = "vgg16",
+        padding: Literal["released", "same"] = "released",
+        upsampling: Literal["fixed", "learned"] = "fixed",
+        streams: Sequence[str] = (),
+    ) -> keras.Model:
+        """Images (N, H, W, C) of any size to scores (N, H, W, K) float32, before softmax.
 
-    Raises:
-      ConfigError: an option is not one of these.
-    """
-    return _fcn("fcn32s", (), **locals())
+        Args:
+          classes: K, or one per head ({"semantic": 33, "geometric": 3}), which gives a dict of scores.
+          input_shape: (H, W, C); H and W may be None.
+          width: a factor for the channels of the convolutions.
+          fc_width: channels of fc6 and fc7.
+          preprocessing: the first layer's constants, by stream where there are several; None for none.
+          backbone: vgg16, alexnet (upsampled by a kernel of 63) or googlenet (likewise; no network of it was released).
+          padding: released (100 pixels) or same.
+          upsampling: fixed bilinear, or learned from there.
+          streams: names of several inputs ("rgb", "hha"), a backbone for each; their scores are averaged.
 
+        Raises:
+          ConfigError: an option is not one of these, or the backbone has no skips.
+        """
+        return _fcn(
+            name,
+            skips,
+            at_once=at_once,
+            classes=classes,
+            input_shape=input_shape,
+            width=width,
+            fc_width=fc_width,
+            preprocessing=preprocessing,
+            backbone=backbone,
+            padding=padding,
+            upsampling=upsampling,
+            streams=streams,
+        )
 
-@NETWORKS.register("fcn16s")
-def fcn16s(
-    *,
-    classes: Classes = 21,
-    input_shape: Shape = (None, None, 3),
-    width: float = 1.0,
-    fc_width: int = 4096,
-    preprocessing: Scalings | Literal["own"] = "own",
-    backbone: Literal["vgg16"] = "vgg16",
-    padding: Literal["released", "same"] = "released",
-    upsampling: Literal["fixed", "learned"] = "fixed",
-    streams: Sequence[str] = (),
-) -> keras.Model:
-    """FCN-16s: the scores of fc7 and pool4 summed; the rest is as `fcn32s` has it."""
-    return _fcn("fcn16s", ("pool4",), **locals())
-
-
-@NETWORKS.register("fcn8s")
-def fcn8s(
-    *,
-    classes: Classes = 21,
-    input_shape: Shape = (None, None, 3),
-    width: float = 1.0,
-    fc_width: int = 4096,
-    preprocessing: Scalings | Literal["own"] = "own",
-    backbone: Literal["vgg16"] = "vgg16",
-    padding: Literal["released", "same"] = "released",
-    upsampling: Literal["fixed", "learned"] = "fixed",
-    streams: Sequence[str] = (),
-) -> keras.Model:
-    """FCN-8s: the scores of fc7, pool4 and pool3 summed; the rest is as `fcn32s` has it."""
-    return _fcn("fcn8s", ("pool4", "pool3"), **locals())
+    build.__name__ = name.replace("-", "_")
+    build.__doc__ = f"{summary}\n\n{build.__doc__ or ''}"
+    return NETWORKS.register(name)(build)
 
 
-@NETWORKS.register("fcn8s-atonce")
-def fcn8s_atonce(
-    *,
-    classes: Classes = 21,
-    input_shape: Shape = (None, None, 3),
-    width: float = 1.0,
-    fc_width: int = 4096,
-    preprocessing: Scalings | Literal["own"] = "own",
-    backbone: Literal["vgg16"] = "vgg16",
-    padding: Literal["released", "same"] = "released",
-    upsampling: Literal["fixed", "learned"] = "fixed",
-    streams: Sequence[str] = (),
-) -> keras.Model:
-    """FCN-8s for training in one go: pool4 and pool3 times 0.01 and 0.0001; the rest is as `fcn32s` has it."""
-    return _fcn("fcn8s-atonce", ("pool4", "pool3"), at_once=True, **locals())
+fcn32s = _registered("fcn32s", "FCN-32s: the scores of fc7, up-sampled by 32.")
+fcn16s = _registered("fcn16s", "FCN-16s: the scores of fc7 and pool4 summed.", ("pool4",))
+fcn8s = _registered("fcn8s", "FCN-8s: the scores of fc7, pool4 and pool3 summed.", ("pool4", "pool3"))
+fcn8s_atonce = _registered(
+    "fcn8s-atonce",
+    "FCN-8s for training in one go: pool4 and pool3 times 0.01 and 0.0001.",
+    ("pool4", "pool3"),
+    at_once=True,
+)
 
 
 @NETWORKS.register("fcn32s-rgbd")

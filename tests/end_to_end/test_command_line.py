@@ -276,6 +276,7 @@ def test_bad_data_ends_in_one_paragraph_before_anything_is_written(how, tmp_path
         (["evaluate", "nowhere"], "nowhere: no network here"),
         (["export", "nowhere"], "nowhere: no network here"),
         (["models", "describe", "unet", "--set", "dept=3"], "Did you mean 'depth'"),
+        (["models", "describe", "fcn8s", "--set", "backbone=alexnet"], "only vgg16 has skips"),
     ],
 )
 def test_a_wrong_word_ends_in_exit_code_3(words, message, tmp_path, monkeypatch):

@@ -114,6 +114,7 @@ def test_another_number_of_channels_takes_the_mean_of_the_means():
     ("name", "options", "message"),
     [
         ("fcn8s", {"backbone": "alexnet"}, "only vgg16 has skips"),
+        ("fcn16s", {"backbone": "googlenet"}, "only vgg16 has skips"),
         ("fcn32s", {"backbone": "vgg19"}, "backbone is 'vgg19', but must be one of vgg16, alexnet, googlenet"),
         ("fcn32s", {"padding": "valid"}, "must be one of released, same"),
         ("fcn32s", {"upsampling": "nearest"}, "must be one of fixed, learned"),
