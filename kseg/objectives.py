@@ -7,6 +7,7 @@ counts. Everything is computed in float32, whatever the precision of the scores.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -43,8 +44,29 @@ def centre(pixels: Any, scores: Any) -> Any:
     return pixels[:, top : top + wanted_height, left : left + wanted_width]
 
 
+class BatchLoss(keras.losses.Loss):
+    """A loss that is a function of sums over the batch, so that several devices can share a batch.
+
+    Each device makes the `sums` of its part; what they add up to gives the loss `of_sums`.
+    """
+
+    def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
+        """What has to be added up over the batch."""
+        raise NotImplementedError
+
+    def of_sums(self, sums: Sequence[Any]) -> Any:
+        """The loss of the batch whose `sums` these are."""
+        raise NotImplementedError
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return self.of_sums(self.sums(y_true, y_pred, sample_weight))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self(y_true, y_pred)
+
+
 @keras.saving.register_keras_serializable("kseg")
-class PixelCrossEntropy(keras.losses.Loss):
+class PixelCrossEntropy(BatchLoss):
     """Softmax cross-entropy with a weight per pixel (`sample_weight`, (N, H, W)); void pixels count nothing.
 
     Args:
@@ -62,26 +84,23 @@ class PixelCrossEntropy(keras.losses.Loss):
         super().__init__(name=name, reduction="none")
         self.ignore_class, self.average = ignore_class, average
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        loss, counts = pixel_cross_entropy(y_true, y_pred, self.ignore_class)
-        weights = counts
-        if sample_weight is not None:
-            weights = counts * centre(ops.cast(sample_weight, "float32"), y_pred)
-        total = ops.sum(loss * weights)
+    def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
+        loss, counts = pixel_cross_entropy(label, scores, self.ignore_class)
+        weights = counts if weight_map is None else counts * centre(ops.cast(weight_map, "float32"), scores)
+        return [ops.sum(loss * weights), ops.sum(weights if self.average == "weights" else counts)]
+
+    def of_sums(self, sums: Sequence[Any]) -> Any:
+        total, whole = sums
         if self.average == "none":
             return total
-        whole = ops.sum(weights if self.average == "weights" else counts)
         return ops.where(whole > 0, total / ops.where(whole > 0, whole, 1.0), 0.0)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return pixel_cross_entropy(y_true, y_pred, self.ignore_class)[0]
 
     def get_config(self) -> dict:
         return {"ignore_class": self.ignore_class, "average": self.average, "name": self.name}
 
 
 @keras.saving.register_keras_serializable("kseg")
-class Dice(keras.losses.Loss):
+class Dice(BatchLoss):
     """1 - the mean over the classes of 2 sum(p y) / (sum p + sum y), p the softmax, over the whole batch.
 
     A weight per pixel weighs every sum; a class with neither truth nor probability counts as found;
@@ -94,29 +113,29 @@ class Dice(keras.losses.Loss):
         super().__init__(name=name, reduction="none")
         self.ignore_class = ignore_class
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        scores = ops.cast(y_pred, "float32")
-        label = centre(ops.cast(y_true, "int32"), scores)
+    def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
+        scores = ops.cast(scores, "float32")
+        label = centre(ops.cast(label, "int32"), scores)
         counts = label != self.ignore_class
         truth = ops.one_hot(ops.where(counts, label, 0), scores.shape[-1], dtype="float32")
         weights = ops.cast(counts, "float32")
-        if sample_weight is not None:
-            weights = weights * centre(ops.cast(sample_weight, "float32"), scores)
+        if weight_map is not None:
+            weights = weights * centre(ops.cast(weight_map, "float32"), scores)
         probabilities = ops.softmax(scores, axis=-1)
         weights = ops.expand_dims(weights, -1)
         common = ops.sum(weights * probabilities * truth, axis=(0, 1, 2))
-        whole = ops.sum(weights * (probabilities + truth), axis=(0, 1, 2))
-        return 1 - ops.mean(ops.where(whole > 0, 2 * common / ops.where(whole > 0, whole, 1.0), 1.0))
+        return [common, ops.sum(weights * (probabilities + truth), axis=(0, 1, 2))]
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self(y_true, y_pred)
+    def of_sums(self, sums: Sequence[Any]) -> Any:
+        common, whole = sums
+        return 1 - ops.mean(ops.where(whole > 0, 2 * common / ops.where(whole > 0, whole, 1.0), 1.0))
 
     def get_config(self) -> dict:
         return {"ignore_class": self.ignore_class, "name": self.name}
 
 
 @keras.saving.register_keras_serializable("kseg")
-class CrossEntropyAndDice(keras.losses.Loss):
+class CrossEntropyAndDice(BatchLoss):
     """PixelCrossEntropy plus `dice` times Dice."""
 
     def __init__(self, dice: float = 1.0, ignore_class: int = 255, name: str = "cross_entropy_and_dice") -> None:
@@ -124,12 +143,12 @@ class CrossEntropyAndDice(keras.losses.Loss):
         self.dice, self.ignore_class = dice, ignore_class
         self._parts = PixelCrossEntropy(ignore_class), Dice(ignore_class)
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        cross_entropy, dice = (part(y_true, y_pred, sample_weight) for part in self._parts)
-        return cross_entropy + self.dice * dice
+    def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
+        return [each for part in self._parts for each in part.sums(label, scores, weight_map)]
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self(y_true, y_pred)
+    def of_sums(self, sums: Sequence[Any]) -> Any:
+        cross_entropy, dice = self._parts
+        return cross_entropy.of_sums(sums[:2]) + self.dice * dice.of_sums(sums[2:])
 
     def get_config(self) -> dict:
         return {"dice": self.dice, "ignore_class": self.ignore_class, "name": self.name}

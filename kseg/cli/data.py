@@ -21,7 +21,8 @@ def data() -> None:
 def _open(dataset: str, data_dir: str | None, split: str, settings: Mapping[str, str]) -> Dataset:
     """The split of a data set, with the options among `settings`; without TensorFlow."""
     from kseg import datasets
-    from kseg.training.recipe import DataSpec, Recipe
+    from kseg.training.recipe import Recipe
+    from kseg.training.specs import DataSpec
 
     spec = Recipe("data", data=DataSpec(name=dataset), steps=1).with_settings(settings).data
     return datasets.open(spec.name, data_dir, split=split, **spec.options())
@@ -111,7 +112,8 @@ def check(
     from kseg.errors import ConfigError
     from kseg.images import write_image
     from kseg.storage import write_json
-    from kseg.training.recipe import DataSpec, Recipe
+    from kseg.training.recipe import Recipe
+    from kseg.training.specs import DataSpec
 
     if fix is not None and dataset != "folder":
         raise ConfigError(f"--fix mends a folder of your own (--dataset folder), not {dataset!r}. Leave it out.")

@@ -60,7 +60,7 @@ def train(
     """
     if fields["steps"] and fields["epochs"]:
         raise click.UsageError("Give either --steps or --epochs.")
-    from kseg.training.trainer import rehearse
+    from kseg.training.rehearsal import rehearse
     from kseg.training.trainer import train as run_training
 
     given = {
@@ -73,7 +73,8 @@ def train(
     given = {key: value for key, value in {**given, **fields}.items() if value is not None}
     given |= settings
     if dry_run:
-        click.echo(str(rehearse(recipe, data_dir=data_dir, run=run, settings=given, resume=resume)))
+        for rehearsal in rehearse(recipe, data_dir=data_dir, run=run, settings=given, resume=resume):
+            click.echo(str(rehearsal))
         return
     program = program_name()
     try:
@@ -81,6 +82,8 @@ def train(
     except Interrupted as error:
         command = f"{program} train --run {shlex.quote(str(error.folder))}"
         raise Interrupted(f"Interrupted; the state is saved. To go on:\n  {command}", error.folder) from error
+    if finished.report is None:
+        return  # the first worker says what came of it
     click.echo(str(finished.report))
     folder = finished.folder
     click.echo(

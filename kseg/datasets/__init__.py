@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from kseg.datasets import (
     siftflow,
     voc,
 )
-from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, by_name
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, NoSuchSplit, by_name
 from kseg.datasets.survey import Survey, survey
 from kseg.errors import ConfigError, did_you_mean
 
@@ -29,6 +30,7 @@ __all__ = [
     "VOID",
     "Dataset",
     "Item",
+    "NoSuchSplit",
     "Survey",
     "by_name",
     "camvid",
@@ -39,6 +41,7 @@ __all__ = [
     "listed",
     "nyudv2",
     "open",
+    "open_first",
     "packed",
     "pascal_context",
     "sbd",
@@ -68,3 +71,13 @@ def open(name: str, data_dir: str | Path | None = None, *, split: str, **options
             takes = did_you_mean(key, known) if known else "It takes none."
             raise ConfigError(f"The data set {name!r} takes no option {key!r}. {takes}")
     return kind(data_dir, split=split, **options)
+
+
+def open_first(name: str, data_dir: str | Path | None, splits: Sequence[str], **options: Any) -> Dataset:
+    """The first of `splits` that the data set has; otherwise as `open`."""
+    for split in splits[:-1]:
+        try:
+            return open(name, data_dir, split=split, **options)
+        except NoSuchSplit:
+            pass
+    return open(name, data_dir, split=splits[-1], **options)

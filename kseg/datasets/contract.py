@@ -20,6 +20,10 @@ from kseg.registry import Registry
 VOID = 255
 
 
+class NoSuchSplit(DataError):
+    """The data set is there, but has no such part."""
+
+
 @dataclass(frozen=True, eq=False)
 class Item:
     """One labelled image.
@@ -120,9 +124,9 @@ class Dataset(abc.ABC):
         return "Is this the data set as published?"
 
     def choose(self, split: str, splits: Sequence[str]) -> None:
-        """Sets `split` and `splits`; raises DataError where the split is not one of them."""
+        """Sets `split` and `splits`; raises NoSuchSplit where the split is not one of them."""
         if split not in splits:
-            raise DataError(f"{self.name}: there is no split {split!r}. {did_you_mean(split, splits)}")
+            raise NoSuchSplit(f"{self.name}: there is no split {split!r}. {did_you_mean(split, splits)}")
         self.split, self.splits = split, tuple(splits)
 
 

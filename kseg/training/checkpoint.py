@@ -7,6 +7,7 @@ know) and best.keras, the best network up to there. Both are zip archives, whose
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -23,7 +24,8 @@ import numpy as np
 from kseg.callbacks import KeepBest
 from kseg.errors import Interrupted, WeightsError
 from kseg.storage import aside, writing
-from kseg.training.recipe import CheckpointSpec
+from kseg.training.devices import SharedStop
+from kseg.training.specs import CheckpointSpec
 from kseg.training.stopping import StopSignal
 
 STATE, BEST = "state.npz", "best.keras"
@@ -35,11 +37,26 @@ class Place:
 
     Attributes:
       step: batches done.
-      loss_sum: of the losses of the epoch under way.
+      loss_sum, losses: the sum of the losses of the epoch under way, and of how many; those skipped are not in it.
+      skipped: steps of the whole training that were, since their gradients were no numbers.
     """
 
     step: int = 0
     loss_sum: float = 0.0
+    losses: int = 0
+    skipped: int = 0
+
+    @property
+    def mean_loss(self) -> float:
+        """Of the epoch under way; NaN where all its steps were skipped."""
+        return self.loss_sum / self.losses if self.losses else math.nan
+
+    def after(self, loss: float | None, *, begins_epoch: bool) -> Place:
+        """The place one step on, `loss` that step's, None where it was skipped."""
+        loss_sum, losses = (0.0, 0) if begins_epoch else (self.loss_sum, self.losses)
+        if loss is None:
+            return Place(self.step + 1, loss_sum, losses, self.skipped + 1)
+        return Place(self.step + 1, loss_sum + loss, losses + 1, self.skipped)
 
 
 @dataclass(frozen=True)
@@ -108,9 +125,11 @@ class Keeper:
         spec: CheckpointSpec,
         model: keras.Model,
         callbacks: Sequence[keras.callbacks.Callback],
-        stop: StopSignal,
+        stop: StopSignal | SharedStop,
+        writes: bool = True,
     ) -> None:
-        self.place = Place()
+        """`writes` is false on every worker but the first: it only goes on from what that one saved."""
+        self.place, self._writes = Place(), writes
         self._run, self._folder, self._spec, self._stop = run, run / "checkpoints", spec, stop
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
@@ -137,7 +156,7 @@ class Keeper:
             variable.assign(value)
         for number, callback in self._callbacks.items():
             callback.restore(saved.callbacks[number])
-        if (saved.path / BEST).exists():
+        if self._writes and (saved.path / BEST).exists():
             with aside(self._run / "model.keras") as room:
                 _link(saved.path / BEST, room)
         self.place, self._best_step = saved.place, saved.best_step
@@ -153,9 +172,10 @@ class Keeper:
         scores = [each.best for each in self._bests]
         if scores != self._best_scores:
             self._best_scores, self._best_step = scores, place.step
-        if epoch_ended or self._stop.asked or self._is_due():
+        stop = self._stop.asked
+        if self._writes and (epoch_ended or stop or self._is_due()):
             self.save()
-        if self._stop.asked:
+        if stop:
             raise Interrupted(f"Interrupted after step {place.step}; the state is saved.")
 
     def save(self) -> Path:

@@ -1,8 +1,8 @@
-"""The loop: batches through the network, gradients into the weights, Keras callbacks around it."""
+"""The loop: batches through the network, gradients into the weights, Keras callbacks around it, on all devices."""
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,78 +11,13 @@ import keras
 import tensorflow as tf
 
 from kseg.datasets import by_name
-from kseg.device import multiplies_bfloat16, trains_faster_compiled
+from kseg.device import trains_faster_compiled
 from kseg.errors import DataError, TrainingDiverged
-from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
-from kseg.pipeline import Augmentation, Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift
 from kseg.training.checkpoint import Keeper, Place
-from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec, Recipe
+from kseg.training.devices import shared
+from kseg.training.diagnosis import first_not_finite
 
-
-def make_loss(spec: LossSpec) -> keras.losses.Loss:
-    return CrossEntropyAndDice(spec.dice) if spec.dice else PixelCrossEntropy()
-
-
-def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimizer:
-    """The optimiser, whose learning rate reaches zero after `steps` unless it is constant."""
-    schedules = keras.optimizers.schedules
-    rate = {
-        "constant": lambda: spec.learning_rate,
-        "cosine": lambda: schedules.CosineDecay(spec.learning_rate, steps),
-        "polynomial": lambda: schedules.PolynomialDecay(
-            spec.learning_rate, steps, end_learning_rate=0.0, power=spec.power
-        ),
-    }[spec.schedule]()
-    options = {
-        "global_clipnorm": spec.clip_norm,
-        "gradient_accumulation_steps": None if spec.accumulate == 1 else spec.accumulate,
-    }
-    if spec.name == "sgd":
-        return keras.optimizers.SGD(rate, momentum=spec.momentum, **options)
-    return keras.optimizers.Adam(rate, **options)
-
-
-def settled_precision(recipe: Recipe) -> str:
-    """The recipe's precision, "auto" replaced by what this device computes fastest.
-
-    A GPU with tensor cores (compute capability 7.0) takes mixed_float16, a processor with AMX mixed_bfloat16; float32
-    elsewhere, and where the recipe is deterministic.
-    """
-    if recipe.precision != "auto":
-        return recipe.precision
-    if recipe.deterministic:
-        return "float32"
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        return "mixed_float16" if details.get("compute_capability", (0, 0)) >= (7, 0) else "float32"
-    return "mixed_bfloat16" if multiplies_bfloat16() else "float32"
-
-
-@contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """What is built inside computes by this Keras policy: float32, mixed_float16 or mixed_bfloat16."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def make_augmentations(spec: AugmentSpec) -> list[Augmentation]:
-    """The augmentations a recipe asks for, the geometric ones from the output back to the image."""
-    chosen: list[tuple[bool, Augmentation]] = [
-        (spec.elastic > 0, Elastic(spec.elastic, spec.elastic_spacing)),
-        (spec.mirror or spec.flip, Mirror(spec.mirror, spec.flip)),
-        (spec.rotation > 0, Rotation(spec.rotation)),
-        (spec.shift > 0, Shift(spec.shift)),
-        (spec.scale != 1, Scale(spec.scale)),
-        (spec.saturation > 0, Saturation(spec.saturation)),
-        (spec.grey_curve, GreyCurve()),
-        (spec.gain > 0 or spec.offset > 0, Grey(spec.gain, spec.offset)),
-    ]
-    return [augmentation for wanted, augmentation in chosen if wanted]
+SUM = tf.distribute.ReduceOp.SUM
 
 
 def run_steps(
@@ -93,75 +28,157 @@ def run_steps(
     epoch_steps: int,
     callbacks: Sequence[keras.callbacks.Callback],
     keeper: Keeper | None = None,
+    skip: int = 0,
+    names: Callable[[int], Sequence[str]] = lambda step: (),
 ) -> None:
     """Trains a compiled `model` for `steps` batches; an epoch is `epoch_steps` of them, the last as many as remain.
 
-    A `keeper` says after which step it begins, and is asked after each whether to save; `batches` begin there.
+    The loss is a kseg.objectives.BatchLoss. Under a tf.distribute strategy's scope every device takes a part of this
+    worker's batch, and the step is that of the whole. Where the optimiser averages the weights, the callbacks find
+    the average in the network at an epoch's end. `logs` of a batch: loss, wait_s (spent on waiting for the batch),
+    skipped (how many steps were, so far).
 
-    An optimiser that scales the loss (Keras wraps it so under mixed_float16) skips the steps whose scaled gradients
-    overflow, and halves the scale.
+    Args:
+      batches: of this worker, from the step on that the keeper's place says.
+      keeper: says after which step it begins, and is asked after each whether to save.
+      skip: how many steps in a row may have gradients that are no numbers. They change no weight; an optimiser that
+        scales the loss (under mixed_float16) halves the scale.
+      names: the items in the batch of a step, the first of which is 0.
 
     Raises:
-      TrainingDiverged: a loss that is no number; the message says at which step.
+      TrainingDiverged: more steps than that; the message says where it began.
       Interrupted: the keeper was told to stop, and saved.
       DataError: an item could not be read.
     """
-    step = step_of(model)
+    step, strategy = step_of(model, batches.element_spec), tf.distribute.get_strategy()
     around = keras.callbacks.CallbackList(list(callbacks), model=model)
     around.on_train_begin()
-    begun = keeper.place if keeper else Place()
-    loss_sum = begun.loss_sum
+    place = keeper.place if keeper else Place()
+    first, bad = place.step + 1, None
     try:
-        for done, batch in enumerate(_readable(batches.take(steps - begun.step)), start=begun.step + 1):
+        for done, (wait_s, batch) in enumerate(_readable(batches.take(steps - place.step)), start=first):
             epoch, position = divmod(done - 1, epoch_steps)
-            loss_sum = loss_sum if position else 0.0
-            if position == 0 or done == begun.step + 1:
+            if position == 0 or done == first:
                 around.on_epoch_begin(epoch)
-            loss = float(step(*batch))
-            if not math.isfinite(loss):
-                raise TrainingDiverged(
-                    f"Training diverged: the loss is {loss} at step {done} of {steps}. "
-                    "Lower the learning rate: --set optimizer.learning_rate=..."
-                )
-            loss_sum += loss
-            around.on_train_batch_end(position, {"loss": loss})
+            loss, finite = step(*shared(batch, strategy))
+            place = place.after(loss if finite else None, begins_epoch=position == 0)
+            bad = None if finite else bad or (done, batch)
+            if bad and done - bad[0] >= skip:
+                raise _diverged(model, *bad, f"step {bad[0]} of {steps}", names)
+            around.on_train_batch_end(position, {"loss": loss, "wait_s": wait_s, "skipped": place.skipped})
             ended = done % epoch_steps == 0 or done == steps
             if ended:
-                around.on_epoch_end(epoch, {"loss": loss_sum / (position + 1)})
+                with averaged(model):
+                    around.on_epoch_end(epoch, {"loss": place.mean_loss})
             if keeper:
-                keeper.after_step(Place(done, loss_sum), epoch_ended=ended)
+                keeper.after_step(place, epoch_ended=ended)
     finally:
         around.on_train_end()  # a broken training leaves no half-drawn bar and no open file either
 
 
-def step_of(model: keras.Model) -> Callable[..., tf.Tensor]:
-    """One batch forward and back, and the weights' update; returns the loss before it."""
-    if not model.optimizer.built:  # else the first scale would be a constant of the traced step
-        model.optimizer.build(model.trainable_variables)
+def step_of(model: keras.Model, element_spec: Any) -> Callable[..., tuple[float, bool]]:
+    """One batch forward and back, and the weights' update; returns the loss before it and whether all was finite.
 
-    @tf.function(jit_compile=trains_faster_compiled())
-    def step(image: Any, label: Any, weight_map: tf.Tensor | None = None) -> tf.Tensor:
+    Where a gradient is no finite number nothing changes but the scale of an optimiser that scales the loss.
+
+    Args:
+      model: compiled.
+      element_spec: of the batches.
+    """
+    strategy, optimizer = tf.distribute.get_strategy(), model.optimizer
+    replicas = strategy.num_replicas_in_sync
+    if not optimizer.built:  # else the first scale would be a constant of the traced step
+        optimizer.build(model.trainable_variables)
+    moving = [variable for variable in model.non_trainable_variables if variable.dtype == "float32"]
+    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+    def summed(values: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        return tf.distribute.get_replica_context().all_reduce(SUM, list(values)) if replicas > 1 else values
+
+    def forward_and_back(image: Any, label: Any, weight_map: tf.Tensor | None = None) -> tuple[Any, Any, Any]:
+        before = [tf.identity(variable.value) for variable in moving]
         with tf.GradientTape() as tape:
             scores, labels = by_name(model(image, training=True)), by_name(label)
+            sums = [model.loss.sums(labels[head], part, weight_map) for head, part in scores.items()]
             # Several heads' losses are summed, as the FCN release does.
-            loss = tf.add_n([model.loss(labels[head], part, weight_map) for head, part in scores.items()])
-            scaled = model.optimizer.scale_loss(loss)
+            loss = tf.add_n([model.loss.of_sums(summed(each)) for each in sums])
+            # The sums' gradients are summed over the devices, and so are the weights'.
+            scaled = optimizer.scale_loss(loss) / replicas
         gradients = tape.gradient(scaled, model.trainable_variables)
-        model.optimizer.apply(gradients, model.trainable_variables)
-        return loss
+        broken = tf.add_n([tf.cast(tf.reduce_any(~tf.math.is_finite(each)), tf.float32) for each in gradients])
+        broken = summed([broken + tf.cast(~tf.math.is_finite(loss), tf.float32)])[0]
+        for variable, value in zip(moving, before, strict=True):
+            variable.assign(tf.where(broken > 0, value, variable.value))
+        return loss, broken, gradients
 
-    return step
+    def lower_scale() -> None:
+        if scales:
+            optimizer.step_counter.assign(0)
+            optimizer.dynamic_scale.assign(optimizer.dynamic_scale * 0.5)
+
+    def apply(gradients: Sequence[tf.Tensor]) -> None:
+        optimizer.apply(gradients, model.trainable_variables)
+
+    @tf.function(jit_compile=_compiled(element_spec, replicas), reduce_retracing=True)
+    def step(*batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        loss, broken, gradients = strategy.run(forward_and_back, batch)
+        loss, broken = (strategy.experimental_local_results(each)[0] for each in (loss, broken))
+        # Not within a device's own part, where what crosses devices may not be conditional.
+        tf.cond(broken > 0, lower_scale, lambda: strategy.run(apply, (gradients,)))
+        return loss, broken
+
+    def run(*batch: Any) -> tuple[float, bool]:
+        loss, broken = step(*batch)
+        return float(loss), float(broken) == 0
+
+    return run
 
 
-def _readable(batches: tf.data.Dataset):
-    """The batches; what a data set raised inside tf.data becomes a DataError again."""
+def _compiled(element_spec: Any, replicas: int) -> bool:
+    """Whether a step is compiled for its batches' one size."""
+    is_one_size = all(part.shape[1:3].is_fully_defined() for part in tf.nest.flatten(element_spec))
+    return is_one_size and replicas == 1 and trains_faster_compiled()
+
+
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Inside, the network has the running average of its weights, where its optimiser keeps one."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
+    own = [tf.identity(variable.value) for variable in model.trainable_variables]
+    optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, own, strict=True):
+            variable.assign(value)
+
+
+def _diverged(
+    model: keras.Model, step: int, batch: Any, where: str, names: Callable[[int], Sequence[str]]
+) -> TrainingDiverged:
+    """What to say of the first of the steps that were skipped; the weights are still as they were before it."""
+    files = ", ".join(names(step - 1))
+    return TrainingDiverged(
+        f"Training diverged at {where}: {first_not_finite(model, batch)}"
+        + (f", of {files}." if files else ".")
+        + " Lower the learning rate (--set optimizer.learning_rate=...), or look at what that batch holds."
+    )
+
+
+def _readable(batches: tf.data.Dataset) -> Iterator[tuple[float, Any]]:
+    """The batches and the seconds each was waited for; what a data set raised inside tf.data is a DataError again."""
     options = tf.data.Options()
     options.autotune.enabled = False  # its thread kept a training that was stopped waiting, for up to ten seconds
     iterator = iter(batches.with_options(options))
     while True:
+        started = time.monotonic()
         try:
-            yield next(iterator)
+            batch = next(iterator)
         except StopIteration:
             return
         except tf.errors.OpError as error:
             raise DataError(f"A batch could not be made: {error.message.splitlines()[0]}") from error
+        yield time.monotonic() - started, batch

@@ -18,15 +18,51 @@ import tensorflow as tf
 from kseg import datasets
 from kseg.datasets import Dataset, Survey, by_name, survey
 from kseg.datasets.statistics import class_weights
-from kseg.errors import ConfigError, DataError
+from kseg.errors import ConfigError, DataError, did_you_mean
 from kseg.inference import geometry_of, resolved
+from kseg.layers import SCALINGS
 from kseg.models import build, own_scaling
-from kseg.pipeline import batch_indices, batches
-from kseg.training.loop import dtype_policy, make_augmentations, make_loss, make_optimizer
+from kseg.objectives import BatchLoss, CrossEntropyAndDice, PixelCrossEntropy
+from kseg.pipeline import (
+    Augmentation,
+    Elastic,
+    Grey,
+    GreyCurve,
+    Mirror,
+    Rotation,
+    Saturation,
+    Scale,
+    Shift,
+    batch_indices,
+    batches,
+)
+from kseg.training.devices import dtype_policy, synchronise, worker_of
+from kseg.training.optimizers import check_factors, make_optimizer
 from kseg.training.recipe import Recipe
+from kseg.training.specs import AugmentSpec, LossSpec, ModelSpec
 from kseg.weights import initial_weights
 
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
+HELD_OUT = {False: ("val", "test"), True: ("test",)}  # by whether val is trained on
+
+
+def make_loss(spec: LossSpec) -> BatchLoss:
+    return CrossEntropyAndDice(spec.dice) if spec.dice else PixelCrossEntropy(average=spec.average)
+
+
+def make_augmentations(spec: AugmentSpec) -> list[Augmentation]:
+    """The augmentations a recipe asks for, the geometric ones from the output back to the image."""
+    chosen: list[tuple[bool, Augmentation]] = [
+        (spec.elastic > 0, Elastic(spec.elastic, spec.elastic_spacing)),
+        (spec.mirror or spec.flip, Mirror(spec.mirror, spec.flip)),
+        (spec.rotation > 0, Rotation(spec.rotation)),
+        (spec.shift > 0, Shift(spec.shift)),
+        (spec.scale != 1, Scale(spec.scale)),
+        (spec.saturation > 0, Saturation(spec.saturation)),
+        (spec.grey_curve, GreyCurve()),
+        (spec.gain > 0 or spec.offset > 0, Grey(spec.gain, spec.offset)),
+    ]
+    return [augmentation for wanted, augmentation in chosen if wanted]
 
 
 @dataclass(frozen=True)
@@ -36,7 +72,8 @@ class Prepared:
     Attributes:
       recipe: with its precision settled.
       data_dir: where the data lie; None for generated ones.
-      parts: the splits to train on, to choose by and, where there is one, to report on.
+      parts: the splits to train on ("train", whatever its own name), and where there are such, to choose by ("val")
+        and to report on ("test").
       surveys: what each of them holds.
     """
 
@@ -62,8 +99,13 @@ class Prepared:
 
     @property
     def scored(self) -> Dataset:
-        """The split the best network is reported on."""
-        return self.parts.get("test", self.parts["val"])
+        """The split the network is reported on."""
+        return self.parts["test"] if "test" in self.parts else self.parts["val"]
+
+    @property
+    def looked_at(self) -> Dataset:
+        """The split whose pictures are drawn while the training goes on."""
+        return self.parts.get("val", self.parts["train"])
 
     @property
     def _is_single(self) -> bool:
@@ -84,10 +126,14 @@ class Prepared:
             "command": sys.argv,
         }
 
-    def network(self) -> keras.Model:
-        """The recipe's network for these data, with its loss and optimiser.
+    def network(self, start: Any = None) -> keras.Model:
+        """The recipe's network for these data, with its loss and optimiser, on the devices whose scope this is in.
+
+        Args:
+          start: the weights it starts from, as `initial_weights` takes them; None for the recipe's.
 
         Raises:
+          ConfigError: a factor of the optimiser is for no layer of it.
           SizeError: the crop does not fit it.
           WeightsError: what it starts from can't be read.
         """
@@ -96,7 +142,7 @@ class Prepared:
         options = recipe.model.options()
         classes: Any = {head: len(names) for head, names in data.heads.items()}
         channels = self.surveys["train"].channels if self._is_single else 3
-        scaling = by_name(own_scaling(recipe.model.name, options))
+        scaling = by_name(_scaling(recipe.model))
         scaling = {stream: each.for_white(self.white) for stream, each in scaling.items()}
         with dtype_policy(recipe.precision):
             model = build(
@@ -106,19 +152,27 @@ class Prepared:
                 preprocessing=scaling.get("", scaling),
                 **options,
             )
-        initial_weights(model, str(resolved(recipe.init_weights)))
-        geometry_of(model).check(*recipe.data.crop, "data.crop")
+        initial_weights(model, start or str(resolved(recipe.init_weights)))
+        if recipe.data.crop:
+            geometry_of(model).check(*recipe.data.crop, "data.crop")
+        check_factors(recipe.optimizer, model)
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            synchronise(model)
         model.compile(optimizer=make_optimizer(recipe.optimizer, self.steps), loss=make_loss(recipe.loss))
         return model
 
     def batches(self, model: keras.Model, start: int = 0) -> tf.data.Dataset:
-        """The batches from step `start` to the end."""
+        """This worker's batches from step `start` to the end."""
         recipe, data = self.recipe, self.parts["train"]
         kind = recipe.loss.class_weights
+        worker, workers = worker_of(tf.distribute.get_strategy())
         return batches(
             data,
             size=recipe.data.batch_size,
             seed=recipe.seed,
+            order=recipe.data.order,
+            worker=worker,
+            workers=workers,
             augment=make_augmentations(recipe.data.augment),
             crop=recipe.data.crop,
             margin=geometry_of(model).border,
@@ -135,8 +189,20 @@ class Prepared:
     def batch_names(self, step: int) -> list[str]:
         """The items in the batch of `step`, the first of which is 0."""
         recipe, ids = self.recipe, self.parts["train"].ids
-        chosen = batch_indices(len(ids), size=recipe.data.batch_size, seed=recipe.seed, step=step)
+        spec = recipe.data
+        chosen = batch_indices(len(ids), size=spec.batch_size, seed=recipe.seed, step=step, order=spec.order)
         return [ids[index] for index in chosen]
+
+
+def _scaling(spec: ModelSpec) -> Any:
+    """What the network does to its images: its own table, or the one that is named."""
+    if spec.preprocessing is None:
+        return own_scaling(spec.name, spec.options())
+    if spec.preprocessing not in SCALINGS:
+        raise ConfigError(
+            f"model.preprocessing is {spec.preprocessing!r}. {did_you_mean(spec.preprocessing, SCALINGS)}"
+        )
+    return SCALINGS[spec.preprocessing]
 
 
 def prepare(recipe: Recipe, data_dir: str | Path | None) -> Prepared:
@@ -153,26 +219,34 @@ def prepare(recipe: Recipe, data_dir: str | Path | None) -> Prepared:
 
 
 def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Dataset]:
-    """The splits to train on, to choose by, and, where there is one, to report on.
+    """The splits to train on, and where there are such, to choose by and to report on.
 
     Raises:
+      DataError: there is nothing to report on.
       ConfigError: the data can't be scored by the recipe's measure.
     """
+    spec = recipe.data
 
-    def part(split: str) -> Dataset:
-        return datasets.open(recipe.data.name, data_dir, split=split, **recipe.data.options())
+    def part(*splits: str) -> Dataset:
+        return datasets.open_first(spec.name, data_dir, splits, **spec.options())
 
-    parts = {split: part(split) for split in ("train", "val")}
+    train = part("train", "trainval") if spec.split is None else part(spec.split)
+    held_out = [split for split in HELD_OUT[train.split == "trainval"] if split in train.splits]
+    if not held_out:
+        raise DataError(
+            f"{train.name}: beside {train.split} there is neither val nor test to report on; there are "
+            f"{', '.join(train.splits)}. Keep some images apart."
+        )
     lacks = {
         "mean_iu": None,
-        "seg": None if parts["val"].has_instances else "no numbered objects",
-        "v_rand": None if len(parts["val"].heads.get("", ())) == 2 else "not two classes",
+        "seg": None if train.has_instances else "no numbered objects",
+        "v_rand": None if len(train.heads.get("", ())) == 2 else "not two classes",
     }[recipe.measure]
     if lacks:
         raise ConfigError(
             f"measure is {recipe.measure}, but {recipe.data.name} has {lacks}. Pass --set measure=mean_iu."
         )
-    return {**parts, "test": part("test")} if "test" in parts["val"].splits else parts
+    return {"train": train, **{split: part(split) for split in held_out}}
 
 
 def _introduce(prepared: Prepared) -> None:

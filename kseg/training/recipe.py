@@ -11,148 +11,7 @@ from typing import Any, Literal
 
 from kseg.errors import ConfigError, did_you_mean
 from kseg.registry import Registry
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """A network's name and options; None stands for the network's own default."""
-
-    name: str = "unet"
-    width: int | float | None = None
-    depth: int | None = None
-    variant: str | None = None
-    padding: str | None = None
-    dropout: float | None = None
-    normalization: str | None = None
-    backbone: str | None = None
-    fc_width: int | None = None
-    upsampling: str | None = None
-    streams: tuple[str, ...] | None = None
-
-    def options(self) -> dict[str, Any]:
-        """What `kseg.build` is given beside name, classes and channels."""
-        return _given(self, "name")
-
-
-@dataclass(frozen=True)
-class AugmentSpec:
-    """What is done to each crop; 0 and false stand for not at all (kseg.pipeline.augment).
-
-    Attributes:
-      mirror: left and right.
-      flip: up and down.
-      rotation: by up to so many degrees either way.
-      shift: by up to so many pixels along each axis, beside the crop's random place.
-      scale: enlarged by up to this factor, or made smaller by it; 1 for not at all.
-      elastic: deviation of the elastic displacements, pixels.
-      elastic_spacing: pixels between their grid points; None for 3 x 3 points over the crop.
-      gain, offset: grey levels times 1 +- gain, plus +- offset times white.
-      grey_curve: grey levels through a random rising curve.
-      saturation: colours times 1 +- saturation away from grey.
-      interpolation: of images in the warp, linear or cubic.
-      beyond: what lies beyond the image: its mirror image, or void.
-    """
-
-    mirror: bool = True
-    flip: bool = True
-    rotation: float = 180.0
-    shift: float = 0.0
-    scale: float = 1.0
-    elastic: float = 0.0
-    elastic_spacing: float | None = None
-    gain: float = 0.0
-    offset: float = 0.0
-    grey_curve: bool = False
-    saturation: float = 0.0
-    interpolation: Literal["linear", "cubic"] = "linear"
-    beyond: Literal["mirror", "void"] = "mirror"
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """A data set's name and options (None: its own default), and how batches are made of it.
-
-    Attributes:
-      batch_size: crops per step.
-      crop: height and width the network is given; for valid convolutions its border is part of it.
-      augment: what is done to each crop.
-      white: the grey level that becomes 1; None for 255 or 65535, by the images' depth.
-      instances, classes, ignore_class, values: as the data set takes them.
-      drop: frame numbers of the Cell Tracking Challenge to leave out.
-      truth: its gold truth, made by hand, or its silver, computed.
-      view: of NYUDv2: colour, colour and depth, HHA, or colour and HHA as two streams.
-    """
-
-    name: str = "demo"
-    batch_size: int = 4
-    crop: tuple[int, int] = (256, 256)
-    augment: AugmentSpec = field(default_factory=AugmentSpec)
-    white: float | None = None
-    instances: bool | None = None
-    classes: int | None = None
-    ignore_class: int | None = None
-    values: tuple[int, ...] | None = None
-    drop: tuple[int, ...] | None = None
-    truth: Literal["gold", "silver"] | None = None
-    view: Literal["rgb", "rgbd", "hha", "rgb-hha"] | None = None
-
-    def options(self) -> dict[str, Any]:
-        """What `kseg.datasets.open` is given beside name, folder and split."""
-        return _given(self, "name", "batch_size", "crop", "augment", "white")
-
-
-@dataclass(frozen=True)
-class LossSpec:
-    """Cross-entropy, averaged over the pixels that count.
-
-    Attributes:
-      dice: how much of the Dice loss is added.
-      class_weights: of each pixel by its class: inverse to the class's share, or the median frequency over its own.
-      border_weight: height of the weights between touching objects (equation 2's w0), where objects are numbered.
-    """
-
-    dice: float = 0.0
-    class_weights: Literal["none", "inverse", "median"] = "none"
-    border_weight: float = 10.0
-
-
-@dataclass(frozen=True)
-class OptimizerSpec:
-    """SGD or Adam, and how the learning rate falls to nothing over all steps.
-
-    Attributes:
-      name: sgd or adam.
-      learning_rate: at the start.
-      momentum: of SGD.
-      schedule: constant, cosine, or polynomial: (1 - step / steps) ** power.
-      power: of the polynomial.
-      clip_norm: gradients, all taken as one vector, are shortened to this length; None for not at all.
-      accumulate: batches whose gradients are averaged into one update, Caffe's iter_size. Steps count batches.
-    """
-
-    name: Literal["sgd", "adam"] = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.99
-    schedule: Literal["constant", "cosine", "polynomial"] = "cosine"
-    power: float = 0.9
-    clip_norm: float | None = None
-    accumulate: int = 1
-
-
-@dataclass(frozen=True)
-class CheckpointSpec:
-    """When the state of a training is saved, beside each epoch's end, its interruption and its own end.
-
-    Attributes:
-      every_steps: after so many steps; None for not by steps.
-      every_minutes: so long after the last; None for not by the clock.
-      keep: how many of the newest stay, beside that of the best network.
-    """
-
-    every_steps: int | None = None
-    every_minutes: float | None = 10.0
-    keep: int = 3
-
+from kseg.training.specs import CheckpointSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec
 
 POSITIVE = (
     "steps",
@@ -177,12 +36,14 @@ class Recipe:
     Attributes:
       name: the registered name.
       init_weights: what the network starts from: none, imagenet (its backbone's classifier), or a file or preset.
+        With stages it is what the first of them starts from.
+      stages: names of the recipes whose networks this one starts from, one, or one per stream; they are trained first.
       steps: how many; None where `epochs` says it.
       epochs: how many; None where `steps` says it.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
       measure: what the best network is chosen by on `val`, the higher the better: mean_iu, seg or v_rand.
       precision: what the network computes in; its weights, scores and loss are float32 in each. auto: float32 unless
-        this device computes another several times quicker (kseg.training.loop.settled_precision).
+        this device computes another several times quicker (kseg.training.devices.settled_precision).
       average: how its network predicts and is reported: none, rotations or symmetries.
       seed: of the weights, the order and every augmentation.
       deterministic: the same seed gives the same weights, bit for bit, on one device with one number of threads.
@@ -195,6 +56,7 @@ class Recipe:
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     init_weights: str = "none"
+    stages: tuple[str, ...] = ()
     steps: int | None = None
     epochs: int | None = None
     epoch_steps: int | None = None
@@ -213,8 +75,17 @@ class Recipe:
             value = self.value(name)
             if value is not None and value <= 0:
                 raise ConfigError(f"{name} is {value}, but must be above 0.")
-        if len(self.data.crop) != 2 or min(self.data.crop) < 1:
+        if self.data.crop is not None and (len(self.data.crop) != 2 or min(self.data.crop) < 1):
             raise ConfigError(f"data.crop is {self.data.crop}, but must be a height and a width: --crop 256,256.")
+        for name in ("optimizer.weight_decay", "optimizer.ema", "optimizer.skip"):
+            if self.value(name) < 0:
+                raise ConfigError(f"{name} is {self.value(name)}, but must not be below 0.")
+        if self.loss.dice and self.loss.average != "pixels":
+            raise ConfigError(
+                "loss.average is none, but Dice is a mean. Pass --set loss.dice=0 or loss.average=pixels."
+            )
+        if self.optimizer.ema >= 1:
+            raise ConfigError(f"optimizer.ema is {self.optimizer.ema}, but must be below 1: 0.99 averages 100 updates.")
 
     def value(self, name: str) -> Any:
         """The field of that dotted name."""
@@ -273,10 +144,6 @@ def field_names(kind: Any = Recipe, prefix: str = "") -> list[str]:
     for name, hint in typing.get_type_hints(kind).items():
         names += field_names(hint, f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else [prefix + name]
     return names
-
-
-def _given(spec: Any, *without: str) -> dict[str, Any]:
-    return {key: value for key, value in vars(spec).items() if key not in without and value is not None}
 
 
 def _from_json(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:

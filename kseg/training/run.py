@@ -13,7 +13,8 @@ from kseg import datasets
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError
 from kseg.inference import Average, resolved
-from kseg.training.recipe import DataSpec, Recipe, field_names
+from kseg.training.recipe import Recipe, field_names
+from kseg.training.specs import DataSpec
 
 
 def read_config(folder: str | Path) -> dict[str, Any] | None:
@@ -125,7 +126,5 @@ def open_data(
         raise ConfigError("On which data? Pass --dataset NAME --data-dir DIR; only a run folder remembers its own.")
     spec = Recipe("evaluation", data=spec, steps=1).with_settings(settings).data
     data_dir = data_dir or (config["data_dir"] if config else None)
-    if split is None:
-        held_out = datasets.open(spec.name, data_dir, split="val", **spec.options())
-        split = "test" if "test" in held_out.splits else "val"
-    return datasets.open(spec.name, data_dir, split=split, **spec.options())
+    splits = ("test", "val") if split is None else (split,)
+    return datasets.open_first(spec.name, data_dir, splits, **spec.options())

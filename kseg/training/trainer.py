@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +12,29 @@ import keras
 import tensorflow as tf
 
 from kseg.callbacks import KeepBest, MetricsLog, Progress, Samples, Validate, save_network, write_samples
-from kseg.errors import Interrupted, TrainingDiverged
+from kseg.errors import ConfigError, EnvironmentFailure, Interrupted
 from kseg.inference import Report, evaluate, load
 from kseg.storage import write_json, writing
-from kseg.training import recipes
+from kseg.training.begin import begin
 from kseg.training.checkpoint import Keeper, newest_whole, read_checkpoint, sweep
-from kseg.training.loop import run_steps, settled_precision, step_of
-from kseg.training.preparation import Prepared, prepare
-from kseg.training.recipe import RECIPES, Recipe
-from kseg.training.run import check_same, open_run
+from kseg.training.devices import LOST, SharedStop, strategy_at_hand, worker_of
+from kseg.training.loop import averaged, run_steps
+from kseg.training.preparation import Prepared
+from kseg.training.recipe import Recipe
+from kseg.training.stages import Stage, stages_of
 from kseg.training.stopping import StopSignal
-
-__all__ = ["Rehearsal", "Run", "default_recipe", "recipes", "rehearse", "train"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training: its folder, and the scores of its best network on the held-out split."""
+    """A finished training: its folder, and the scores of its network on the held-out split; None on a second worker."""
 
     folder: Path
-    report: Report
+    report: Report | None
 
     @property
     def model(self) -> keras.Model:
-        """The best network by the recipe's measure on `val`."""
+        """The best network by the recipe's measure on `val`, the last where there is none."""
         return load(self.folder)
 
 
@@ -48,9 +45,11 @@ def train(
     run: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     resume: str | Path = "auto",
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Run:
     """Trains a network, scores it on the held-out split, and writes the run folder; goes on where one was broken.
 
+    The stages of a recipe come first, one after another, each a run of its own in the run folder's stages/.
     A deterministic recipe makes all of TensorFlow so, for as long as the process lives.
 
     Args:
@@ -61,134 +60,48 @@ def train(
         checkpoint.
       settings: fields to replace, by dotted name: {"optimizer.learning_rate": 1e-4}.
       resume: "auto"; "never" refuses a folder that exists; or the folder of the checkpoint to go on from.
+      strategy: the devices; None for all workers that TF_CONFIG names, else all GPUs of this machine.
 
     Raises:
       ConfigError: a name, a field, or a run that was begun with another configuration.
       DataError: the data set, as far as it is at fault; nothing was written then.
       SizeError: the crop does not fit the network.
       WeightsError: the checkpoint that was named is damaged.
-      TrainingDiverged: a loss that is no number.
+      TrainingDiverged: gradients that stayed no numbers.
       Interrupted: Ctrl-C or SIGTERM; the state was saved.
+      EnvironmentFailure: another worker was lost.
     """
-    prepared, folder, exists = _begin(recipe, data_dir, run, settings, resume)
-    chosen = prepared.recipe
+    strategy = strategy or strategy_at_hand()
+    worker, workers = worker_of(strategy)
+    if workers > 1 and run is None:
+        raise ConfigError(f"{workers} workers train together: name the folder they share, --run DIR.")
+    prepared, folder, exists = begin(recipe, data_dir, run, settings, resume)
     if folder and resume == "auto" and (folder / "report.json").is_file():
         click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
-        return Run(folder, evaluate(load(folder), prepared.scored, average=chosen.average))
-    model = prepared.network()
-    folder = folder or _next_folder(chosen.name)
-    if not exists:
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=run is not None)
-        write_json(folder / "config.json", prepared.config())
-    click.echo(f"network: {chosen.model.name}, {model.count_params():,} parameters; run folder: {folder}", err=True)
+        return Run(folder, evaluate(load(folder), prepared.scored, average=prepared.recipe.average))
+    folder = folder or _next_folder(prepared.recipe.name)
+    checkpoint = None if resume in ("auto", "never") else Path(resume)
+    stages = list(stages_of(prepared, folder))
     try:
-        return _carry_out(prepared, model, folder, None if resume in ("auto", "never") else Path(resume))
+        for number, stage in enumerate(stages, start=1):
+            if stage.is_finished and number < len(stages):
+                continue
+            if len(stages) > 1:
+                click.echo(f"stage {number} of {len(stages)}: {stage.prepared.recipe.name}", err=True)
+            with strategy.scope():
+                model = stage.prepared.network(stage.start)
+                if worker == 0:
+                    for each in (stages[-1], stage):
+                        _write_config(each, exist_ok=exists or run is not None)
+                count = f"{model.count_params():,} parameters"
+                click.echo(
+                    f"network: {stage.prepared.recipe.model.name}, {count}; run folder: {stage.folder}", err=True
+                )
+                seconds = _carry_out(stage, model, checkpoint if number == len(stages) else None)
+            report = _report(stage, seconds) if worker == 0 else None
     except Interrupted as error:
         raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder) from error
-
-
-@dataclass(frozen=True)
-class Rehearsal:
-    """What a training would take; prints itself.
-
-    Attributes:
-      network: its name.
-      parameters: of the network.
-      precision: what it would compute in.
-      memory_bytes: the most that was in use, on the GPU where there is one.
-      step_s: seconds of a step, waiting for its batch included.
-      steps: of the whole training.
-    """
-
-    network: str
-    parameters: int
-    precision: str
-    memory_bytes: int
-    step_s: float
-    steps: int
-
-    def __str__(self) -> str:
-        return (
-            f"network: {self.network}, {self.parameters:,} parameters, {self.precision}\n"
-            f"memory: {self.memory_bytes / 2**30:.1f} GiB at most\n"
-            f"time: {self.step_s:.2f} s a step, {self.step_s * self.steps / 60:.1f} min for {self.steps} steps; "
-            "validation comes on top"
-        )
-
-
-def rehearse(
-    recipe: str | Recipe | None = None,
-    *,
-    data_dir: str | Path | None = None,
-    run: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
-    resume: str | Path = "auto",
-) -> Rehearsal:
-    """What `train` with the same arguments would take, from a step that is timed after one that is not; writes nothing.
-
-    Raises:
-      KsegError: as `train`.
-    """
-    prepared, _, _ = _begin(recipe, data_dir, run, settings, resume)
-    model = prepared.network()
-    step, batches = step_of(model), iter(prepared.batches(model))
-    step(*next(batches))  # traces and compiles
-    started = time.monotonic()
-    float(step(*next(batches)))
-    return Rehearsal(
-        prepared.recipe.model.name,
-        model.count_params(),
-        prepared.recipe.precision,
-        _most_memory(),
-        time.monotonic() - started,
-        prepared.steps,
-    )
-
-
-def _most_memory() -> int:
-    """The most bytes that were in use so far: of the GPU where there is one, else of this process."""
-    if tf.config.list_physical_devices("GPU"):
-        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    import resource  # Windows has none
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _begin(
-    recipe: str | Recipe | None,
-    data_dir: str | Path | None,
-    run: str | Path | None,
-    settings: Mapping[str, Any] | None,
-    resume: str | Path,
-) -> tuple[Prepared, Path | None, bool]:
-    """The recipe met with its data; the run folder that was named, and whether it holds a run already."""
-    folder, recorded = open_run(run, resume)
-    chosen = _settled(recipe, settings or {}, recorded)
-    if chosen.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"))
-    if folder and recorded:
-        check_same(folder, recorded, prepared.config())
-    return prepared, folder, recorded is not None
-
-
-def _settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> Recipe:
-    """The recipe with its settings, in the precision of the run that goes on, else the one this device is for."""
-    began = Recipe.from_json(recorded["recipe"]) if recorded else None
-    if recipe is None and not settings and began:
-        return began
-    name = recipe or default_recipe(settings.get("data.name"))
-    chosen = (RECIPES.get(name)() if isinstance(name, str) else name).with_settings(settings)
-    if chosen.precision == "auto" and began:
-        return chosen.with_settings({"precision": began.precision})
-    return chosen.with_settings({"precision": settled_precision(chosen)})
-
-
-def default_recipe(dataset: str | None) -> str:
-    """The recipe for a data set whose training was asked for by its name alone."""
-    own = {"isbi2012": "isbi2012-unet", "ctc": "ctc-unet", "camvid": "camvid-fcn8s"}
-    return "demo" if dataset in (None, "demo") else own.get(dataset, "own-unet")
+    return Run(folder, report)
 
 
 def _next_folder(name: str) -> Path:
@@ -199,42 +112,88 @@ def _next_folder(name: str) -> Path:
     return folder
 
 
-def _carry_out(prepared: Prepared, model: keras.Model, folder: Path, checkpoint: Path | None) -> Run:
-    """The steps that are left, from `checkpoint` or the newest that is whole, and the report."""
-    recipe, log = prepared.recipe, MetricsLog(folder)
-    callbacks = [
-        Validate(prepared.parts["val"], [recipe.measure] if recipe.measure == "v_rand" else []),
-        KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}"),
-        Samples(prepared.parts["val"], folder / "samples"),
+def _write_config(stage: Stage, *, exist_ok: bool) -> None:
+    """The run folder with its configuration, where they are not there yet."""
+    if not (stage.folder / "config.json").is_file():
+        with writing(stage.folder):
+            stage.folder.mkdir(parents=True, exist_ok=exist_ok)
+        write_json(stage.folder / "config.json", stage.prepared.config())
+
+
+def _carry_out(stage: Stage, model: keras.Model, checkpoint: Path | None) -> float:
+    """Does the steps that are left, from `checkpoint` or the newest that is whole; returns the seconds of them all."""
+    prepared, folder, strategy = stage.prepared, stage.folder, tf.distribute.get_strategy()
+    worker, workers = worker_of(strategy)
+    log = MetricsLog(folder)
+    callbacks = _callbacks(prepared, folder, log) if worker == 0 else []
+    with StopSignal() as stop:
+        shared_stop = SharedStop(stop, strategy) if workers > 1 else stop
+        keeper = Keeper(folder, prepared.recipe.checkpoint, model, callbacks, shared_stop, writes=worker == 0)
+        saved = read_checkpoint(checkpoint) if checkpoint else newest_whole(folder / "checkpoints")
+        if saved:
+            keeper.restore(saved)
+            click.echo(f"going on after step {saved.place.step} of {prepared.steps}: {saved.path}", err=True)
+        if worker == 0:
+            sweep(folder)
+            (folder / "report.json").unlink(missing_ok=True)
+        try:
+            run_steps(
+                model,
+                prepared.batches(model, keeper.place.step),
+                steps=prepared.steps,
+                epoch_steps=prepared.epoch_steps,
+                callbacks=callbacks,
+                keeper=keeper,
+                skip=prepared.recipe.optimizer.skip,
+                names=prepared.batch_names,
+            )
+        except LOST as error:
+            if workers == 1:
+                raise
+            raise _lost(error, folder) from error
+        stop.wait_no_longer()
+    if worker == 0:
+        with averaged(model):
+            save_network(model, folder / "last.keras")
+            if "val" not in prepared.parts:
+                save_network(model, folder / "model.keras")
+    return log.seconds
+
+
+def _callbacks(prepared: Prepared, folder: Path, log: MetricsLog) -> list[keras.callbacks.Callback]:
+    """What a run folder is filled by."""
+    recipe = prepared.recipe
+    chosen: list[keras.callbacks.Callback] = []
+    if "val" in prepared.parts:
+        measures = [recipe.measure] if recipe.measure == "v_rand" else []
+        chosen += [
+            Validate(prepared.parts["val"], measures),
+            KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}"),
+        ]
+    return [
+        *chosen,
+        Samples(prepared.looked_at, folder / "samples"),
         log,
         keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
         Progress(prepared.steps),
     ]
-    with StopSignal() as stop:
-        keeper = Keeper(folder, recipe.checkpoint, model, callbacks, stop)
-        saved = read_checkpoint(checkpoint) if checkpoint else newest_whole(folder / "checkpoints")
-        sweep(folder)
-        if saved:
-            keeper.restore(saved)
-            click.echo(f"going on after step {saved.place.step} of {prepared.steps}: {saved.path}", err=True)
-        (folder / "report.json").unlink(missing_ok=True)
-        stream = prepared.batches(model, keeper.place.step)
-        lengths = {"steps": prepared.steps, "epoch_steps": prepared.epoch_steps}
-        try:
-            run_steps(model, stream, **lengths, callbacks=callbacks, keeper=keeper)
-        except TrainingDiverged as error:
-            names = ", ".join(prepared.batch_names(keeper.place.step))
-            raise TrainingDiverged(f"{error} That batch held {names}.") from error
-        stop.wait_no_longer()
-        save_network(model, folder / "last.keras")
-        return Run(folder, _report(prepared, folder, log))
 
 
-def _report(prepared: Prepared, folder: Path, log: MetricsLog) -> Report:
+def _lost(error: tf.errors.OpError, folder: Path) -> EnvironmentFailure:
+    """What to say where another worker is gone."""
+    saved = sorted((folder / "checkpoints").glob("step-*"))
+    return EnvironmentFailure(
+        f"A worker of this training was lost ({' '.join(error.message.split())[:160]}). "
+        + (f"{saved[-1]} is the newest checkpoint. " if saved else "No checkpoint was made yet. ")
+        + "Start all workers again, with the same commands: they go on from there."
+    )
+
+
+def _report(stage: Stage, seconds: float) -> Report:
     """The scores of the best network on the held-out split, written as report.json, and pictures of it."""
+    prepared, folder = stage.prepared, stage.folder
     best = load(folder)
     report = evaluate(best, prepared.scored, average=prepared.recipe.average)
     write_samples(best, prepared.scored, folder / "samples")
-    seconds = round(log.seconds)
-    write_json(folder / "report.json", {**report.to_json(), "recipe": prepared.recipe.name, "seconds": seconds})
+    write_json(folder / "report.json", {**report.to_json(), "recipe": prepared.recipe.name, "seconds": round(seconds)})
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -10,18 +11,19 @@ from kseg.errors import ConfigError
 from kseg.weights.files import load_weights
 from kseg.weights.report import Report
 from kseg.weights.sources import fetched
+from kseg.weights.transplants import transplant
 
 # By how the backbone's first layer is called; longer beginnings first
 _IMAGENET = {"conv1_1": "vgg16-keras", "conv1.7x7_s2": "googlenet", "conv1": "caffenet"}
 
 
-def initial_weights(model: keras.Model, what: str | Path) -> Report | None:
+def initial_weights(model: keras.Model, what: str | Path | Mapping[str, Path]) -> Report | None:
     """What became of each layer, after `model` took the weights named; None where none were asked for.
 
     Args:
       model: a network with fresh weights.
       what: "none"; "imagenet", the classifier its backbone comes from, from the cache or fetched; or a file of
-        weights, a `.keras` file or a run folder.
+        weights, a `.keras` file or a run folder; or one of the latter per stream.
 
     Raises:
       ConfigError: no classifier is known for "imagenet".
@@ -30,6 +32,8 @@ def initial_weights(model: keras.Model, what: str | Path) -> Report | None:
     """
     if what == "none":
         return None
+    if isinstance(what, Mapping):
+        return transplant(what, model)
     if what != "imagenet":
         return load_weights(model, what)
     names = [layer.name for layer in model.layers if layer.weights]

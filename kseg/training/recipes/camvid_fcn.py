@@ -1,6 +1,7 @@
 """Street scenes with slim fully convolutional networks, on two CPU cores."""
 
-from kseg.training.recipe import RECIPES, AugmentSpec, DataSpec, ModelSpec, OptimizerSpec, Recipe
+from kseg.training.recipe import RECIPES, Recipe
+from kseg.training.specs import AugmentSpec, DataSpec, ModelSpec, OptimizerSpec
 
 
 def _camvid(network: str) -> Recipe:

@@ -1,4 +1,5 @@
-from kseg.training.recipe import RECIPES, AugmentSpec, DataSpec, ModelSpec, OptimizerSpec, Recipe
+from kseg.training.recipe import RECIPES, Recipe
+from kseg.training.specs import AugmentSpec, DataSpec, ModelSpec, OptimizerSpec
 
 
 @RECIPES.register("isbi2012-unet")

@@ -4,9 +4,9 @@ import pytest
 import kseg
 from kseg.datasets import Item
 from kseg.datasets.contract import Dataset
-from kseg.errors import DataError
+from kseg.errors import ConfigError, DataError
 from kseg.instances import separate
-from kseg.pipeline import Grey, Mirror, Rotation, batches
+from kseg.pipeline import Grey, Mirror, Rotation, batch_indices, batches
 
 
 class Numbered(Dataset):
@@ -87,3 +87,76 @@ def test_streams_and_heads_move_together_and_images_are_weighed():
     np.testing.assert_array_equal(labels["semantic"], rows % 2)
     np.testing.assert_array_equal(labels["geometric"], rows % 3)
     assert sorted(np.unique(weights).tolist()) == [0.5, 1.5] and weights.shape == (2, 4, 5)
+
+
+class OfAnySize(Dataset):
+    """Item i is (4 + i, 6 + 2 i), of two streams and two heads where asked for, each of the item's number."""
+
+    name, split, splits, ids = "sizes", "train", ("train",), ("a", "b", "c")
+
+    def __init__(self, several: bool) -> None:
+        self.several, names = several, ("no", "yes", "void")
+        self.classes = {"semantic": names, "geometric": names} if several else names
+
+    def read(self, index: int) -> Item:
+        image = np.full((4 + index, 6 + 2 * index, 3), index, np.uint8)
+        label = image[..., 0].astype(np.int32)
+        if not self.several:
+            return Item(self.ids[index], image, label)
+        return Item(self.ids[index], {"rgb": image, "hha": image[..., :1]}, {"semantic": label, "geometric": label})
+
+
+@pytest.mark.parametrize(("size", "counts"), [(4, [2, 2]), (5, [3, 2]), (5, [2, 2, 1]), (3, [1, 1, 1])])
+def test_workers_share_every_step_and_together_have_what_one_has(size, counts):
+    options = {"size": size, "seed": 1, "augment": [Mirror(), Grey()], "start": 1, "steps": 3}
+    whole = [image.numpy() for image, _ in batches(Numbered(7), **options)]
+    for worker, count in enumerate(counts):
+        shares = batches(Numbered(7), **options, worker=worker, workers=len(counts))
+        assert shares.element_spec[0].shape[0] == count
+        for step, (share, _) in zip(whole, shares, strict=True):
+            np.testing.assert_array_equal(step[worker :: len(counts)], share)
+
+
+@pytest.mark.parametrize(("size", "worker", "workers"), [(2, 0, 3), (4, 2, 2), (4, -1, 2)])
+def test_a_batch_that_does_not_reach_for_all_workers_is_refused(size, worker, workers):
+    with pytest.raises(ConfigError, match=f"{size} items per batch for worker {worker} of {workers}: each needs one"):
+        kseg.batches(Numbered(7), size=size, worker=worker, workers=workers)
+
+
+@pytest.mark.parametrize("order", ["epochs", "draws"])
+def test_batch_indices_name_what_batches_hold(order):
+    held = levels(kseg.batches(Numbered(5), size=3, seed=2, order=order, start=2, steps=4))
+    named = [batch_indices(5, size=3, seed=2, step=step, order=order) for step in range(2, 6)]
+    assert held == [index for batch in named for index in batch]
+
+
+def test_draws_take_every_item_evenly_and_again():
+    drawn = np.array([batch_indices(10, size=10, seed=0, step=step, order="draws") for step in range(400)])
+    counts = np.bincount(drawn.ravel(), minlength=10)
+    # 4,000 draws of one in ten: 400 each, with a deviation of sqrt(4000 x 0.1 x 0.9) = 19; five of them are 95.
+    assert counts.sum() == 4000 and np.abs(counts - 400).max() <= 95
+    # Ten draws name 10 (1 - 0.9^10) = 6.51 of the ten items; a permutation would name all.
+    assert np.mean([len(set(batch)) for batch in drawn.tolist()]) == pytest.approx(6.51, abs=0.3)
+
+
+def test_images_of_their_own_sizes_come_one_at_a_time():
+    chain = kseg.batches(OfAnySize(several=False), augment=[Mirror()], steps=3)
+    assert [spec.shape.as_list() for spec in chain.element_spec] == [[1, None, None, 3], [1, None, None]]
+    order = [batch_indices(3, size=1, seed=0, step=step)[0] for step in range(3)]
+    for (image, label), index in zip(chain, order, strict=True):
+        assert image.shape == (1, 4 + index, 6 + 2 * index, 3) and label.shape == image.shape[:3]
+        assert (image.numpy() == index).all() and (label.numpy() == index).all()
+
+
+def test_streams_and_heads_of_their_own_sizes_come_one_at_a_time():
+    chain = kseg.batches(OfAnySize(several=True), augment=[Mirror()], steps=3)
+    images, labels = chain.element_spec
+    assert {name: spec.shape.as_list() for name, spec in images.items()} == {
+        "rgb": [1, None, None, 3],
+        "hha": [1, None, None, 1],
+    }
+    assert {name: spec.shape.as_list() for name, spec in labels.items()} == dict.fromkeys(labels, [1, None, None])
+    heights = sorted(
+        (images["rgb"].shape[1], images["hha"].shape[1], labels["geometric"].shape[1]) for images, labels in chain
+    )
+    assert heights == [(4, 4, 4), (5, 5, 5), (6, 6, 6)]

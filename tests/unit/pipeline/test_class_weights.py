@@ -6,7 +6,7 @@ import pytest
 from test_batches import Numbered, TwoTasks
 
 from kseg.datasets import Dataset, Item
-from kseg.errors import ConfigError, DataError
+from kseg.errors import DataError
 from kseg.objectives import PixelCrossEntropy
 from kseg.pipeline import batches, class_weight_map
 
@@ -83,21 +83,3 @@ def test_class_weights_hold_under_mixed_precision():
     found = PixelCrossEntropy()(label, keras.ops.convert_to_tensor(halved), 1e4 * weights)
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
     assert float(found) == float(exact)
-
-
-def test_workers_share_every_step_and_together_have_what_one_has():
-    whole = [image.numpy() for image, _ in batches(Numbered(7), size=4, seed=1, start=1, steps=3)]
-    shares = [
-        [image.numpy() for image, _ in batches(Numbered(7), size=4, seed=1, start=1, steps=3, worker=one, workers=2)]
-        for one in (0, 1)
-    ]
-    assert len(whole) == len(shares[0]) == len(shares[1]) == 3
-    for step, (first, second) in zip(whole, zip(*shares, strict=True), strict=True):
-        np.testing.assert_array_equal(step[0::2], first)
-        np.testing.assert_array_equal(step[1::2], second)
-
-
-@pytest.mark.parametrize(("worker", "workers"), [(0, 3), (2, 2), (-1, 2)])
-def test_a_batch_that_workers_can_not_share_is_refused(worker, workers):
-    with pytest.raises(ConfigError, match=f"4 items per batch for worker {worker} of {workers}: they must share"):
-        batches(Numbered(7), size=4, worker=worker, workers=workers)

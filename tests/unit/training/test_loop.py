@@ -1,3 +1,5 @@
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -7,17 +9,14 @@ import kseg
 from kseg.errors import DataError, TrainingDiverged
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift
-from kseg.training import loop
-from kseg.training.loop import (
-    dtype_policy,
-    make_augmentations,
-    make_loss,
-    make_optimizer,
-    run_steps,
-    settled_precision,
-    step_of,
-)
-from kseg.training.recipe import AugmentSpec, LossSpec, OptimizerSpec, Recipe
+from kseg.training import devices
+from kseg.training.devices import dtype_policy, settled_precision
+from kseg.training.diagnosis import first_not_finite
+from kseg.training.loop import run_steps, step_of
+from kseg.training.optimizers import make_optimizer
+from kseg.training.preparation import make_augmentations, make_loss
+from kseg.training.recipe import Recipe
+from kseg.training.specs import AugmentSpec, LossSpec, OptimizerSpec
 
 
 def network(optimizer) -> keras.Model:
@@ -50,9 +49,94 @@ def test_the_last_epoch_has_what_remains():
     assert diary.epochs[2][2] < diary.epochs[0][2]
 
 
-def test_a_loss_that_is_no_number_stops_the_training_and_says_where():
-    with pytest.raises(TrainingDiverged, match="the loss is nan at step 1 of 5.*Lower the learning rate"):
-        run_steps(network(keras.optimizers.SGD(0.1)), batches(float("nan")), steps=5, epoch_steps=5, callbacks=[])
+def test_an_image_that_holds_no_number_stops_the_training_and_is_named():
+    model = network(keras.optimizers.SGD(0.1))
+    before = [variable.numpy() for variable in model.variables]
+    with pytest.raises(TrainingDiverged, match=r"step 1 of 5: the image holds NaN, of a, b\. Lower the learning"):
+        run_steps(
+            model, batches(float("nan")), steps=5, epoch_steps=5, callbacks=[], names=lambda step: ["a", "b"][step:]
+        )
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+class Skips(keras.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((round(logs["loss"], 3), logs["skipped"]))
+        assert logs["wait_s"] >= 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen.append(round(logs["loss"], 3))
+
+
+def test_as_many_bad_batches_in_a_row_as_allowed_are_skipped_and_counted_and_the_next_ends_it():
+    good, bad = (batches(value).take(1) for value in (1.0, float("inf")))
+    stream, seen = good.concatenate(bad.repeat(2)).repeat(2).concatenate(bad), Skips()
+    model = network(keras.optimizers.SGD(0.0))
+    model.set_weights([np.zeros((1, 1, 1, 2)), np.zeros(2)])
+    # log 2, and of 0 x infinity no number.
+    with pytest.raises(TrainingDiverged, match="at step 5 of 9: the image holds infinity"):
+        run_steps(model, stream, steps=9, epoch_steps=3, callbacks=[seen], skip=2)
+    assert repr(seen.seen) == repr(
+        [(0.693, 0.0), (math.nan, 1.0), (math.nan, 2.0), 0.693, (0.693, 2.0), (math.nan, 3.0), (math.nan, 4.0), 0.693]
+    )
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        ("weights", "the weights enc0.conv1/kernel hold NaN"),
+        ("activation", "the output of layer enc0.conv2 holds infinity"),
+        ("gradient", "the gradient of head/bias holds NaN"),
+    ],
+)
+def test_what_is_first_no_number_is_found(harm, words):
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**120)
+    model = mixed("float32", scaled if harm == "gradient" else keras.optimizers.SGD(0.1))
+    first, second = (model.get_layer(f"enc0.conv{number}") for number in (1, 2))
+    if harm == "weights":
+        first.kernel.assign(np.full(first.kernel.shape, np.nan))
+    if harm == "activation":
+        second.kernel.assign(np.full(second.kernel.shape, 3e38))
+    label = tf.zeros((1, 16, 16), tf.int32)
+    weight_map = tf.fill((1, 16, 16), 1e30)
+    assert first_not_finite(model, (tf.fill((1, 16, 16, 1), 255.0), label, weight_map)) == words
+
+
+def test_moving_statistics_are_not_touched_by_a_step_that_is_skipped():
+    model = mixed("float32", keras.optimizers.SGD(0.1))
+    before = [variable.numpy() for variable in model.variables]
+    image = tf.fill((1, 16, 16, 1), float("nan"))
+    stream = tf.data.Dataset.from_tensors((image, tf.zeros((1, 16, 16), tf.int32))).repeat()
+    run_steps(model, stream, steps=2, epoch_steps=2, callbacks=[], skip=2)
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_callbacks_find_the_average_of_the_weights_and_training_goes_on_from_their_own():
+    # SGD at rate 1 on a loss that falls by the same at each step: the bias goes its way in equal steps.
+    seen, weights = [], []
+    spec = OptimizerSpec(name="sgd", learning_rate=0.5, momentum=0.0, schedule="constant", ema=0.5)
+    model = network(make_optimizer(spec, 9))
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            weights.append(self.model.layers[-1].bias.numpy())
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(self.model.layers[-1].bias.numpy())
+
+    run_steps(model, batches(), steps=4, epoch_steps=2, callbacks=[Look()])
+    average = weights[0]
+    for step, weight in enumerate(weights[1:], start=2):
+        average = average / 2 + weight / 2
+        if step % 2 == 0:
+            np.testing.assert_allclose(seen[step // 2 - 1], average, rtol=1e-6)
+    np.testing.assert_array_equal(model.layers[-1].bias.numpy(), weights[-1])
 
 
 def mixed(precision: str, optimizer) -> keras.Model:
@@ -87,7 +171,7 @@ def test_steps_whose_scaled_gradients_overflow_are_skipped_at_half_the_scale():
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**40)
     model = mixed("mixed_float16", optimizer)
     before = [variable.numpy() for variable in model.trainable_variables]
-    run_steps(model, bright_or_dark(), steps=3, epoch_steps=3, callbacks=[])
+    run_steps(model, bright_or_dark(), steps=3, epoch_steps=3, callbacks=[], skip=3)
     assert float(optimizer.dynamic_scale) == 2.0**37
     for variable, value in zip(model.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
@@ -175,7 +259,7 @@ def test_a_recipe_says_which_augmentations_there_are():
     ],
 )
 def test_auto_is_what_the_device_is_quick_in(monkeypatch, asked, deterministic, amx, capability, settled):
-    monkeypatch.setattr(loop, "multiplies_bfloat16", lambda: amx)
+    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda: amx)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] if capability else [])
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
@@ -186,5 +270,7 @@ def test_the_losses_of_several_heads_are_summed():
     model = kseg.build("fcn32s", classes={"semantic": 5, "geometric": 3}, width=1 / 64, fc_width=2)
     model.compile(keras.optimizers.SGD(0.0), PixelCrossEntropy())
     labels = {head: tf.zeros((1, 8, 8), tf.int32) for head in ("semantic", "geometric")}
+    batch = tf.zeros((1, 8, 8, 3)), labels
+    loss, finite = step_of(model, tf.data.Dataset.from_tensors(batch).element_spec)(*batch)
     # Scores start at zero: all classes are as likely.
-    assert float(step_of(model)(tf.zeros((1, 8, 8, 3)), labels)) == pytest.approx(np.log(5) + np.log(3), rel=1e-6)
+    assert finite and loss == pytest.approx(np.log(5) + np.log(3), rel=1e-6)

@@ -4,7 +4,8 @@ import pytest
 
 from kseg.errors import ConfigError
 from kseg.training import recipes  # noqa: F401
-from kseg.training.recipe import RECIPES, ModelSpec, Recipe, field_names
+from kseg.training.recipe import RECIPES, Recipe, field_names
+from kseg.training.specs import ModelSpec
 
 
 @pytest.mark.parametrize("name", RECIPES.names())

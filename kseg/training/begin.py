@@ -1,0 +1,51 @@
+"""How a training begins, or goes on: its recipe by name and settings, the run folder, the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from kseg.training import recipes  # noqa: F401  registers them
+from kseg.training.devices import settled_precision
+from kseg.training.preparation import Prepared, prepare
+from kseg.training.recipe import RECIPES, Recipe
+from kseg.training.run import check_same, open_run
+
+
+def begin(
+    recipe: str | Recipe | None,
+    data_dir: str | Path | None,
+    run: str | Path | None,
+    settings: Mapping[str, Any] | None,
+    resume: str | Path,
+) -> tuple[Prepared, Path | None, bool]:
+    """The recipe met with its data; the run folder that was named, and whether it holds a run already."""
+    folder, recorded = open_run(run, resume)
+    chosen = settled(recipe, settings or {}, recorded)
+    if chosen.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"))
+    if folder and recorded:
+        check_same(folder, recorded, prepared.config())
+    return prepared, folder, recorded is not None
+
+
+def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> Recipe:
+    """The recipe with its settings, in the precision of the run that goes on, else the one this device is for."""
+    began = Recipe.from_json(recorded["recipe"]) if recorded else None
+    if recipe is None and not settings and began:
+        return began
+    name = recipe or default_recipe(settings.get("data.name"))
+    chosen = (RECIPES.get(name)() if isinstance(name, str) else name).with_settings(settings)
+    if chosen.precision == "auto" and began:
+        return chosen.with_settings({"precision": began.precision})
+    return chosen.with_settings({"precision": settled_precision(chosen)})
+
+
+def default_recipe(dataset: str | None) -> str:
+    """The recipe for a data set whose training was asked for by its name alone."""
+    own = {"isbi2012": "isbi2012-unet", "ctc": "ctc-unet", "camvid": "camvid-fcn8s"}
+    return "demo" if dataset in (None, "demo") else own.get(dataset, "own-unet")

@@ -1,0 +1,126 @@
+"""Which devices compute, in which precision, and what each of them gets of a batch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kseg.device import multiplies_bfloat16
+from kseg.errors import EnvironmentFailure
+from kseg.training.recipe import Recipe
+from kseg.training.stopping import StopSignal
+
+# What a worker meets when another one is gone.
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError, tf.errors.CancelledError)
+# A worker that lives but does nothing keeps the others waiting so long; the first's validation must fit in.
+WAIT_S = 3600
+
+
+def strategy_at_hand() -> tf.distribute.Strategy:
+    """All workers that TF_CONFIG names, else all GPUs of this machine, else one device.
+
+    Raises:
+      EnvironmentFailure: TF_CONFIG can't be followed.
+    """
+    if os.environ.get("TF_CONFIG"):
+        try:
+            workers = json.loads(os.environ["TF_CONFIG"])["cluster"]["worker"]
+            if len(workers) > 1:
+                return tf.distribute.MultiWorkerMirroredStrategy(
+                    tf.distribute.experimental.CommunicationOptions(timeout_seconds=WAIT_S)
+                )
+        except (ValueError, KeyError, TypeError, RuntimeError, tf.errors.OpError) as error:
+            raise EnvironmentFailure(
+                f"TF_CONFIG: {' '.join(str(error).split())[:200] or type(error).__name__}. It must name the workers "
+                'and this one: {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}; '
+                "training must be the first that this process does with TensorFlow."
+            ) from error
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """Which worker this process is, from 0, and of how many."""
+    resolver = strategy.cluster_resolver
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 0, 1
+    return resolver.task_id, resolver.cluster_spec().num_tasks("worker")
+
+
+def shared(batch: Any, strategy: tf.distribute.Strategy) -> Any:
+    """The batch of this worker, a part of it for each of its devices: whole images, as evenly as can be."""
+    count = strategy.num_replicas_in_sync // worker_of(strategy)[1]
+    if count == 1:
+        return batch
+
+    def of_device(context: tf.distribute.experimental.ValueContext, tensor: tf.Tensor) -> tf.Tensor:
+        return tensor[context.replica_id_in_sync_group % count :: count]
+
+    flat = [
+        strategy.experimental_distribute_values_from_function(lambda context, tensor=tensor: of_device(context, tensor))
+        for tensor in tf.nest.flatten(batch)
+    ]
+    return tf.nest.pack_sequence_as(batch, flat)
+
+
+class SharedStop:
+    """A signal to stop that holds for all workers, in the same step, when any of them got it."""
+
+    def __init__(self, own: StopSignal, strategy: tf.distribute.Strategy) -> None:
+        self._own = own
+
+        @tf.function
+        def total(flag: tf.Tensor) -> tf.Tensor:
+            def of_device() -> tf.Tensor:
+                return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flag)
+
+            return strategy.experimental_local_results(strategy.run(of_device))[0]
+
+        self._total = total
+
+    @property
+    def asked(self) -> bool:
+        """Whether it came; every worker must ask as often as the others."""
+        return float(self._total(tf.constant(float(self._own.asked)))) > 0
+
+
+def synchronise(model: keras.Model) -> None:
+    """Makes batch normalisation take its mean and variance over all devices."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def settled_precision(recipe: Recipe) -> str:
+    """The recipe's precision, "auto" replaced by what this device computes fastest.
+
+    A GPU with tensor cores (compute capability 7.0) takes mixed_float16, a processor with AMX mixed_bfloat16; float32
+    elsewhere, and where the recipe is deterministic.
+    """
+    if recipe.precision != "auto":
+        return recipe.precision
+    if recipe.deterministic:
+        return "float32"
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return "mixed_float16" if details.get("compute_capability", (0, 0)) >= (7, 0) else "float32"
+    return "mixed_bfloat16" if multiplies_bfloat16() else "float32"
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """What is built inside computes by this Keras policy: float32, mixed_float16 or mixed_bfloat16."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

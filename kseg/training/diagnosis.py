@@ -1,0 +1,65 @@
+"""Where the first number that is none comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kseg.datasets import by_name
+
+
+def first_not_finite(model: keras.Model, batch: Any) -> str:
+    """Words for the first thing that is not finite, on the way from the image of `batch` to the gradients.
+
+    Args:
+      model: compiled, its weights as they were when the batch came; its training is over.
+      batch: image, label and, where there is one, weight map.
+    """
+    image, label, *rest = batch
+    for stream, part in by_name(image).items():
+        if found := _found(part):
+            return f"the image {stream}".strip() + f" holds {found}"
+    for variable in model.variables:
+        if found := _found(variable):
+            return f"the weights {_place(variable)} hold {found}"
+    for name, output in _outputs(model, image).items():
+        if found := _found(output):
+            return f"the output of layer {name} holds {found}"
+    with tf.GradientTape() as tape:
+        scores, labels = by_name(model(image, training=True)), by_name(label)
+        losses = {head: model.loss(labels[head], part, *rest) for head, part in scores.items()}
+        scaled = model.optimizer.scale_loss(tf.add_n(list(losses.values())))
+    for head, loss in losses.items():
+        if found := _found(loss):
+            return f"the loss {head}".strip() + f" is {found}"
+    gradients = tape.gradient(scaled, model.trainable_variables)
+    # Backwards: the gradient of the last layer is made first.
+    for variable, gradient in reversed(list(zip(model.trainable_variables, gradients, strict=True))):
+        if found := _found(gradient):
+            return f"the gradient of {_place(variable)} holds {found}"
+    return "gradients that are no numbers, though not when made again"
+
+
+def _outputs(model: keras.Model, image: Any) -> dict[str, Any]:
+    """What each layer gives in training, in the order of the way through the network."""
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    for layer in layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = False  # there is one device here
+    inside = keras.Model(model.input, [layer.output for layer in layers])
+    return {layer.name: output for layer, output in zip(layers, inside(image, training=True), strict=True)}
+
+
+def _found(value: Any) -> str:
+    """NaN or infinity, whichever `value` holds; nothing where all is finite."""
+    array = np.asarray(keras.ops.convert_to_numpy(value))
+    if not np.issubdtype(array.dtype, np.floating):
+        array = array.astype(np.float32)
+    return "NaN" if np.isnan(array).any() else "infinity" if np.isinf(array).any() else ""
+
+
+def _place(variable: keras.Variable) -> str:
+    return "/".join(variable.path.split("/")[-2:])

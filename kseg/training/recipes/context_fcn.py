@@ -1,0 +1,33 @@
+"""PASCAL-Context as the FCN papers trained: 4,998 images, scored on 5,105, 59 classes and the background as a 60th.
+
+`python cli.py train --recipe NAME --data-dir DIR`. None was run here at full width: that takes a GPU, ImageNet weights,
+and days. At an eighth of the width each overfits the samples: benchmarks/overfit_samples.py. The scores below: mean IU
+on val in percent, of the paper of 2015, and of the one of 2016 as remembered.
+"""
+
+from kseg.training.recipe import RECIPES, Recipe
+from kseg.training.recipes.released import released, whole_images
+from kseg.training.specs import ModelSpec
+
+
+def _context(network: str, *, rate: float, stages: tuple[str, ...] = ()) -> Recipe:
+    model, data = ModelSpec(network, preprocessing="context"), whole_images("pascal-context")
+    return released(f"context-{network}", model, data, rate=rate, steps=400_000, epoch_steps=8000, stages=stages)
+
+
+@RECIPES.register("context-fcn32s")
+def context_fcn32s() -> Recipe:
+    """FCN-32s on PASCAL-Context from VGG16, as released: 31.8 published (2016: 36.7)."""
+    return _context("fcn32s", rate=1e-10)
+
+
+@RECIPES.register("context-fcn16s")
+def context_fcn16s() -> Recipe:
+    """FCN-16s on PASCAL-Context, after context-fcn32s, as released: 34.8 published (2016: 38.4)."""
+    return _context("fcn16s", rate=1e-12, stages=("context-fcn32s",))
+
+
+@RECIPES.register("context-fcn8s")
+def context_fcn8s() -> Recipe:
+    """FCN-8s on PASCAL-Context, after the two before, as released: 35.1 published (2016: 39.1)."""
+    return _context("fcn8s", rate=1e-14, stages=("context-fcn16s",))

@@ -1,0 +1,37 @@
+"""SIFT Flow as the FCN papers trained: 2,486 images of trainval, scored on the 200 of test, two heads.
+
+`python cli.py train --recipe NAME --data-dir DIR`. None was run here at full width: that takes a GPU, ImageNet weights,
+and days. At an eighth of the width each overfits the samples: benchmarks/overfit_samples.py. There is no val: the last
+network counts. The scores below: mean IU of the 30 semantic classes that test has and pixel accuracy of the geometric
+ones, in percent.
+"""
+
+from kseg.training.recipe import RECIPES, Recipe
+from kseg.training.recipes.released import released, whole_images
+from kseg.training.specs import ModelSpec
+
+
+def _siftflow(network: str, *, rate: float, stages: tuple[str, ...] = ()) -> Recipe:
+    model, data = ModelSpec(network, preprocessing="siftflow"), whole_images("siftflow", split="trainval")
+    return released(f"siftflow-{network}", model, data, rate=rate, epoch_steps=2000, stages=stages)
+
+
+@RECIPES.register("siftflow-fcn32s")
+def siftflow_fcn32s() -> Recipe:
+    """FCN-32s on SIFT Flow from VGG16, as released; no score was published."""
+    return _siftflow("fcn32s", rate=1e-10)
+
+
+@RECIPES.register("siftflow-fcn16s")
+def siftflow_fcn16s() -> Recipe:
+    """FCN-16s on SIFT Flow, after siftflow-fcn32s, as released: 39.5 and 94.3 published in 2015."""
+    return _siftflow("fcn16s", rate=1e-12, stages=("siftflow-fcn32s",))
+
+
+@RECIPES.register("siftflow-fcn8s")
+def siftflow_fcn8s() -> Recipe:
+    """FCN-8s on SIFT Flow, after the two before, as released: 41.2 and 94.6 published in 2016, as remembered.
+
+    Its rate is 1e-12, where the other tasks' FCN-8s have 1e-14.
+    """
+    return _siftflow("fcn8s", rate=1e-12, stages=("siftflow-fcn16s",))

@@ -1,0 +1,95 @@
+"""What a training would take, told beforehand."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from kseg.training.begin import begin
+from kseg.training.loop import step_of
+from kseg.training.recipe import Recipe
+from kseg.training.stages import Stage, stages_of
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a training would take; prints itself.
+
+    Attributes:
+      recipe: its name.
+      network: its name.
+      parameters: of the network.
+      precision: what it would compute in.
+      memory_bytes: the most that was in use, on the GPU where there is one.
+      step_s: seconds of a step, waiting for its batch included.
+      steps: of the whole training.
+    """
+
+    recipe: str
+    network: str
+    parameters: int
+    precision: str
+    memory_bytes: int
+    step_s: float
+    steps: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.recipe}: {self.network}, {self.parameters:,} parameters, {self.precision}\n"
+            f"memory: {self.memory_bytes / 2**30:.1f} GiB at most\n"
+            f"time: {self.step_s:.2f} s a step, {self.step_s * self.steps / 60:.1f} min for {self.steps} steps; "
+            "validation comes on top"
+        )
+
+
+def rehearse(
+    recipe: str | Recipe | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    run: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: str | Path = "auto",
+) -> list[Rehearsal]:
+    """What `train` with the same arguments would take, for each stage; writes nothing.
+
+    A step is timed after one that is not. Stages that start from one before start from random weights here.
+
+    Raises:
+      KsegError: as `train`.
+    """
+    prepared, folder, _ = begin(recipe, data_dir, run, settings, resume)
+    return [_rehearsed(stage) for stage in stages_of(prepared, folder or Path("run"))]
+
+
+def _rehearsed(stage: Stage) -> Rehearsal:
+    prepared = stage.prepared
+    model = prepared.network("none" if stage.start else None)
+    batches = prepared.batches(model)
+    step, stream = step_of(model, batches.element_spec), iter(batches)
+    step(*next(stream))  # traces and compiles
+    started = time.monotonic()
+    step(*next(stream))
+    return Rehearsal(
+        prepared.recipe.name,
+        prepared.recipe.model.name,
+        model.count_params(),
+        prepared.recipe.precision,
+        _most_memory(),
+        time.monotonic() - started,
+        prepared.steps,
+    )
+
+
+def _most_memory() -> int:
+    """The most bytes that were in use so far: of the GPU where there is one, else of this process."""
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    import resource  # Windows has none
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,84 @@
+import keras
+import numpy as np
+import pytest
+
+from kseg.errors import ConfigError
+from kseg.training.optimizers import check_factors, for_mean_loss, for_summed_loss, make_optimizer
+from kseg.training.specs import OptimizerSpec
+
+CAFFE = OptimizerSpec(
+    name="sgd",
+    learning_rate=0.1,
+    momentum=0.9,
+    schedule="constant",
+    weight_decay=0.5,
+    rate_factors=("*/bias:2",),
+    decay_factors=("*/bias:0",),
+)
+
+
+def network() -> keras.Model:
+    model = keras.Sequential(
+        [keras.layers.Input((1,)), keras.layers.Dense(1, name="fc6"), keras.layers.Dense(1, name="score_fr")]
+    )
+    model.set_weights([np.full(shape, 2.0) for shape in ((1, 1), (1,), (1, 1), (1,))])
+    return model
+
+
+def after(spec: OptimizerSpec, *gradients: float) -> list[float]:
+    """The four weights, which begin at 2, after steps whose gradients are all the same."""
+    model = network()
+    optimizer = make_optimizer(spec, steps=10)
+    optimizer.build(model.trainable_variables)
+    for gradient in gradients:
+        optimizer.apply([keras.ops.full(each.shape, gradient) for each in model.trainable_variables])
+    return [float(np.squeeze(each.numpy())) for each in model.trainable_variables]
+
+
+def test_the_update_is_caffes():
+    # Weight: v1 = .1 (1 + .5 2) = .2, w1 = 1.8; v2 = .9 .2 + .1 (1 + .5 1.8) = .37, w2 = 1.43.
+    # Bias, doubled and not decayed: v1 = .2, b1 = 1.8; v2 = .18 + .2 = .38, b2 = 1.42.
+    np.testing.assert_allclose(after(CAFFE, 1.0, 1.0), [1.43, 1.42, 1.43, 1.42], rtol=1e-6)
+
+
+def test_gradients_are_averaged_before_the_decay_is_added():
+    # Caffe's iter_size 2: g = (1 + 3) / 2 = 2, to which .5 2 comes: w = 2 - .1 3.
+    spec = OptimizerSpec(**{**vars(CAFFE), "accumulate": 2})
+    np.testing.assert_allclose(after(spec, 1.0, 3.0), [1.7, 1.6, 1.7, 1.6], rtol=1e-6)
+    np.testing.assert_allclose(after(spec, 1.0), [2, 2, 2, 2])
+
+
+def test_the_last_pattern_that_fits_counts_and_0_keeps_a_layer():
+    rates = ("*:3", "fc6:0", "score_fr/bias:1")
+    spec = OptimizerSpec(name="sgd", learning_rate=0.1, momentum=0.0, schedule="constant", rate_factors=rates)
+    np.testing.assert_allclose(after(spec, 1.0), [2, 2, 1.7, 1.9], rtol=1e-6)
+
+
+def test_adams_steps_have_factors_too():
+    # Adam's first step is the rate, whatever the gradient.
+    spec = OptimizerSpec(learning_rate=0.1, schedule="constant", rate_factors=("fc6:0.5",))
+    np.testing.assert_allclose(after(spec, 7.0), [1.95, 1.95, 1.9, 1.9], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("factors", "words"),
+    [
+        (("fc7:2",), "'fc7' fits no layer.*Did you mean 'fc6'"),
+        (("fc6",), "'fc6' is no factor. Write PATTERN:FACTOR"),
+        (("fc6:much",), "'fc6:much' is no factor"),
+        (("fc6:-1",), "'fc6:-1' is no factor"),
+    ],
+)
+def test_a_wrong_factor_is_named(factors, words):
+    with pytest.raises(ConfigError, match=words):
+        check_factors(OptimizerSpec(decay_factors=factors), network())
+
+
+def test_rates_of_a_summed_loss_and_of_a_mean_do_the_same():
+    # Facts of the release: 1e-10 for the sum over 500 x 375 pixels is 1.875e-5 for their mean.
+    summed = OptimizerSpec(name="sgd", learning_rate=1e-10, schedule="constant", weight_decay=5e-4)
+    mean = for_mean_loss(summed, 500 * 375)
+    assert mean.learning_rate == pytest.approx(1.875e-5)
+    assert for_summed_loss(mean, 500 * 375).weight_decay == pytest.approx(5e-4)
+    scaled = for_mean_loss(CAFFE, 4)
+    np.testing.assert_allclose(after(scaled, 1.0, 0.5), after(CAFFE, 4.0, 2.0), rtol=1e-6)
