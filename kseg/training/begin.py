@@ -21,8 +21,8 @@ def begin(
     run: str | Path | None,
     settings: Mapping[str, Any] | None,
     resume: str | Path,
-) -> tuple[Prepared, Path | None, bool]:
-    """The recipe met with its data; the run folder that was named, and whether it holds a run already."""
+) -> tuple[Prepared, Path | None]:
+    """The recipe met with its data, and the run folder that was named."""
     folder, recorded = open_run(run, resume)
     chosen = settled(recipe, settings or {}, recorded)
     if chosen.deterministic:
@@ -30,7 +30,7 @@ def begin(
     prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"))
     if folder and recorded:
         check_same(folder, recorded, prepared.config())
-    return prepared, folder, recorded is not None
+    return prepared, folder
 
 
 def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> Recipe:

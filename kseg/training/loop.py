@@ -119,7 +119,10 @@ def step_of(model: keras.Model, element_spec: Any) -> Callable[..., tuple[float,
     def apply(gradients: Sequence[tf.Tensor]) -> None:
         optimizer.apply(gradients, model.trainable_variables)
 
-    @tf.function(jit_compile=_compiled(element_spec, replicas), reduce_retracing=True)
+    # One trace for all sizes; what is shared among devices has no such signature.
+    signature = element_spec if replicas == 1 else None
+
+    @tf.function(input_signature=signature, jit_compile=_compiled(element_spec, replicas), reduce_retracing=True)
     def step(*batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
         loss, broken, gradients = strategy.run(forward_and_back, batch)
         loss, broken = (strategy.experimental_local_results(each)[0] for each in (loss, broken))

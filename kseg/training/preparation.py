@@ -20,7 +20,7 @@ from kseg.datasets import Dataset, Survey, by_name, survey
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, DataError, did_you_mean
 from kseg.inference import geometry_of, resolved
-from kseg.layers import SCALINGS
+from kseg.layers import SCALINGS, InputScaling
 from kseg.models import build, own_scaling
 from kseg.objectives import BatchLoss, CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import (
@@ -88,6 +88,11 @@ class Prepared:
         return self.recipe.data.white or self.surveys["train"].white
 
     @property
+    def scalings(self) -> dict[str, InputScaling]:
+        """What the network does to its images, by stream."""
+        return {name: each.for_white(self.white) for name, each in by_name(_scaling(self.recipe.model)).items()}
+
+    @property
     def epoch_steps(self) -> int:
         """The steps from one validation to the next."""
         return self.recipe.epoch_steps or math.ceil(len(self.parts["train"]) / self.recipe.data.batch_size)
@@ -142,14 +147,12 @@ class Prepared:
         options = recipe.model.options()
         classes: Any = {head: len(names) for head, names in data.heads.items()}
         channels = self.surveys["train"].channels if self._is_single else 3
-        scaling = by_name(_scaling(recipe.model))
-        scaling = {stream: each.for_white(self.white) for stream, each in scaling.items()}
         with dtype_policy(recipe.precision):
             model = build(
                 recipe.model.name,
                 classes=classes.get("", classes),
                 input_shape=(None, None, channels),
-                preprocessing=scaling.get("", scaling),
+                preprocessing=self.scalings.get("", self.scalings),
                 **options,
             )
         initial_weights(model, start or str(resolved(recipe.init_weights)))
@@ -269,13 +272,14 @@ def _introduce(prepared: Prepared) -> None:
         shares = [f"{name} {count / total:.1%}" for name, count in zip(data.heads[head], pixels, strict=True)]
         text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
     click.echo(text, err=True)
-    if found.brightest < white / 4:
+    depends_on_white = by_name(_scaling(prepared.recipe.model)) != prepared.scalings
+    if depends_on_white and found.brightest < white / 4:
         click.echo(
             f"warning: the brightest pixel is {found.brightest:g}, white is {white:g}. "
             f"Is that the camera's white? Else pass --set data.white={found.brightest:g}.",
             err=True,
         )
     for head, pixels in by_name(found.class_pixels).items():
-        for name, count in zip(data.heads[head], pixels, strict=True):
-            if count == 0:
-                click.echo(f"warning: class {name!r} has no pixel to train on.", err=True)
+        never = [name for name, count in zip(data.heads[head], pixels, strict=True) if count == 0]
+        if never:
+            click.echo(f"warning: no pixel to train on for {', '.join(never)}.", err=True)

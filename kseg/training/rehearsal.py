@@ -63,7 +63,7 @@ def rehearse(
     Raises:
       KsegError: as `train`.
     """
-    prepared, folder, _ = begin(recipe, data_dir, run, settings, resume)
+    prepared, folder = begin(recipe, data_dir, run, settings, resume)
     return [_rehearsed(stage) for stage in stages_of(prepared, folder or Path("run"))]
 
 

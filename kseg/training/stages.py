@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from kseg.errors import ConfigError
 from kseg.training.preparation import Prepared, prepare
@@ -34,23 +33,33 @@ class Stage:
         return (self.folder / "report.json").is_file()
 
 
-def stages_of(prepared: Prepared, folder: Path) -> Iterator[Stage]:
-    """The stages in their order, each in folder/stages/NAME, and last the training itself."""
-    recipe = prepared.recipe
-    starts = {}
-    for name in recipe.stages:
-        stage = of_stage(name, recipe)
-        data = prepared if stage.data == recipe.data else prepare(stage, prepared.data_dir)
-        starts[name] = folder / "stages" / name
-        yield from stages_of(replace(data, recipe=stage), starts[name])
-    streams = recipe.model.streams or ()
-    if len(starts) != (len(streams) or 1 if starts else 0):
+def stages_of(prepared: Prepared, folder: Path) -> list[Stage]:
+    """The stages in their order, each in folder/stages/NAME, and last the training itself, in `folder`.
+
+    Raises:
+      ConfigError: there are more or fewer than the network can start from.
+    """
+    return [*_before(prepared, folder / "stages"), Stage(prepared, folder, _start(prepared.recipe, folder / "stages"))]
+
+
+def _before(prepared: Prepared, folder: Path) -> Iterator[Stage]:
+    for name in prepared.recipe.stages:
+        recipe = of_stage(name, prepared.recipe)
+        of_data = prepared if recipe.data == prepared.recipe.data else prepare(recipe, prepared.data_dir)
+        stage = replace(of_data, recipe=recipe)
+        yield from _before(stage, folder)
+        yield Stage(stage, folder / name, _start(recipe, folder))
+
+
+def _start(recipe: Recipe, folder: Path) -> Path | Mapping[str, Path] | None:
+    """The run folders in `folder` whose networks the recipe starts from."""
+    names, streams = recipe.stages, recipe.model.streams or ("",)
+    if names and len(names) != len(streams):
         raise ConfigError(
-            f"stages is {', '.join(recipe.stages)}, but {recipe.model.name} starts from "
-            f"{f'one for each of {chr(44).join(streams)}' if streams else 'one'}."
+            f"stages is {', '.join(names)}, but {recipe.model.name} starts from {len(streams)}: one for each stream."
         )
-    start: Any = dict(zip(streams, starts.values(), strict=True)) if streams else next(iter(starts.values()), None)
-    yield Stage(prepared, folder, start or None)
+    starts = {stream: folder / name for stream, name in zip(streams, names, strict=False)}
+    return starts.get("", starts or None)
 
 
 def of_stage(name: str, whole: Recipe) -> Recipe:

@@ -75,13 +75,13 @@ def train(
     worker, workers = worker_of(strategy)
     if workers > 1 and run is None:
         raise ConfigError(f"{workers} workers train together: name the folder they share, --run DIR.")
-    prepared, folder, exists = begin(recipe, data_dir, run, settings, resume)
+    prepared, folder = begin(recipe, data_dir, run, settings, resume)
     if folder and resume == "auto" and (folder / "report.json").is_file():
         click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
         return Run(folder, evaluate(load(folder), prepared.scored, average=prepared.recipe.average))
     folder = folder or _next_folder(prepared.recipe.name)
     checkpoint = None if resume in ("auto", "never") else Path(resume)
-    stages = list(stages_of(prepared, folder))
+    stages = stages_of(prepared, folder)
     try:
         for number, stage in enumerate(stages, start=1):
             if stage.is_finished and number < len(stages):
@@ -92,7 +92,7 @@ def train(
                 model = stage.prepared.network(stage.start)
                 if worker == 0:
                     for each in (stages[-1], stage):
-                        _write_config(each, exist_ok=exists or run is not None)
+                        _write_config(each)
                 count = f"{model.count_params():,} parameters"
                 click.echo(
                     f"network: {stage.prepared.recipe.model.name}, {count}; run folder: {stage.folder}", err=True
@@ -112,11 +112,11 @@ def _next_folder(name: str) -> Path:
     return folder
 
 
-def _write_config(stage: Stage, *, exist_ok: bool) -> None:
+def _write_config(stage: Stage) -> None:
     """The run folder with its configuration, where they are not there yet."""
     if not (stage.folder / "config.json").is_file():
         with writing(stage.folder):
-            stage.folder.mkdir(parents=True, exist_ok=exist_ok)
+            stage.folder.mkdir(parents=True, exist_ok=True)
         write_json(stage.folder / "config.json", stage.prepared.config())
 
 

@@ -2,7 +2,7 @@
 
 `python cli.py train --recipe NAME --data-dir DIR`. None was run here at full width: that takes a GPU, ImageNet weights,
 and days. At an eighth of the width each overfits the samples: benchmarks/overfit_samples.py. There is no val: the last
-network counts. The scores below: mean IU on test in percent, of the paper of 2015, and of the one of 2016 as remembered.
+network counts. The scores below: mean IU on test in percent, of the paper of 2015 (of 2016, as remembered).
 """
 
 from kseg.training.recipe import RECIPES, Recipe

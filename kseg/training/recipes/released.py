@@ -8,8 +8,6 @@ from dataclasses import replace
 from kseg.training.recipe import Recipe
 from kseg.training.specs import AugmentSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec
 
-DOUBLED_BIAS = {"rate_factors": ("*/bias:2",), "decay_factors": ("*/bias:0",)}
-
 
 def whole_images(name: str, **options) -> DataSpec:
     """One whole image a step, drawn with replacement, as it is."""
@@ -23,7 +21,13 @@ def released(name: str, model: ModelSpec, data: DataSpec, *, rate: float, steps:
     `steps` are those its scripts run, whatever the solver's max_iter says.
     """
     optimizer = OptimizerSpec(
-        name="sgd", learning_rate=rate, momentum=0.99, schedule="constant", weight_decay=5e-4, **DOUBLED_BIAS
+        name="sgd",
+        learning_rate=rate,
+        momentum=0.99,
+        schedule="constant",
+        weight_decay=5e-4,
+        rate_factors=("*/bias:2",),
+        decay_factors=("*/bias:0",),
     )
     fields = {"init_weights": "imagenet", "epoch_steps": 4000, **fields}
     return Recipe(

@@ -42,8 +42,8 @@ def voc_fcn8s_atonce() -> Recipe:
 def voc_fcn_alexnet() -> Recipe:
     """FCN-AlexNet on PASCAL VOC from CaffeNet, as released: 48.0 published.
 
-    Unlike the others: the loss is a mean over the pixels, 20 images make an update (a step is an image), and the bias of
-    score_fr alone has twice the rate and no decay.
+    Unlike the others: the loss is a mean over the pixels, 20 images make an update (a step is an image), and the bias
+    of score_fr alone has twice the rate and no decay.
     """
     recipe = released("voc-fcn-alexnet", ModelSpec("fcn32s", backbone="alexnet"), DATA, rate=1e-4, steps=2_000_000)
     optimizer = replace(
