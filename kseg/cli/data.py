@@ -33,9 +33,10 @@ def list_datasets() -> None:
     """Name the data sets."""
     from kseg.datasets import DATASETS
 
-    for name in DATASETS.names():
+    names = sorted(DATASETS.names())
+    for name in names:
         first = (DATASETS.get(name).__doc__ or "").strip().splitlines()[0]
-        click.echo(f"{name:<10} {first}")
+        click.echo(f"{name:<{max(map(len, names))}}  {first}")
 
 
 @data.command("demo")
@@ -145,29 +146,23 @@ def check(
 @click.option("--split", metavar="NAME", default="train", show_default=True)
 @set_option
 @click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(), help="The picture to write. Default: DATASET-SPLIT.png."
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(),
+    help="What to write: a page where it ends in .html, else a picture. Default: DATASET-SPLIT.png.",
 )
 def show(dataset: str, data_dir: str | None, split: str, settings: dict[str, str], output: str | None) -> None:
-    """Draw the first twelve images of a data set with their labels, and say what it holds."""
-    from kseg.datasets import survey
-    from kseg.images import write_image
-    from kseg.pictures import overlay, sheet
+    """Draw twelve images from all over a data set with their labels, and say what they hold.
 
-    items = _open(dataset, data_dir, split, settings)
-    found = survey(items)
-    click.echo(
-        f"{items.name} {split}: {found.images} images, {found.kind}, {found.channels} channels, "
-        f"up to {found.brightest:g}"
-    )
-    click.echo(f"heights {found.heights[0]} to {found.heights[1]}, widths {found.widths[0]} to {found.widths[1]}")
-    for name, count in zip(items.classes, found.class_pixels, strict=True):
-        click.echo(f"  {name:<16} {count / found.class_pixels.sum():7.2%}")
-    panels = {}
-    for item in (items[index] for index in range(min(12, len(items)))):
-        numbers = item.label if item.instances is None else item.instances
-        panels[item.id] = overlay(item.image, numbers)
+    `data stats` counts all of it, `data check` looks for what is wrong.
+    """
+    from kseg.gallery import look, write_gallery
+
+    gallery = look(_open(dataset, data_dir, split, settings))
+    click.echo(str(gallery))
     path = output or f"{dataset}-{split}.png"
-    write_image(path, sheet(panels))
+    write_gallery(gallery, path)
     click.echo(path)
 
 

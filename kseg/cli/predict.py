@@ -40,7 +40,8 @@ def predict(
 ) -> None:
     """Find the classes in images with MODEL (a run folder, a preset, a .keras file or a bundle).
 
-    Writes DIR/STEM.png with class ids for each image, DIR/STEM.tif for a stack.
+    Writes DIR/STEM.png with class ids for each image, DIR/STEM.tif for a stack. Of more than two classes the PNG has
+    VOC's palette, as its server takes it; the numbers in it are the ids.
     """
     if not inputs + paths:
         raise click.UsageError("Which images? Give files or folders after MODEL.")

@@ -90,7 +90,8 @@ def _start_tensorflow() -> None:
         try:
             import tensorflow as tf
 
-            tf.config.list_logical_devices()
+            if "TF_CONFIG" not in os.environ:  # workers must find each other before there are devices
+                tf.config.list_logical_devices()
         except BaseException:
             held.seek(0)
             os.write(kept, held.read())

@@ -31,7 +31,7 @@ UNLABELLED = 11
 
 @DATASETS.register("camvid")
 class CamVid(Dataset):
-    """CamVid, street scenes in 11 classes; what is 11 in the files is void.
+    """CamVid, street scenes in 11 classes; 11 in the files is void.
 
     Args:
       data_dir: the folder that holds train/ and trainannot/ (or train/images/ and train/labels/), or the one around it.

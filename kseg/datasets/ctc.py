@@ -27,7 +27,7 @@ from kseg.images import read_image, read_label
 
 @DATASETS.register("ctc")
 class CellTracking(Dataset):
-    """Cell Tracking Challenge, any two-dimensional set; classes 0 background, 1 cell, and a number per cell.
+    """Cell Tracking Challenge, any set of two dimensions: background and cell, and a number per cell.
 
     Args:
       data_dir: the folder that holds 01/ and 01_GT/, or the one around it.

@@ -24,7 +24,10 @@ SEED = 2015
 
 @DATASETS.register("demo")
 class Demo(Folder):
-    """The generated set, written on first use: to `data_dir`, else to the cache folder."""
+    """Touching cells that kseg generates; it needs no folder.
+
+    They are written on first use: to `data_dir`, else to the cache folder.
+    """
 
     name = "demo"
 

@@ -33,7 +33,7 @@ class Pair(NamedTuple):
 
 @DATASETS.register("folder")
 class Folder(Dataset):
-    """Images and labels of any format that is read; a stack of several pages is one item per page.
+    """Your own images/ and labels/, paired by name; a stack is one item per page.
 
     Args:
       data_dir: the folder, or the one around it.
@@ -109,7 +109,8 @@ class Folder(Dataset):
             return f"{objects + '. ' if many else ''}{VOID} is often void: pass --set data.ignore_class={VOID}."
         path, count = self.root / "classes.txt", max(found) + 1
         where = f"name all {count} in {path}" if path.is_file() else f"pass --set data.classes={count}"
-        return f"{objects}; where these are classes, {where}."
+        void = f"; where {max(found)} is void, pass --set data.ignore_class={max(found)}"
+        return f"{objects}; where these are classes, {where}{void if self._void is None else ''}."
 
     def _find(self, data_dir: str | Path | None) -> tuple[Path, dict[str, list[Pair]]]:
         """The folder, and the files of each split."""

@@ -18,7 +18,10 @@ SPLITS = {"train": range(21), "val": range(21, 24), "test": range(24, 30), "all"
 
 @DATASETS.register("isbi2012")
 class Isbi2012(Dataset):
-    """`train-volume.tif` and `train-labels.tif` (255 cell, 0 membrane); classes 0 membrane, 1 cell."""
+    """ISBI 2012, neurons in 30 electron micrographs: membrane and cell.
+
+    DIR/train-volume.tif and DIR/train-labels.tif, in which 255 is cell, 0 membrane.
+    """
 
     name = "isbi2012"
     classes = ("membrane", "cell")

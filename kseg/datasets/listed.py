@@ -21,7 +21,7 @@ COLUMNS = ("image", "label", "split", "weight")
 
 @DATASETS.register("list")
 class Listed(Folder):
-    """Images and labels as a table names them, list.csv with columns image, label and, as wanted, split and weight.
+    """Your own images and labels as list.csv names them: columns image, label[, split][, weight].
 
     Args:
       data_dir: the table, the folder that holds list.csv, or the one around it.

@@ -71,7 +71,7 @@ class NyuDepth(Dataset):
     def read(self, index: int) -> Item:
         number = self._numbers[index]
         stored = self._frames.label(number)
-        label = np.where(stored == 0, VOID, stored.astype(np.int32) - 1)
+        label = np.where(stored == 0, VOID, stored - 1)
         found = {kind: self._frames.image(number, kind) for kind in VIEWS[self._view]}
         if self._view == "rgbd":
             image = np.concatenate([found["rgb"].astype(np.uint16), found["depth"]], axis=-1)
@@ -92,12 +92,12 @@ class Labelled:
                 f"{mapping}: there is no such file. {LABELLED} has 894 labels, and which of the 40 classes each is "
                 "says this one (10,474 bytes, at github.com/ankurhanda/nyuv2-meta-data). Put it beside."
             )
-        self._class_of = np.concatenate([[0], read_mat(mapping, "mapClass").ravel()]).astype(np.int32)
+        self._class_of = np.concatenate([np.zeros(1, np.int32), read_mat(mapping, "mapClass").ravel()])
 
     def numbers(self, split: str) -> list[int]:
         """The frames of a split, counted from 5001."""
         listed = read_mat(self._splits, "testNdxs" if split == "test" else "trainNdxs").ravel()
-        numbers = (listed.astype(int) + FIRST - 1).tolist()
+        numbers = (listed + FIRST - 1).tolist()
         if split in ("test", "trainval"):
             return numbers
         held_out = set(map(int, read_lines(IDS / "nyudv2-val.txt")))
@@ -158,7 +158,7 @@ class Prepared:
         return read_image(self._root / "data" / ("images" if kind == "rgb" else kind) / f"img_{number}.png")
 
     def label(self, number: int) -> np.ndarray:
-        """(425, 560) integers, 0 void, 1..40."""
+        """(425, 560) int32, 0 void, 1..40."""
         return read_mat(self._mat(number), "segmentation")
 
     def _mat(self, number: int) -> Path:

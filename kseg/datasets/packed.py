@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
+from kseg.datasets.places import is_address, join, read_bytes, size_of
 from kseg.datasets.records import item_from_bytes
-from kseg.errors import DataError, EnvironmentFailure
+from kseg.errors import DataError
 
 INDEX = "index.json"
 FORMAT = 1
@@ -41,21 +42,23 @@ class Record(NamedTuple):
 
 @DATASETS.register("packed")
 class Packed(Dataset):
-    """What `data pack` wrote: any data set in TFRecord shards, item for item the same.
+    """Any data set as `data pack` wrote it: TFRecord shards, item for item the same.
 
     Args:
-      data_dir: the folder of shards, or the one around it.
+      data_dir: the folder of shards, or the one around it; or gs://BUCKET/FOLDER, from which each item is read as it
+        is asked for.
       split: one of those packed.
     """
 
     name = "packed"
 
     def __init__(self, data_dir: str | Path | None, *, split: str) -> None:
-        if "://" in str(data_dir or ""):
-            raise DataError(f"{self.name}: {data_dir} is no folder. Copy it to one: shards are read at random places.")
-        self._root = find_root(self.name, data_dir, [INDEX])
-        path = self._root / INDEX
-        index = index_from_text(path.read_text(encoding="utf-8", errors="replace"), str(path))
+        self._root = str(data_dir if is_address(data_dir) else find_root(self.name, data_dir, [INDEX]))
+        path = join(self._root, INDEX)
+        try:
+            index = index_from_text(read_bytes(path).decode(errors="replace"), path)
+        except FileNotFoundError as error:
+            raise DataError(f"{self.name}: {data_dir} does not hold it. Looked there for {INDEX}.") from error
         self.choose(split, list(index["splits"]))
         found = index["splits"][split]
         self.ids = found["ids"]
@@ -72,13 +75,9 @@ class Packed(Dataset):
         record = self._records[index]
         place = self.place(index)
         try:
-            with open(self._root / record.shard, "rb") as file:
-                file.seek(record.offset)
-                frame = file.read(BEFORE + record.length + AFTER)
+            frame = read_bytes(join(self._root, record.shard), record.offset, BEFORE + record.length + AFTER)
         except FileNotFoundError as error:
             raise DataError(f"{place}: the shard is not there any more. {_AGAIN}") from error
-        except OSError as error:
-            raise EnvironmentFailure(f"{place}: can't be read ({error.strerror}). Is the disk whole?") from error
         data = frame[BEFORE : BEFORE + record.length]
         if len(frame) != BEFORE + record.length + AFTER or _LENGTH.unpack_from(frame) != (record.length,):
             raise DataError(f"{place}: no record of {record.length:,} bytes at byte {record.offset:,}. {_AGAIN}")
@@ -90,7 +89,7 @@ class Packed(Dataset):
 
     def place(self, index: int) -> str:
         record = self._records[index]
-        return f"{self._root / record.shard}, record {record.number} ({self.ids[index]})"
+        return f"{join(self._root, record.shard)}, record {record.number} ({self.ids[index]})"
 
     def _of_shard(self, shard: Mapping[str, Any] | None) -> list[Record]:
         """The records of one shard, none where it is not written yet.
@@ -100,8 +99,8 @@ class Packed(Dataset):
         """
         if shard is None:
             return []
-        path = self._root / shard["file"]
-        size = path.stat().st_size if path.is_file() else None
+        path = join(self._root, shard["file"])
+        size = size_of(path)
         if size != shard["size_bytes"]:
             found = "is not there" if size is None else f"has {size:,} of {shard['size_bytes']:,} bytes"
             raise DataError(f"{path}: the shard {found}. {_AGAIN}")

@@ -72,11 +72,11 @@ class PascalContext(Dataset):
         if path.suffix == ".png":
             stored = read_label(path)
             return Item(self.ids[index], image, np.where(stored == 0, VOID, stored - 1))
-        stored = np.asarray(read_mat(path, "LabelMap"))
+        stored = read_mat(path, "LabelMap")
         beyond = (stored < 0) | (stored > HIGHEST)
         if beyond.any():
             raise DataError(f"{path}: {first_of(stored, beyond)}, but there are {HIGHEST}. {self.advice(stored)}")
-        return Item(self.ids[index], image, self._ids[stored.astype(np.int32)])
+        return Item(self.ids[index], image, self._ids[stored])
 
     def place(self, index: int) -> str:
         return f"{self._path(index)}"

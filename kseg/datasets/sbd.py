@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
 from kseg.datasets.lines import read_lines
 from kseg.datasets.mat import read_mat
@@ -100,8 +98,7 @@ def find_sbd(name: str, data_dir: str | Path | None) -> Path:
 
 def read_sbd(sbd: Path, sbd_id: str) -> Item:
     """The image and mask of one id."""
-    truth = read_mat(cls_of(sbd, sbd_id), "GTcls")
-    label = truth["Segmentation"][0, 0].astype(np.int32)
+    label = read_mat(cls_of(sbd, sbd_id), "GTcls", "Segmentation")
     return Item(sbd_id, read_image(sbd / "img" / f"{sbd_id}.jpg"), label)
 
 

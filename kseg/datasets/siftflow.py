@@ -57,9 +57,8 @@ class SiftFlow(Dataset):
 
     def read(self, index: int) -> Item:
         image = read_image(self._root / "Images" / f"{self._places[index]}.jpg")
-        stored = {head: np.asarray(read_mat(self._path(index, head), "S")) for head in FOLDERS}
-        # Void is 0 or -1: told before anything becomes unsigned.
-        label = {head: np.where(one <= 0, VOID, one.astype(np.int32) - 1) for head, one in stored.items()}
+        stored = {head: read_mat(self._path(index, head), "S") for head in FOLDERS}
+        label = {head: np.where(one <= 0, VOID, one - 1) for head, one in stored.items()}  # void is 0 or -1
         return Item(self.ids[index], image, label)
 
     def place(self, index: int) -> str:

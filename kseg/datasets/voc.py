@@ -49,7 +49,7 @@ class Voc(Dataset):
 
 @DATASETS.register("voc2011")
 class Voc2011(Voc):
-    """PASCAL VOC 2011, 20 classes and the background; `seg11valid` is the FCN paper's held-out part."""
+    """PASCAL VOC 2011, 20 classes and the background; seg11valid is the FCN paper's held-out part."""
 
     name, year, extra = "voc2011", 2011, ("seg11valid",)
 

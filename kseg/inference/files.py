@@ -14,7 +14,7 @@ from kseg.inference.averaging import Average
 from kseg.inference.predictor import Predictor
 from kseg.inference.tiles import class_ids, predict_scores, probabilities
 from kseg.instances import number
-from kseg.pictures import overlay, sheet
+from kseg.pictures import overlay, palette, sheet
 
 
 def list_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -57,6 +57,10 @@ def predict_file(
     with_overlay: bool = False,
 ) -> list[Path]:
     """Writes what `network` finds in the image or stack `path`; each file whole or not at all.
+
+    Class ids are STEM.png: of more than two classes with VOC's palette, as VOC's server wants it. The numbers in it are
+    the ids, and so Pillow, MATLAB and kseg read it; OpenCV and tf.io.decode_png make colours of them. Of two classes,
+    or more than a palette's 256, the PNG is grey, which every tool reads as ids, and so are the pages of a STEM.tif.
 
     Args:
       network: the predictor.
@@ -137,7 +141,8 @@ class _Results:
     def finish(self) -> list[Path]:
         """Writes what is one picture; all files then."""
         if self._ids is None:
-            write_image(self._written[0], self._last)
+            coloured = 2 < self._classes <= 256
+            write_image(self._written[0], self._last, palette=palette() if coloured else None)
         if self._overlay:
             self._written.append(Path(f"{self._stem}_overlay.png"))
             panels = self._panels

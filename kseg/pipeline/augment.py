@@ -1,8 +1,11 @@
 """Augmentations as pure functions of an example and a random generator, composed into one warp.
 
-However many are asked for, each output pixel is looked up once: the image is interpolated linearly or cubically,
-label and instances take the nearest pixel, so that no label is ever invented. Beyond the image lies its mirror image
-(the border pixel not repeated), for image and label alike; or nothing, black and void.
+However many are asked for, each output pixel is looked up once: the image is interpolated linearly or cubically (as
+asked for: `interpolation`), label and instances take the nearest pixel, so that no label is ever invented. Beyond the
+image lies its mirror image (the border pixel not repeated), for image and label alike; or nothing, black and void.
+
+Grey levels and colours change in one-channel and colour images, and of the channels of an image of four in the first
+three: the fourth is depth. Of several streams they change in "rgb" alone: HHA's levels are heights and angles.
 
 OpenCV 4 rounds places to 1/32 pixel, which moves a look-up by at most 1/64 pixel along each axis; OpenCV 5 does not.
 `kseg.layers.dense_image_warp` is the exact warp, equal to tensorflow-addons' bit for bit, and differentiable.
@@ -19,11 +22,14 @@ import cv2
 import numpy as np
 
 from kseg.datasets import VOID, Item
+from kseg.pipeline.warp import Warp
 
 
 @dataclass(frozen=True)
 class Mirror:
     """Left and right exchanged for half of the examples, up and down for half, independently.
+
+    Image and label: pixels change places, nothing is interpolated.
 
     Attributes:
       horizontal: left and right.
@@ -33,48 +39,57 @@ class Mirror:
     horizontal: bool = True
     vertical: bool = True
 
-    def move(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        signs = rng.choice([-1.0, 1.0], size=(2, 1, 1))
-        return points * np.where([[[self.vertical]], [[self.horizontal]]], signs, 1.0)
+    def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
+        signs = rng.choice([-1.0, 1.0], size=2)
+        return warp.turned(np.diag(np.where([self.vertical, self.horizontal], signs, 1.0)))
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """A turn about the centre by an angle drawn evenly from -degrees to degrees."""
+    """A turn about the centre by an angle drawn evenly from -degrees to degrees.
+
+    Image: linear or cubic, as asked for. Label: the nearest pixel.
+    """
 
     degrees: float = 180.0
 
-    def move(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
-        rows, columns = points
-        return np.stack(
-            [math.cos(angle) * rows - math.sin(angle) * columns, math.sin(angle) * rows + math.cos(angle) * columns]
-        )
+        cosine, sine = math.cos(angle), math.sin(angle)
+        return warp.turned(np.array([[cosine, -sine], [sine, cosine]]))
 
 
 @dataclass(frozen=True)
 class Shift:
-    """A shift along each axis, drawn evenly from -pixels to pixels."""
+    """A shift along each axis, drawn evenly from -pixels to pixels, fractions included.
+
+    Image: linear or cubic, as asked for. Label: the nearest pixel.
+    """
 
     pixels: float = 10.0
 
-    def move(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return points + rng.uniform(-self.pixels, self.pixels, size=(2, 1, 1))
+    def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
+        return warp.moved(rng.uniform(-self.pixels, self.pixels, size=2))
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Enlarged or made smaller, by a factor from 1 / most to most, drawn evenly on a logarithmic scale."""
+    """Enlarged or made smaller, by a factor from 1 / most to most, drawn evenly on a logarithmic scale.
+
+    Image: linear or cubic, as asked for; made smaller, it is not smoothed first. Label: the nearest pixel.
+    """
 
     most: float = 1.25
 
-    def move(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return points / math.exp(rng.uniform(-1, 1) * math.log(self.most))
+    def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
+        return warp.turned(np.eye(2) / math.exp(rng.uniform(-1, 1) * math.log(self.most)))
 
 
 @dataclass(frozen=True)
 class Elastic:
     """Random displacements on a coarse grid, in between bicubic.
+
+    Image: linear or cubic, as asked for. Label: the nearest pixel.
 
     Attributes:
       sigma: the displacements' Gaussian deviation along each axis, pixels.
@@ -87,30 +102,36 @@ class Elastic:
     sigma: float = 10.0
     spacing: float | None = None
 
-    def move(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        sizes = points.shape[1:]
-        counts = [3 if self.spacing is None else max(2, math.ceil((size - 1) / self.spacing) + 1) for size in sizes]
-        grid = rng.normal(0, self.sigma, size=(2, *counts))
-        rows, columns = (cubic_weights(size, count) for size, count in zip(sizes, counts, strict=True))
-        # Not a matrix product: that would start a thread per core, which training is using.
-        return points + np.einsum("rg,agc->arc", rows, grid @ columns.T)
+    def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
+        spacing = self.spacing
+        counts = [3 if spacing is None else max(2, math.ceil((size - 1) / spacing) + 1) for size in warp.size]
+        return warp.bent(rng.normal(0, self.sigma, size=(2, *counts)))
 
 
 @dataclass(frozen=True)
 class Grey:
-    """Grey levels g become `a g + b`, with a drawn from 1 - gain to 1 + gain, b from -offset to offset times white."""
+    """Grey levels g become `a g + b`, with a drawn from 1 - gain to 1 + gain, b from -offset to offset times white.
+
+    One a and one b for all channels, so that a photograph becomes brighter or darker and keeps its hues. Levels may
+    leave 0 to white: they are not cut off. Nothing is interpolated; the label stays.
+    """
 
     gain: float = 0.25
     offset: float = 0.05
 
     def tone(self, image: np.ndarray, rng: np.random.Generator, white: float) -> np.ndarray:
         gain, offset = rng.uniform(1 - self.gain, 1 + self.gain), rng.uniform(-self.offset, self.offset)
-        return image * np.float32(gain) + np.float32(offset * white)
+        image = image * np.float32(gain)
+        image += np.float32(offset * white)
+        return image
 
 
 @dataclass(frozen=True)
 class GreyCurve:
     """Grey levels through a random rising curve from black to white, of five points joined by straight lines.
+
+    The same curve for all channels; what lies beyond black or white becomes black or white. Nothing is interpolated;
+    the label stays.
 
     Half-way between two points a third is drawn evenly from what leaves both slopes within the limits, two times over.
 
@@ -129,20 +150,30 @@ class GreyCurve:
                 most = min(low + self.most_slope * step, high - self.least_slope * step)
                 refined += [rng.uniform(least, most), high]
             heights = refined
-        curve = np.interp(image / white, np.linspace(0, 1, 5), heights)
-        return (curve * white).astype(np.float32)
+        quarter = white / 4
+        changed = np.zeros(image.shape, np.float32)
+        for number, slope in enumerate(4 * np.diff(heights)):
+            risen = np.clip(image - np.float32(number * quarter), 0, np.float32(quarter))
+            risen *= np.float32(slope)
+            changed += risen
+        return changed
 
 
 @dataclass(frozen=True)
 class Saturation:
-    """Colours away from grey, or towards it, by a factor from 1 - most to 1 + most; grey images stay as they are."""
+    """Colours away from grey, or towards it, by a factor from 1 - most to 1 + most; grey images stay as they are.
+
+    Grey is the mean of the three channels, which stays. Nothing is interpolated; the label stays.
+    """
 
     most: float = 0.3
 
     def tone(self, image: np.ndarray, rng: np.random.Generator, white: float) -> np.ndarray:
         factor = np.float32(1 + rng.uniform(-self.most, self.most))
-        grey = image[..., :3].mean(axis=-1, keepdims=True)
-        return np.concatenate([grey + factor * (image[..., :3] - grey), image[..., 3:]], axis=-1)
+        if image.shape[-1] != 3:
+            return image
+        mixed = factor * np.eye(3, dtype=np.float32) + (1 - factor) / 3
+        return cv2.transform(image, mixed)
 
 
 Geometric = Mirror | Rotation | Shift | Scale | Elastic
@@ -150,6 +181,7 @@ Tonal = Grey | GreyCurve | Saturation
 Augmentation = Geometric | Tonal
 
 METHODS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+BORDERS = {"mirror": cv2.BORDER_REFLECT_101, "void": cv2.BORDER_CONSTANT}
 
 
 def augmented(
@@ -165,8 +197,9 @@ def augmented(
 ) -> Item:
     """An example after all augmentations, cropped.
 
-    The crop's centre is drawn so that what is left of it once `margin` is cut off on every side lies
-    inside the image, where that is large enough; the margin reads on into the mirrored surroundings.
+    The crop's centre is drawn so that what is left of it once `margin` is cut off on every side lies inside the
+    image, where that is large enough; the margin reads on into what lies beyond. Its pixels are the image's own, and
+    so is nothing interpolated where it is cut out or mirrored only.
 
     Args:
       item: the example.
@@ -180,8 +213,7 @@ def augmented(
       beyond: what lies beyond the image: its mirror image, or void, where the image is black and no object is.
 
     Returns:
-      The item with image float32, and label and instances as they are numbered. Of several streams all move together;
-      grey levels change in "rgb" alone.
+      The item with image float32, and label and instances as they are numbered. Of several streams all move together.
     """
     size = next(iter(item.labels.values())).shape
     centre = [(length - 1) / 2 for length in size]
@@ -192,44 +224,25 @@ def augmented(
             # Whole pixels, in the middle where the image is smaller: what is not turned is not blurred either.
             start = rng.integers(0, free + 1) if free > 0 else free // 2
             centre[axis] = start + (inner - 1) / 2
-    axes = [np.arange(length) - (length - 1) / 2 for length in crop or size]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"))
+    warp = Warp.still(crop or size)
     for augmentation in augment:
         if isinstance(augmentation, Geometric):
-            points = augmentation.move(points, rng)
-    rows, columns = (points + np.array(centre)[:, None, None]).astype(np.float32)
+            warp = augmentation.move(warp, rng)
+    warp = warp.moved(np.array(centre))
 
-    border = {"mirror": cv2.BORDER_REFLECT_101, "void": cv2.BORDER_CONSTANT}[beyond]
-
-    def look_up(pixels: np.ndarray, method: int, outside: int = 0) -> np.ndarray:
-        return cv2.remap(pixels, columns, rows, method, borderMode=border, borderValue=(outside,) * 4)
-
-    images = {}
-    for stream, pixels in item.images.items():
-        image = look_up(pixels.astype(np.float32), METHODS[interpolation])
-        images[stream] = image if image.ndim == 3 else image[..., None]
+    method, border = METHODS[interpolation], BORDERS[beyond]
+    images = {stream: warp.look_up(pixels, method, border) for stream, pixels in item.images.items()}
     for augmentation in augment:
         if isinstance(augmentation, Tonal):
-            images |= {name: augmentation.tone(images[name], rng, white) for name in ("", "rgb") if name in images}
-    labels = {head: look_up(label, cv2.INTER_NEAREST, VOID) for head, label in item.labels.items()}
-    instances = None if item.instances is None else look_up(item.instances, cv2.INTER_NEAREST)
+            images |= {name: _toned(images[name], augmentation, rng, white) for name in ("", "rgb") if name in images}
+    labels = {head: warp.look_up(label, cv2.INTER_NEAREST, border, VOID) for head, label in item.labels.items()}
+    instances = None if item.instances is None else warp.look_up(item.instances, cv2.INTER_NEAREST, border)
     return replace(item, image=images.get("", images), label=labels.get("", labels), instances=instances)
 
 
-def cubic_weights(size: int, count: int) -> np.ndarray:
-    """The matrix (size, count) that interpolates `count` values, the first and last at the ends, to `size` pixels.
-
-    Cubic convolution with a = -1/2; beyond the ends the last value goes on.
-
-    Source: Keys, "Cubic convolution interpolation for digital image processing" (1981).
-    """
-    place = np.linspace(0, count - 1, size)
-    first = np.floor(place).astype(int)
-    weights = np.zeros((size, count))
-    for neighbour in (-1, 0, 1, 2):
-        distance = np.abs(place - (first + neighbour))
-        near = 1.5 * distance**3 - 2.5 * distance**2 + 1
-        far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-        value = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
-        np.add.at(weights, (np.arange(size), (first + neighbour).clip(0, count - 1)), value)
-    return weights
+def _toned(image: np.ndarray, augmentation: Tonal, rng: np.random.Generator, white: float) -> np.ndarray:
+    """`image` (H, W, C) with other grey levels, but for the depth in the fourth of four channels."""
+    if image.shape[-1] != 4:
+        return augmentation.tone(image, rng, white)
+    colours = augmentation.tone(np.ascontiguousarray(image[..., :3]), rng, white)
+    return np.concatenate([colours, image[..., 3:]], axis=-1)

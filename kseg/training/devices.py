@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from kseg.device import multiplies_bfloat16
-from kseg.errors import EnvironmentFailure
+from kseg.errors import ConfigError, EnvironmentFailure
 from kseg.training.recipe import Recipe
 from kseg.training.stopping import StopSignal
 
@@ -22,8 +22,8 @@ LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineEx
 WAIT_S = 3600
 
 
-def strategy_at_hand() -> tf.distribute.Strategy:
-    """All workers that TF_CONFIG names, else all GPUs of this machine, else one device.
+def strategy_at_hand(images: int) -> tf.distribute.Strategy:
+    """All workers that TF_CONFIG names, else as many GPUs of this machine as a batch has `images`, else one device.
 
     Raises:
       EnvironmentFailure: TF_CONFIG can't be followed.
@@ -33,7 +33,7 @@ def strategy_at_hand() -> tf.distribute.Strategy:
             workers = json.loads(os.environ["TF_CONFIG"])["cluster"]["worker"]
             if len(workers) > 1:
                 return tf.distribute.MultiWorkerMirroredStrategy(
-                    tf.distribute.experimental.CommunicationOptions(timeout_seconds=WAIT_S)
+                    communication_options=tf.distribute.experimental.CommunicationOptions(timeout_seconds=WAIT_S)
                 )
         except (ValueError, KeyError, TypeError, RuntimeError, tf.errors.OpError) as error:
             raise EnvironmentFailure(
@@ -41,8 +41,9 @@ def strategy_at_hand() -> tf.distribute.Strategy:
                 'and this one: {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}; '
                 "training must be the first that this process does with TensorFlow."
             ) from error
-    if len(tf.config.list_logical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
+    gpus = tf.config.list_logical_devices("GPU")[:images]
+    if len(gpus) > 1:
+        return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])
     return tf.distribute.get_strategy()
 
 
@@ -55,10 +56,17 @@ def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 
 
 def shared(batch: Any, strategy: tf.distribute.Strategy) -> Any:
-    """The batch of this worker, a part of it for each of its devices: whole images, as evenly as can be."""
+    """The batch of this worker, a part of it for each of its devices: whole images, as evenly as can be.
+
+    Raises:
+      ConfigError: there are fewer images than devices.
+    """
     count = strategy.num_replicas_in_sync // worker_of(strategy)[1]
     if count == 1:
         return batch
+    images = len(tf.nest.flatten(batch)[0])
+    if images < count:
+        raise ConfigError(f"A batch of {images} can't be shared by {count} devices. Raise --batch-size.")
 
     def of_device(context: tf.distribute.experimental.ValueContext, tensor: tf.Tensor) -> tf.Tensor:
         return tensor[context.replica_id_in_sync_group % count :: count]
@@ -78,10 +86,10 @@ class SharedStop:
 
         @tf.function
         def total(flag: tf.Tensor) -> tf.Tensor:
-            def of_device() -> tf.Tensor:
-                return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flag)
+            def of_device(flag: tf.Tensor) -> tf.Tensor:
+                return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flag + 0.0)
 
-            return strategy.experimental_local_results(strategy.run(of_device))[0]
+            return strategy.experimental_local_results(strategy.run(of_device, (flag,)))[0]
 
         self._total = total
 

@@ -30,11 +30,12 @@ def run_steps(
     keeper: Keeper | None = None,
     skip: int = 0,
     names: Callable[[int], Sequence[str]] = lambda step: (),
+    strategy: tf.distribute.Strategy | None = None,
 ) -> None:
     """Trains a compiled `model` for `steps` batches; an epoch is `epoch_steps` of them, the last as many as remain.
 
-    The loss is a kseg.objectives.BatchLoss. Under a tf.distribute strategy's scope every device takes a part of this
-    worker's batch, and the step is that of the whole. Where the optimiser averages the weights, the callbacks find
+    The loss is a kseg.objectives.BatchLoss. Every device of a strategy takes a part of this worker's batch, and the step
+    is that of the whole. Where the optimiser averages the weights, the callbacks find
     the average in the network at an epoch's end. `logs` of a batch: loss, wait_s (spent on waiting for the batch),
     skipped (how many steps were, so far).
 
@@ -44,13 +45,15 @@ def run_steps(
       skip: how many steps in a row may have gradients that are no numbers. They change no weight; an optimiser that
         scales the loss (under mixed_float16) halves the scale.
       names: the items in the batch of a step, the first of which is 0.
+      strategy: in whose scope the network was made; None for one device.
 
     Raises:
       TrainingDiverged: more steps than that; the message says where it began.
       Interrupted: the keeper was told to stop, and saved.
       DataError: an item could not be read.
     """
-    step, strategy = step_of(model, batches.element_spec), tf.distribute.get_strategy()
+    strategy = strategy or tf.distribute.get_strategy()
+    step = step_of(model, batches.element_spec, strategy)
     around = keras.callbacks.CallbackList(list(callbacks), model=model)
     around.on_train_begin()
     place = keeper.place if keeper else Place()
@@ -76,7 +79,9 @@ def run_steps(
         around.on_train_end()  # a broken training leaves no half-drawn bar and no open file either
 
 
-def step_of(model: keras.Model, element_spec: Any) -> Callable[..., tuple[float, bool]]:
+def step_of(
+    model: keras.Model, element_spec: Any, strategy: tf.distribute.Strategy
+) -> Callable[..., tuple[float, bool]]:
     """One batch forward and back, and the weights' update; returns the loss before it and whether all was finite.
 
     Where a gradient is no finite number nothing changes but the scale of an optimiser that scales the loss.
@@ -84,18 +89,30 @@ def step_of(model: keras.Model, element_spec: Any) -> Callable[..., tuple[float,
     Args:
       model: compiled.
       element_spec: of the batches.
+      strategy: in whose scope the network was made.
     """
-    strategy, optimizer = tf.distribute.get_strategy(), model.optimizer
-    replicas = strategy.num_replicas_in_sync
+    optimizer, replicas = model.optimizer, strategy.num_replicas_in_sync
     if not optimizer.built:  # else the first scale would be a constant of the traced step
         optimizer.build(model.trainable_variables)
     moving = [variable for variable in model.non_trainable_variables if variable.dtype == "float32"]
     scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    clips = getattr(optimizer, "inner_optimizer", optimizer).global_clipnorm
 
     def summed(values: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
         return tf.distribute.get_replica_context().all_reduce(SUM, list(values)) if replicas > 1 else values
 
-    def forward_and_back(image: Any, label: Any, weight_map: tf.Tensor | None = None) -> tuple[Any, Any, Any]:
+    def of_any_count(batch: Any) -> Any:
+        """The batch without its number of images, which may differ from device to device.
+
+        Gradients are summed over the devices in the order in which they are made, and that depends on known shapes.
+        """
+        if replicas == 1:
+            return batch
+        shapeless = tf.compat.v1.placeholder_with_default
+        return tf.nest.map_structure(lambda part: shapeless(part, (None, *part.shape[1:])), batch)
+
+    def forward_and_back(*batch: Any) -> tuple[Any, Any, Any]:
+        image, label, weight_map = (*of_any_count(batch), None)[:3]
         before = [tf.identity(variable.value) for variable in moving]
         with tf.GradientTape() as tape:
             scores, labels = by_name(model(image, training=True)), by_name(label)
@@ -105,6 +122,9 @@ def step_of(model: keras.Model, element_spec: Any) -> Callable[..., tuple[float,
             # The sums' gradients are summed over the devices, and so are the weights'.
             scaled = optimizer.scale_loss(loss) / replicas
         gradients = tape.gradient(scaled, model.trainable_variables)
+        if clips and replicas > 1:  # the whole is clipped, not each device's part; the optimiser adds them up again
+            whole, _ = tf.clip_by_global_norm(summed(gradients), optimizer.scale_loss(clips))
+            gradients = [each / replicas for each in whole]
         broken = tf.add_n([tf.cast(tf.reduce_any(~tf.math.is_finite(each)), tf.float32) for each in gradients])
         broken = summed([broken + tf.cast(~tf.math.is_finite(loss), tf.float32)])[0]
         for variable, value in zip(moving, before, strict=True):

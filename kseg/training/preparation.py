@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from kseg import datasets
 from kseg.datasets import Dataset, Survey, by_name, survey
+from kseg.datasets.places import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, DataError, did_you_mean
 from kseg.inference import geometry_of, resolved
@@ -36,7 +37,7 @@ from kseg.pipeline import (
     batch_indices,
     batches,
 )
-from kseg.training.devices import dtype_policy, synchronise, worker_of
+from kseg.training.devices import dtype_policy, synchronise
 from kseg.training.optimizers import check_factors, make_optimizer
 from kseg.training.recipe import Recipe
 from kseg.training.specs import AugmentSpec, LossSpec, ModelSpec
@@ -123,7 +124,7 @@ class Prepared:
         packages = ("kseg", "tensorflow", "keras", "numpy", "opencv-python-headless")
         return {
             "recipe": self.recipe.to_json(),
-            "data_dir": None if self.data_dir is None else str(Path(self.data_dir).resolve()),
+            "data_dir": _lasting(self.data_dir),
             "precision": self.recipe.precision,
             "classes": classes.get("", classes),
             "fingerprint": {split: found.fingerprint for split, found in self.surveys.items()},
@@ -159,16 +160,21 @@ class Prepared:
         if recipe.data.crop:
             geometry_of(model).check(*recipe.data.crop, "data.crop")
         check_factors(recipe.optimizer, model)
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        if (devices := tf.distribute.get_strategy().num_replicas_in_sync) > 1:
+            if recipe.optimizer.accumulate > 1:
+                raise ConfigError(
+                    f"optimizer.accumulate is {recipe.optimizer.accumulate}, but {devices} devices share each batch: "
+                    "pass --set optimizer.accumulate=1 and a larger --batch-size."
+                )
             synchronise(model)
         model.compile(optimizer=make_optimizer(recipe.optimizer, self.steps), loss=make_loss(recipe.loss))
+        model.optimizer.build(model.trainable_variables)
         return model
 
-    def batches(self, model: keras.Model, start: int = 0) -> tf.data.Dataset:
-        """This worker's batches from step `start` to the end."""
+    def batches(self, model: keras.Model, start: int = 0, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
+        """A worker's batches from step `start` to the end."""
         recipe, data = self.recipe, self.parts["train"]
         kind = recipe.loss.class_weights
-        worker, workers = worker_of(tf.distribute.get_strategy())
         return batches(
             data,
             size=recipe.data.batch_size,
@@ -195,6 +201,13 @@ class Prepared:
         spec = recipe.data
         chosen = batch_indices(len(ids), size=spec.batch_size, seed=recipe.seed, step=step, order=spec.order)
         return [ids[index] for index in chosen]
+
+
+def _lasting(data_dir: str | Path | None) -> str | None:
+    """The place, fit to be found from any folder; an address as it is."""
+    if data_dir is None or is_address(data_dir):
+        return data_dir and str(data_dir)
+    return str(Path(data_dir).resolve())
 
 
 def _scaling(spec: ModelSpec) -> Any:

@@ -71,7 +71,7 @@ def _rehearsed(stage: Stage) -> Rehearsal:
     prepared = stage.prepared
     model = prepared.network("none" if stage.start else None)
     batches = prepared.batches(model)
-    step, stream = step_of(model, batches.element_spec), iter(batches)
+    step, stream = step_of(model, batches.element_spec, tf.distribute.get_strategy()), iter(batches)
     step(*next(stream))  # traces and compiles
     started = time.monotonic()
     step(*next(stream))

@@ -11,16 +11,30 @@ import click
 import keras
 import tensorflow as tf
 
-from kseg.callbacks import KeepBest, MetricsLog, Progress, Samples, Validate, save_network, write_samples
+from kseg.callbacks import (
+    EventFiles,
+    KeepBest,
+    MetricsLog,
+    Progress,
+    Samples,
+    SharedPredictor,
+    Validate,
+    Watch,
+    save_network,
+    write_samples,
+)
 from kseg.errors import ConfigError, EnvironmentFailure, Interrupted
 from kseg.inference import Report, evaluate, load
 from kseg.storage import write_json, writing
 from kseg.training.begin import begin
+from kseg.training.card import write_card
 from kseg.training.checkpoint import Keeper, newest_whole, read_checkpoint, sweep
 from kseg.training.devices import LOST, SharedStop, strategy_at_hand, worker_of
 from kseg.training.loop import averaged, run_steps
+from kseg.training.page import write_page
 from kseg.training.preparation import Prepared
 from kseg.training.recipe import Recipe
+from kseg.training.result import Result
 from kseg.training.stages import Stage, stages_of
 from kseg.training.stopping import StopSignal
 
@@ -71,11 +85,11 @@ def train(
       Interrupted: Ctrl-C or SIGTERM; the state was saved.
       EnvironmentFailure: another worker was lost.
     """
-    strategy = strategy or strategy_at_hand()
-    worker, workers = worker_of(strategy)
-    if workers > 1 and run is None:
-        raise ConfigError(f"{workers} workers train together: name the folder they share, --run DIR.")
     prepared, folder = begin(recipe, data_dir, run, settings, resume)
+    strategy = strategy or strategy_at_hand(prepared.recipe.data.batch_size)
+    worker, workers = worker_of(strategy)
+    if workers > 1 and folder is None:
+        raise ConfigError(f"{workers} workers train together: name the folder they share, --run DIR.")
     if folder and resume == "auto" and (folder / "report.json").is_file():
         click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
         return Run(folder, evaluate(load(folder), prepared.scored, average=prepared.recipe.average))
@@ -90,14 +104,12 @@ def train(
                 click.echo(f"stage {number} of {len(stages)}: {stage.prepared.recipe.name}", err=True)
             with strategy.scope():
                 model = stage.prepared.network(stage.start)
-                if worker == 0:
-                    for each in (stages[-1], stage):
-                        _write_config(each)
-                count = f"{model.count_params():,} parameters"
-                click.echo(
-                    f"network: {stage.prepared.recipe.model.name}, {count}; run folder: {stage.folder}", err=True
-                )
-                seconds = _carry_out(stage, model, checkpoint if number == len(stages) else None)
+            if worker == 0:
+                for each in (stages[-1], stage):
+                    _write_config(each)
+            count = f"{model.count_params():,} parameters"
+            click.echo(f"network: {stage.prepared.recipe.model.name}, {count}; run folder: {stage.folder}", err=True)
+            seconds = _carry_out(stage, model, strategy, checkpoint if number == len(stages) else None)
             report = _report(stage, seconds) if worker == 0 else None
     except Interrupted as error:
         raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder) from error
@@ -120,9 +132,9 @@ def _write_config(stage: Stage) -> None:
         write_json(stage.folder / "config.json", stage.prepared.config())
 
 
-def _carry_out(stage: Stage, model: keras.Model, checkpoint: Path | None) -> float:
+def _carry_out(stage: Stage, model: keras.Model, strategy: tf.distribute.Strategy, checkpoint: Path | None) -> float:
     """Does the steps that are left, from `checkpoint` or the newest that is whole; returns the seconds of them all."""
-    prepared, folder, strategy = stage.prepared, stage.folder, tf.distribute.get_strategy()
+    prepared, folder = stage.prepared, stage.folder
     worker, workers = worker_of(strategy)
     log = MetricsLog(folder)
     callbacks = _callbacks(prepared, folder, log) if worker == 0 else []
@@ -139,13 +151,14 @@ def _carry_out(stage: Stage, model: keras.Model, checkpoint: Path | None) -> flo
         try:
             run_steps(
                 model,
-                prepared.batches(model, keeper.place.step),
+                prepared.batches(model, keeper.place.step, worker, workers),
                 steps=prepared.steps,
                 epoch_steps=prepared.epoch_steps,
                 callbacks=callbacks,
                 keeper=keeper,
                 skip=prepared.recipe.optimizer.skip,
                 names=prepared.batch_names,
+                strategy=strategy,
             )
         except LOST as error:
             if workers == 1:
@@ -162,20 +175,21 @@ def _carry_out(stage: Stage, model: keras.Model, checkpoint: Path | None) -> flo
 
 def _callbacks(prepared: Prepared, folder: Path, log: MetricsLog) -> list[keras.callbacks.Callback]:
     """What a run folder is filled by."""
-    recipe = prepared.recipe
+    recipe, shared = prepared.recipe, SharedPredictor()
+    samples = Samples(prepared.looked_at, folder / "samples", shared=shared)
+    judge: Validate | Samples = samples
     chosen: list[keras.callbacks.Callback] = []
     if "val" in prepared.parts:
         measures = [recipe.measure] if recipe.measure == "v_rand" else []
-        chosen += [
-            Validate(prepared.parts["val"], measures),
-            KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}"),
-        ]
+        judge = Validate(prepared.parts["val"], measures, shared=shared)
+        chosen += [judge, KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}")]
     return [
         *chosen,
-        Samples(prepared.looked_at, folder / "samples"),
+        samples,
         log,
-        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
-        Progress(prepared.steps),
+        EventFiles(folder / "tensorboard", samples),
+        Watch(judge, folder / "warnings.txt", steps=prepared.steps),
+        Progress(prepared.steps, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
     ]
 
 
@@ -190,10 +204,15 @@ def _lost(error: tf.errors.OpError, folder: Path) -> EnvironmentFailure:
 
 
 def _report(stage: Stage, seconds: float) -> Report:
-    """The scores of the best network on the held-out split, written as report.json, and pictures of it."""
+    """The scores of the best network on the held-out split, written as report.json, page and card, with pictures."""
     prepared, folder = stage.prepared, stage.folder
-    best = load(folder)
+    best: Any = load(folder)
     report = evaluate(best, prepared.scored, average=prepared.recipe.average)
-    write_samples(best, prepared.scored, folder / "samples")
+    result = Result(prepared, folder, report, best.count_params(), seconds)
+    places = sorted({*result.worst, *result.spread})
+    write_samples(best, prepared.scored, folder / "samples", places, prepared.recipe.average)
+    write_card(result)
+    write_page(result)
+    # Last: where it is, the run is finished.
     write_json(folder / "report.json", {**report.to_json(), "recipe": prepared.recipe.name, "seconds": round(seconds)})
     return report

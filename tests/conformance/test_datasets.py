@@ -1,16 +1,20 @@
 """What holds for every registered data set."""
 
-import pickle
+import operator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from dataset_case import DATASET_CASES
 
 from kseg import datasets
 from kseg.datasets import DATASETS
 from kseg.datasets.contract import by_name
 from kseg.errors import ConfigError, DataError
+from kseg.pipeline import batches
 
 every_name = pytest.mark.parametrize("name", DATASETS.names())
 
@@ -131,13 +135,40 @@ def test_unknown_splits_and_options_are_refused_with_those_there_are(name, trees
         datasets.open(name, trees(name), split=case.apart[0], colour=1)
 
 
+@pytest.fixture(scope="module")
+def worker():
+    """A process that was started anew and has nothing of this one."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
 @every_name
-def test_a_data_set_travels_between_processes(name, trees):
+def test_a_data_set_travels_to_a_worker_that_reads_the_same(name, trees, worker):
     data = opened(name, trees(name), DATASET_CASES[name].apart[0])
-    again = pickle.loads(pickle.dumps(data))
-    assert again.ids == data.ids
-    for head, label in data[0].labels.items():
-        np.testing.assert_array_equal(again[0].labels[head], label)
+    item = worker.submit(operator.itemgetter(len(data) - 1), data).result()
+    expected = data[len(data) - 1]
+    assert (item.id, item.weight) == (expected.id, expected.weight)
+    for found, known in ((item.images, expected.images), (item.labels, expected.labels)):
+        assert found.keys() == known.keys()
+        for part, array in known.items():
+            np.testing.assert_array_equal(found[part], array, strict=True)
+
+
+@every_name
+def test_batches_are_of_the_element_spec_that_the_set_promises(name, trees):
+    case = DATASET_CASES[name]
+    data = opened(name, trees(name), case.apart[0])
+    chain = batches(data, size=2, crop=(8, 10), steps=1)
+    image, label, *weight_map = chain.element_spec
+    streams, heads = by_name(image), by_name(label)
+    assert streams.keys() == data[0].images.keys() and heads.keys() == data.heads.keys()
+    assert bool(weight_map) == data.has_weights
+    for spec in streams.values():
+        assert spec == tf.TensorSpec((2, 8, 10, case.size[2]), tf.float32)
+    for spec, kind in [*((spec, tf.int32) for spec in heads.values()), *((spec, tf.float32) for spec in weight_map)]:
+        assert spec == tf.TensorSpec((2, 8, 10), kind)
+    (batch,) = chain
+    assert tf.nest.map_structure(tf.TensorSpec.from_tensor, batch) == chain.element_spec
 
 
 @every_name

@@ -63,14 +63,14 @@ def test_a_run_folder_holds_what_is_promised(run):
     names = {path.name for path in run.iterdir()}
     assert names == {
         "config.json", "model.keras", "last.keras", "checkpoints", "metrics.csv", "metrics.jsonl", "curves.png",
-        "samples", "tensorboard", "report.json",
+        "samples", "tensorboard", "report.json", "report.html", "MODEL_CARD.md",
     }  # fmt: skip
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "20"), ("2", "30")]
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["val_mean_iu"] for line in lines] == [float(row["val_mean_iu"]) for row in rows]
     with Image.open(run / "samples" / "cells_00.png") as picture:
-        assert picture.size == (4 * 192 + 12, 192 + 22)
+        assert picture.size == (4 * 2 * 192 + 12, 2 * 192 + 22)  # twice as large as it is
     assert list((run / "tensorboard").rglob("events.out*"))
     config = json.loads((run / "config.json").read_text())
     assert config["recipe"]["model"]["width"] == 4 and config["classes"] == ["background", "cell"]

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from kseg.cli import main
+from kseg.datasets import DATASETS
 from kseg.datasets.downloads import PUBLISHED
 from kseg.images import read_image
 
@@ -42,6 +43,15 @@ def mine(tmp_path, monkeypatch):
 
 
 WORDS = ("check", "--dataset", "folder", "--data-dir", "mine")
+
+
+def test_the_list_has_a_line_for_each_set_in_the_order_of_the_alphabet_and_two_columns():
+    lines = call("list").stdout.splitlines()
+    names = [line.split()[0] for line in lines]
+    assert names == sorted(DATASETS.names())
+    # The longest name, pascal-context, has 14 letters.
+    assert {line[14:16] for line in lines} == {"  "} and " " not in {line[16] for line in lines}
+    assert max(map(len, lines)) < 125
 
 
 def test_a_whole_folder_ends_with_exit_0_and_leaves_no_picture(mine):
@@ -92,6 +102,18 @@ def test_a_published_set_is_checked_and_not_mended(mine):
     assert "demo: 8 images with a label (val 8), nothing wrong" in call(*words).stdout
     assert "mends a folder of your own" in call(*words, "--fix", "new", exit_code=3).stderr
     assert "Did you mean 'folder'" in call("check", "--dataset", "fodler", exit_code=3).stderr
+
+
+def test_shards_go_to_an_address_and_come_back_from_it():
+    address = "ram://verb/shards"  # TensorFlow's file system in memory stands in for gs://
+    shown = call("pack", "--dataset", "demo", "-o", address, "--shards", 2)
+    assert shown.stdout == f"{address}\n" and f"train --dataset packed --data-dir {address}" in shown.stderr
+    words = ("--dataset", "packed", "--data-dir", address)
+    assert "packed: 32 images with a label (train 24, val 8), nothing wrong" in call("check", *words).stdout
+    packed, plain = (json.loads(call("stats", *one, "--json", "-").stdout) for one in (words, ("--dataset", "demo")))
+    for figures in (packed, plain):
+        del figures["dataset"]
+    assert packed == plain
 
 
 def test_a_check_starts_no_tensorflow(mine):

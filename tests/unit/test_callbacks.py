@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.callbacks import KeepBest, MetricsLog, Pace, Progress, Samples, Validate
+from kseg.callbacks import KeepBest, MetricsLog, Pace, Samples, SharedPredictor, Validate
 from kseg.objectives import PixelCrossEntropy
 
 
@@ -36,7 +36,7 @@ def test_a_row_has_every_column_though_validation_comes_now_and_then(tmp_path):
 
 def test_what_takes_a_second_is_done_again_after_a_hundred(monkeypatch):
     now, done = [0.0], []
-    monkeypatch.setattr("kseg.callbacks.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("kseg.callbacks.pace.time.monotonic", lambda: now[0])
     pace = Pace(0.01)
 
     def work() -> None:
@@ -50,7 +50,7 @@ def test_what_takes_a_second_is_done_again_after_a_hundred(monkeypatch):
 
 def test_curves_are_drawn_at_the_end_at_the_latest(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr("kseg.callbacks.draw_curves", lambda rows, path: drawn.append(len(rows)))
+    monkeypatch.setattr("kseg.callbacks.metrics_log.draw_curves", lambda rows, path: drawn.append(len(rows)))
     log = MetricsLog(tmp_path)
     log._pace = lambda work: False
     for epoch in range(3):
@@ -60,13 +60,8 @@ def test_curves_are_drawn_at_the_end_at_the_latest(tmp_path, monkeypatch):
     assert drawn == [3]
 
 
-def test_progress_goes_on_where_it_was(capsys, monkeypatch):
-    monkeypatch.setattr("kseg.callbacks.time.monotonic", iter([100.0, 104.0]).__next__)
-    progress = Progress(10)
-    progress.restore({"step": 6, "score": ""})
-    progress.on_train_begin()
-    for _ in range(2):
-        progress.on_train_batch_end(0, {"loss": 1.0})
-    progress.on_epoch_end(0, {"loss": 1.0, "val_seg": 0.5})
-    assert capsys.readouterr().err == "step 8/10  loss 1.000  seg 0.500  4 s left\n"
-    assert progress.state() == {"step": 8, "score": "  seg 0.500"}
+def test_callbacks_share_one_predictor_of_a_network():
+    network = kseg.build("unet", width=2, depth=1, padding="same", dropout=0)
+    shared = SharedPredictor()
+    assert shared(network) is shared(network)
+    assert shared(kseg.build("unet", width=2, depth=1, padding="same", dropout=0)) is not shared(network)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import zlib
 
+import cv2
 import imagecodecs
 import numpy as np
 import pytest
@@ -183,27 +184,111 @@ def test_grey_levels_of_2_and_4_bits_are_light_in_images_and_numbers_in_labels(t
     assert read_image(tmp_path / "a.png")[0, :, 0].tolist() == [255 * value // (2**depth - 1) for value in ids]
 
 
-def test_netpbm_files_are_read_where_nothing_is_scaled(tmp_path):
-    path = tmp_path / "a.pgm"
-    for content, values in (
-        (b"P5 3 1 255\n\0\1\xff", [0, 1, 255]),
-        (b"P2 3 1 255\n0 1 255\n", [0, 1, 255]),
-        (b"P5 2 1 65535\n\0\1\x0f\xff", [1, 4095]),
-    ):
-        path.write_bytes(content)
-        assert read_image(path)[0, :, 0].tolist() == read_label(path)[0].tolist() == values
-    for content in (
-        b"P5 3 1 20\n\0\1\x14",
-        b"P2 3 1 20\n0 1 20\n",
-        b"P5 2 1 4095\n\0\1\x0f\xff",
-        b"P6 1 1 65535\n" + bytes(6),
-    ):
-        path.write_bytes(content)
-        for read in (read_image, read_label):
-            with pytest.raises(
-                DataError, match="a.pgm: its white is neither 255 nor, in grey, 65,535, so that it would"
-            ):
-                read(path)
+@pytest.mark.parametrize(
+    ("content", "kind", "values"),
+    [
+        (b"P5 3 1 255\n\0\1\xff", np.uint8, [[0], [1], [255]]),
+        (b"P5 # by hand\n3 1\n# white:\n20\n\0\1\x14", np.uint8, [[0], [1], [20]]),
+        (b"P2 3 1 20\n0 1 # two\n20\n", np.uint8, [[0], [1], [20]]),
+        (b"P5 2 1 65535\n\0\1\x0f\xff", np.uint16, [[1], [4095]]),
+        (b"P5 2 1 4095\n\0\1\x0f\xff", np.uint16, [[1], [4095]]),  # a camera of 12 bits
+        (b"P6 1 1 65535\n\0\1\1\0\xff\xff", np.uint16, [[1, 256, 65535]]),
+        (b"P3 1 1 65535\n1 256 65535", np.uint16, [[1, 256, 65535]]),
+        (b"Pf 2 1 -1.0\n" + np.array([1.5, -2], "<f4").tobytes(), np.float32, [[1.5], [-2]]),
+        (b"PF 1 1 1\n" + np.array([1.5, -2, 0], ">f4").tobytes(), np.float32, [[1.5, -2, 0]]),
+    ],
+)
+def test_netpbm_numbers_are_those_stored_whatever_the_white(tmp_path, content, kind, values):
+    path = tmp_path / "a.pnm"
+    path.write_bytes(content)
+    image = read_image(path)
+    assert image.dtype == kind and image[0].tolist() == values and open_pages(path).shape[1:] == image.shape
+    if image.shape[2] == 1 and kind != np.float32:
+        assert read_label(path)[0].tolist() == [value for (value,) in values]
+
+
+def test_pfm_has_its_lowest_row_first_and_pbm_black_as_0(tmp_path):
+    (tmp_path / "a.pfm").write_bytes(b"Pf 1 2 -1\n" + np.array([1, 2], "<f4").tobytes())
+    assert read_image(tmp_path / "a.pfm")[..., 0].tolist() == read_label(tmp_path / "a.pfm").tolist() == [[2], [1]]
+    (tmp_path / "a.pbm").write_bytes(b"P4 3 1\n\xa0")  # ink, paper, ink
+    assert read_image(tmp_path / "a.pbm")[..., 0].tolist() == [[0, 255, 0]]
+    assert read_label(tmp_path / "a.pbm").tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"P5 3 1 255\n\0\1", "buffer is smaller than requested size"),
+        (b"P2 3 1 255\n0 1", "cannot reshape array of size 2"),
+        (b"P5 1 1 20\n\x15", "a value of 21 above its white, 20"),
+        (b"P5 1 1 0\n\0", "its white is 0"),
+        (b"P5 1 1 99999\n\0\0", "its white is 99999"),
+    ],
+)
+def test_damaged_netpbm_files_say_why(tmp_path, content, reason):
+    (tmp_path / "a.pgm").write_bytes(content)
+    for read in (read_image, read_label):
+        with pytest.raises(DataError, match=f"a.pgm: the image is truncated or damaged .{reason}"):
+            read(tmp_path / "a.pgm")
+    (tmp_path / "a.pgm").write_bytes(b"P5 #" + b" " * 5000 + b"\n1 1 20\n\x14")
+    with pytest.raises(DataError, match="a.pgm: the image is truncated or damaged .its head is no PGM's"):
+        open_pages(tmp_path / "a.pgm")
+    (tmp_path / "a.pgm").write_bytes(b"P5 99999 99999 255\n\0")
+    with pytest.raises(DataError, match="a.pgm: a page of 99999 x 99999 x 1 values; up to 2.30 values"):
+        open_pages(tmp_path / "a.pgm")
+
+
+DEEP_GREY = RANDOM.integers(0, 65536, (16, 24)).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.jp2", imagecodecs.jpeg2k_encode(DEEP_GREY, level=0, codecformat="jp2"), DEEP_GREY[..., None]),
+        ("a.j2k", imagecodecs.jpeg2k_encode(DEEP, level=0, codecformat="j2k"), DEEP),
+        ("a.jp2", imagecodecs.jpeg2k_encode(COLOUR, level=0, codecformat="jp2"), COLOUR),
+        ("a.avif", imagecodecs.avif_encode(np.repeat(COLOUR, 8, 0), level=100), np.repeat(COLOUR, 8, 0)),
+        ("a.qoi", imagecodecs.qoi_encode(COLOUR), COLOUR),
+    ],
+)
+def test_jpeg_2000_and_avif_keep_their_depth_and_are_no_labels(tmp_path, name, content, expected):
+    (tmp_path / name).write_bytes(content)
+    np.testing.assert_array_equal(read_image(tmp_path / name), expected)
+    with pytest.raises(DataError, match=f"{name}: (a label saved as (JPEG2000|AVIF)|the label holds .* colours)"):
+        read_label(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["tga", "pcx"])
+def test_formats_that_only_their_ending_tells_are_read_by_it(tmp_path, kind):
+    for picture, image in ((Image.fromarray(COLOUR), COLOUR), (Image.fromarray(GREY), GREY[..., None])):
+        (tmp_path / f"a.{kind}").write_bytes(_saved(picture, kind))
+        np.testing.assert_array_equal(read_image(tmp_path / f"a.{kind}"), image)
+    np.testing.assert_array_equal(read_label(tmp_path / f"a.{kind}"), GREY)
+    (tmp_path / f"a.{kind}").rename(tmp_path / "a.png")
+    with pytest.raises(DataError, match="a.png: this is no image that can be read"):
+        read_image(tmp_path / "a.png")
+
+
+def test_radiances_hdr_is_float32(tmp_path):
+    image = np.array([[[1, 0.5, 2], [0.25, 0, 4]]], np.float32)
+    (tmp_path / "a.hdr").write_bytes(cv2.imencode(".hdr", image[..., ::-1])[1].tobytes())
+    np.testing.assert_array_equal(read_image(tmp_path / "a.hdr"), image)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\x76\x2f\x31\x01" + bytes(99), "an OpenEXR file"),
+        (b"\0\0\1\0\1\0" + bytes(99), "an icon"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), "a HEIC file or film"),
+        (bytes(128) + b"DICM" + bytes(99), "a DICOM file"),
+    ],
+)
+def test_formats_that_are_not_read_are_refused_by_name(tmp_path, content, kind):
+    (tmp_path / "a.png").write_bytes(content)
+    for read in (read_image, read_label):
+        with pytest.raises(DataError, match=f"a.png: this is {kind}, which is not read. Save it as PNG or TIFF."):
+            read(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -228,6 +313,9 @@ def test_an_orientation_tag_is_followed(tmp_path, orientation):
     for name in ("a.png", "a.tif"):
         np.testing.assert_array_equal(read_image(tmp_path / name)[..., 0], np.asarray(turned))
         np.testing.assert_array_equal(read_label(tmp_path / name), np.asarray(turned))
+    Image.fromarray(COLOUR).save(tmp_path / "a.avif", exif=exif)  # which takes the tag out of `exif`
+    with Image.open(tmp_path / "a.avif") as stored:
+        np.testing.assert_array_equal(read_image(tmp_path / "a.avif"), np.asarray(ImageOps.exif_transpose(stored)))
 
 
 def _tagged(picture: Image.Image, exif: Image.Exif) -> Image.Image:
@@ -443,8 +531,11 @@ except EnvironmentFailure as error:
 
 def _valid_files() -> dict[str, bytes]:
     files = {}
-    for ending in ("png", "jpg", "gif", "bmp", "webp", "ppm"):
+    for ending in ("png", "jpg", "gif", "bmp", "webp", "ppm", "jp2", "avif", "tga", "pcx"):
         files[f"a.{ending}"] = _saved(Image.fromarray(COLOUR), ending)
+    files["a.pfm"] = b"Pf 7 5 -1\n" + GREY.astype("<f4").tobytes()
+    files["a.pgm"] = b"P2 7 5 255\n" + b" ".join(b"%d" % value for value in GREY.ravel())
+    files["a.hdr"] = cv2.imencode(".hdr", COLOUR.astype(np.float32))[1].tobytes()
     files["p.png"] = _saved(palette_picture(IDS), "png")
     files["deep.png"] = imagecodecs.png_encode(DEEP)
     for compression in (None, "lzw", "zlib", "jpeg"):

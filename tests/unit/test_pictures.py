@@ -2,7 +2,20 @@ import numpy as np
 import pytest
 
 from kseg.images import read_image
-from kseg.pictures import draw_curves, for_display, overlay, palette, sheet, side_by_side, strip
+from kseg.pictures import (
+    alike,
+    clear_class,
+    draw_curves,
+    fitted,
+    for_display,
+    legend,
+    overlay,
+    palette,
+    planes,
+    sheet,
+    side_by_side,
+    strip,
+)
 
 
 def test_the_palette_is_vocs():
@@ -53,14 +66,60 @@ def test_touching_objects_are_parted_by_an_outline():
     assert (picture[4, 5] > picture[4, 2]).all() and (picture[4, 6] > picture[4, 9]).all()
 
 
-def test_a_strip_shows_errors_red_beside_what_they_were():
+def test_a_strip_shows_errors_red_beside_what_they_were_small_images_enlarged():
     wrong = np.zeros((40, 50), bool)
     wrong[7, 9] = True
     picture = strip(np.full((40, 50, 1), 200, np.uint8), np.zeros((40, 50), int), wrong.astype(int), wrong)
-    assert picture.shape == (62, 212, 3)
-    assert picture[22 + 7, 3 * 54 + 9].tolist() == [255, 60, 40]
-    assert picture[22 + 8, 3 * 54 + 9].tolist() == [90, 90, 90]
-    assert (picture[22:, :50] == 200).all() and (picture[22:, 50:54] == 255).all()
+    assert picture.shape == (22 + 6 * 40, 4 * (6 * 50 + 4) - 4, 3)  # 6 is the first factor that makes 50 reach 256
+    errors = picture[22:, 3 * 304 :]
+    assert (errors[42:48, 54:60] == (255, 60, 40)).all() and (errors[48, 54] == 90).all()
+    assert (picture[22:, :300] == 200).all() and (picture[22:, 300:304] == 255).all()
+
+
+def test_a_large_strip_stays_as_large_as_it_is():
+    nothing = np.zeros((300, 200), int)
+    assert strip(np.zeros((300, 200, 1), np.uint8), nothing, nothing, nothing > 0).shape == (322, 4 * 204 - 4, 3)
+
+
+def test_predicted_objects_have_the_numbers_of_the_true_ones_they_cover_most_of():
+    truth = np.repeat([[1, 1, 1, 1, 0, 2, 2, 2, 2]], 2, axis=0)
+    found = np.repeat([[7, 7, 7, 3, 3, 3, 4, 4, 4]], 2, axis=0)  # 3 has a bit of each, the others have more
+    assert alike(found, truth)[0].tolist() == [1, 1, 1, 3, 3, 3, 2, 2, 2]
+    assert alike(np.zeros((2, 9), int), truth).max() == 0
+    assert alike(found, np.zeros((2, 9), int))[0].tolist() == [3, 3, 3, 1, 1, 1, 2, 2, 2]
+
+
+def test_class_0_is_painted_where_it_is_a_class_of_its_own():
+    assert clear_class(("membrane", "cell")) == 0 and clear_class(("background", "cat", "dog")) == 0
+    assert clear_class(("sky", "building", "pole")) is None
+    label = np.array([[0, 0, 0, 255, 255, 255]])
+    picture = overlay(np.full((1, 6, 1), 200, np.uint8), label, clear=255)
+    assert picture[0, 0].tolist() == [160, 160, 160] and picture[0, 5].tolist() == [
+        200,
+        200,
+        200,
+    ]  # 0.72 * 200 + 0.28 * 60
+
+
+def test_colours_in_16_bits_are_shown_beside_their_depth():
+    image = np.zeros((4, 4, 4), np.uint16)
+    image[..., :3], image[..., 3] = 77, np.arange(16).reshape(4, 4) * 4000
+    seen = planes(image)
+    assert list(seen) == ["", "channel 3"] and (seen[""] == 77).all()
+    assert seen["channel 3"].min() == 0 and seen["channel 3"].max() == 255
+
+
+def test_a_legend_has_a_box_in_each_class_colour():
+    picture = legend({0: "background", 1: "cat", 255: "void"}, 400)
+    assert picture.shape[1] == 400 and (picture[10, 10] == 255).all()
+    assert [157, 60, 60] in picture[:, :].reshape(-1, 3).tolist()
+    tall = legend({number: f"class {number}" for number in range(40)}, 400)
+    assert tall.shape[0] > picture.shape[0]
+
+
+@pytest.mark.parametrize("size, longest, expected", [((300, 600), 200, (100, 200)), ((30, 40), 100, (60, 80))])
+def test_a_picture_is_fitted(size, longest, expected):
+    assert fitted(np.zeros((*size, 3), np.uint8), longest).shape[:2] == expected
 
 
 def test_panels_of_any_sizes_stand_in_rows_under_their_names():

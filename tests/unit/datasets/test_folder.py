@@ -213,7 +213,8 @@ def test_label_above_classes_names_file_and_pixel(tmp_path, by):
     advice = "pass --set data.classes=8" if by == "option" else "name all 8 in .*classes.txt"
     message = (
         r"labels/[ab].png: label 7 at row 2, column 3 \(2 pixels, 10.0%\), but there are 3 classes.\n"
-        rf"Where every object has its own number, pass --set data.instances=true; where these are classes, {advice}\."
+        rf"Where every object has its own number, pass --set data.instances=true; where these are classes, {advice}; "
+        r"where 7 is void, pass --set data.ignore_class=7\."
     )
     with pytest.raises(DataError, match=message):
         opened(tmp_path, **({"classes": 3} if by == "option" else {}))[0]

@@ -2,17 +2,20 @@
 
 import pickle
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kseg.datasets import Item, open
+from kseg.datasets import Item, open, open_first
 from kseg.datasets.packed import INDEX, index_from_text, index_to_text
 from kseg.datasets.records import item_from_bytes, item_to_bytes
-from kseg.errors import DataError
+from kseg.errors import DataError, EnvironmentFailure
 from kseg.pipeline.shards import pack
 
 
@@ -113,6 +116,46 @@ def test_an_index_that_is_not_finished_says_how_to_go_on(folder):
         open("packed", folder, split="val")
 
 
-def test_an_address_is_refused_with_what_to_do():
-    with pytest.raises(DataError, match="packed: gs://bucket/cells is no folder. Copy it to one"):
-        open("packed", "gs://bucket/cells", split="val")
+@pytest.fixture
+def address(request):
+    """A folder of TensorFlow's file system in memory, which is reached as a bucket is; empty again afterwards."""
+    folder = f"ram://{request.node.name}/shards"
+    yield folder
+    tf.io.gfile.rmtree(folder)
+
+
+def test_shards_at_an_address_are_read_where_they_lie(address, tmp_path):
+    data = open("demo", split="val")
+    pack(data, address, shards=2)
+    for packed in (open("packed", address, split="val"), open("packed", address + "/", split="val")):
+        assert packed.ids == data.ids and packed.place(4).startswith(f"{address}/val-00001-of-00002.tfrecord, record 0")
+        assert all(same(one, other) for one, other in zip(data, packed, strict=True))
+    assert same(pickle.loads(pickle.dumps(packed))[3], data[3])
+    assert same(open_first("packed", address, ["test", "val"])[7], data[7])
+
+
+def test_what_is_lost_or_out_of_reach_at_an_address_is_told(address):
+    pack(open("demo", split="val"), address, shards=2)
+    packed = open("packed", address, split="val")
+    shard = f"{address}/val-00000-of-00002.tfrecord"
+    tf.io.gfile.remove(shard)
+    with pytest.raises(DataError, match=f"{shard}, record 0 .*: the shard is not there any more"):
+        packed[0]
+    with pytest.raises(DataError, match=f"{shard}: the shard is not there. Copy it again"):
+        open("packed", address, split="val")
+    tf.io.gfile.copy(f"{address}/index.json", shard)
+    with pytest.raises(DataError, match=f"{shard}: the shard has .* bytes"):
+        open("packed", address, split="val")
+    with pytest.raises(DataError, match="packed: ram://nowhere/at/all does not hold it. Looked there for index.json"):
+        open("packed", "ram://nowhere/at/all", split="val")
+    with pytest.raises(EnvironmentFailure, match="s4://bucket/index.json: can't be read .File system scheme 's4'"):
+        open("packed", "s4://bucket", split="val")
+
+
+def test_a_folder_of_shards_starts_no_tensorflow(folder):
+    code = (
+        "import sys\nfrom kseg import datasets\n"
+        f"assert len([item.label for item in datasets.open('packed', {str(folder)!r}, split='val')]) == 8\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -28,7 +28,7 @@ def test_files_that_are_no_such_masks_are_named(tmp_path):
         with pytest.raises(DataError, match=f"2008_3.mat: {complaint}"):
             data[0]
     put_mat(path, GTinst=np.zeros(3))
-    with pytest.raises(DataError, match="2008_3.mat: there is no variable GTcls in it"):
+    with pytest.raises(DataError, match="2008_3.mat: there is no variable GTcls.Segmentation in it"):
         data[0]
     path.unlink()
     with pytest.raises(DataError, match="2008_3.mat: there is no such file. Is this the data set as published"):

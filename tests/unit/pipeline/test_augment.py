@@ -5,7 +5,7 @@ import tensorflow as tf
 from kseg.datasets import Item
 from kseg.layers import dense_image_warp
 from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift, augmented
-from kseg.pipeline.augment import cubic_weights
+from kseg.pipeline.warp import Warp, cubic_weights
 
 
 def item(height: int, width: int, seed: int = 0) -> Item:
@@ -61,8 +61,8 @@ def test_a_rotation_by_a_right_angle_is_exact():
     before = item(6, 6)
 
     class Quarter(Rotation):
-        def move(self, points, rng):
-            return np.stack([-points[1], points[0]])
+        def move(self, warp, rng):
+            return warp.turned(np.array([[0.0, -1], [1, 0]]))
 
     after = augmented(before, np.random.default_rng(0), (Quarter(),))
     assert after.label.tolist() in [np.rot90(before.label, turns).tolist() for turns in (1, 3)]
@@ -104,8 +104,8 @@ def test_a_shift_moves_by_no_more_than_it_says():
 class Half(Shift):
     """To the right by half a pixel."""
 
-    def move(self, points, rng):
-        return points - np.array([0, 0.5])[:, None, None]
+    def move(self, warp, rng):
+        return warp.moved(np.array([0, -0.5]))
 
 
 @pytest.mark.parametrize(
@@ -122,36 +122,40 @@ def test_a_point_between_two_pixels_is_interpolated_as_asked_for(interpolation, 
 
 
 def test_the_look_up_is_the_exact_warp_but_for_a_64th_of_a_pixel():
-    size, places = 96, []
+    size, grids = 96, []
 
     class Recorded(Elastic):
-        def move(self, points, rng):
-            places.append(super().move(points, rng))
-            return places[0]
+        def move(self, warp, rng):
+            warp = super().move(warp, rng)
+            grids.extend(warp.grids)
+            return warp
 
     image = np.random.default_rng(1).uniform(0, 255, (size, size, 1)).astype(np.float32)
     before = Item("a", image, np.zeros((size, size), np.int32))
     after = augmented(before, np.random.default_rng(2), (Recorded(5.0, 16.0),)).image
-    wanted = places[0] + (size - 1) / 2
+    weights = cubic_weights(size, 7)  # ceil(95 / 16) + 1 points
+    wanted = np.indices((size, size)) + np.einsum("rg,agh,ch->arc", weights, grids[0], weights)
     flow = np.moveaxis(np.indices((size, size)) - wanted, 0, -1).astype(np.float32)
     exact = dense_image_warp(tf.constant(image[None]), tf.constant(flow[None])).numpy()[0]
 
     # Beyond the border the one mirrors, the other does not.
     inside = ((wanted >= 0) & (wanted <= size - 1)).all(axis=0)
     # Bilinear interpolation changes by at most the largest difference of neighbours per pixel and axis. OpenCV 4 rounds
-    # places to 1/32; float32 rounds what is below 128 by 2^-18, here place, flow and their difference, and grey levels,
-    # below 256, by 2^-17, eight times over.
+    # places to 1/32; float32 rounds what is below 128 by 2^-18, here flow, its difference, and the place, nine times
+    # (a sum of nine parts), and grey levels, below 256, by 2^-17, eight times over.
     steepest = sum(np.abs(np.diff(image, axis=axis)).max() for axis in (0, 1))
     assert inside.mean() > 0.8
-    assert np.abs(after - exact)[inside].max() <= (1 / 64 + 3 * 2**-18) * steepest + 8 * 2**-17
+    assert np.abs(after - exact)[inside].max() <= (1 / 64 + 11 * 2**-18) * steepest + 8 * 2**-17
 
 
 @pytest.mark.parametrize("spacing", [None, 20.0])
 def test_elastic_displacements_have_their_deviation_at_the_grid_points(spacing):
-    points = np.zeros((2, 41, 61))
+    still = Warp.still((41, 61))
     step = {None: (20, 30), 20.0: (20, 20)}[spacing]
     drawn = [
-        Elastic(3.0, spacing).move(points, np.random.default_rng(seed))[:, :: step[0], :: step[1]]
+        (Elastic(3.0, spacing).move(still, np.random.default_rng(seed)).places() - still.places())[
+            :, :: step[0], :: step[1]
+        ]
         for seed in range(300)
     ]
     # 300 x 2 x 9 (or 12) numbers: their deviation is off by more than 4 % once in 10,000 times.
@@ -159,8 +163,8 @@ def test_elastic_displacements_have_their_deviation_at_the_grid_points(spacing):
 
 
 def test_elastic_displacements_are_smooth():
-    moved = Elastic(10.0).move(np.zeros((2, 101, 101)), np.random.default_rng(0))
-    assert np.abs(np.diff(moved, n=2, axis=1)).max() < 0.2
+    warp = Elastic(10.0).move(Warp.still((101, 101)), np.random.default_rng(0))
+    assert np.abs(np.diff(warp.places(), n=2, axis=1)).max() < 0.2
 
 
 def test_cubic_weights_keep_constants_and_straight_lines_inside():
@@ -183,7 +187,8 @@ def test_a_grey_curve_rises_from_black_to_white_within_its_slopes():
     levels = np.arange(256, dtype=np.float32)
     for seed in range(20):
         curve = GreyCurve().tone(levels, np.random.default_rng(seed), 255.0)
-        assert curve[0] == 0 and curve[-1] == 255
+        # Four parts are added up in float32, each rounded by 2^-17 below 256.
+        assert curve[0] == 0 and curve[-1] == pytest.approx(255, abs=4 * 2**-17)
         slopes = np.diff(curve)
         assert slopes.min() >= 0.666 - 1e-4 and slopes.max() <= 1.5 + 1e-4
 
@@ -231,3 +236,38 @@ def test_saturation_moves_colours_along_the_line_to_grey():
     np.testing.assert_allclose(after.image, [[[15, 60, 105], [50, 50, 50]]], rtol=1e-6)
     grey = Item("a", colours[..., :1], np.zeros((1, 2), np.int32))
     np.testing.assert_allclose(augmented(grey, Ends(high=True), (Saturation(0.5),)).image, grey.image)
+
+
+TONES = (Saturation(0.5), Grey(0.25, 0.1), GreyCurve())
+
+
+@pytest.mark.parametrize("tone", TONES, ids=lambda tone: type(tone).__name__)
+def test_the_depth_beside_colours_is_no_colour(tone):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 4)).astype(np.uint16)
+    pixels[..., 3] += 4000  # millimetres
+    label = np.zeros((5, 6), np.int32)
+    after = augmented(Item("a", pixels, label), np.random.default_rng(1), (tone,)).image
+    alone = augmented(Item("a", pixels[..., :3], label), np.random.default_rng(1), (tone,)).image
+    np.testing.assert_array_equal(after[..., 3], pixels[..., 3])
+    np.testing.assert_array_equal(after[..., :3], alone)
+    assert not np.array_equal(alone, pixels[..., :3])
+
+
+@pytest.mark.parametrize("tone", TONES, ids=lambda tone: type(tone).__name__)
+def test_of_several_streams_the_colours_change_and_heights_and_angles_do_not(tone):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8)
+    before = Item("a", {"rgb": pixels, "hha": pixels}, np.zeros((5, 6), np.int32))
+    after = augmented(before, np.random.default_rng(1), (tone,)).image
+    np.testing.assert_array_equal(after["hha"], pixels)
+    assert not np.array_equal(after["rgb"], pixels)
+
+
+def test_gain_and_offset_are_one_for_all_colours():
+    colours = np.array([[[10, 20, 40], [100, 0, 255]]], np.uint8)
+    after = augmented(Item("a", colours, np.zeros((1, 2), np.int32)), Ends(high=True), (Grey(0.5, 0.1),), white=200)
+    np.testing.assert_allclose(after.image, [[[35, 50, 80], [170, 20, 402.5]]], rtol=1e-6)  # 1.5 g + 20, not cut off
+
+
+def test_what_lies_beyond_black_and_white_becomes_black_and_white_by_a_curve():
+    curve = GreyCurve().tone(np.float32([-9, 0, 255, 300]), np.random.default_rng(0), 255.0)
+    np.testing.assert_allclose(curve, [0, 0, 255, 255], atol=4 * 2**-17)

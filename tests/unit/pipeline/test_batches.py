@@ -6,7 +6,18 @@ from kseg.datasets import Item
 from kseg.datasets.contract import Dataset
 from kseg.errors import ConfigError, DataError
 from kseg.instances import separate
-from kseg.pipeline import Grey, Mirror, Rotation, batch_indices, batches
+from kseg.pipeline import (
+    Elastic,
+    Grey,
+    GreyCurve,
+    Mirror,
+    Rotation,
+    Saturation,
+    Scale,
+    Shift,
+    batch_indices,
+    batches,
+)
 
 
 class Numbered(Dataset):
@@ -42,6 +53,29 @@ def test_batches_follow_from_seed_and_step_alone():
     assert whole[4:] == tail
     other = [image.numpy().tobytes() for image, _ in kseg.batches(Numbered(5), steps=6, **{**options, "seed": 4})]
     assert whole != other
+
+
+EVERYTHING = (
+    *(Mirror(), Rotation(), Shift(3), Scale(1.5), Elastic(2.0), Elastic(1.0, 4.0)),
+    *(Saturation(), Grey(), GreyCurve()),
+)
+
+
+@pytest.mark.parametrize("order", ["epochs", "draws"])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_batches_from_any_step_on_are_the_tail_of_those_from_the_first(size, order):
+    data = Numbered(4, has_instances=True)
+    options = {"size": size, "seed": 5, "order": order, "augment": EVERYTHING, "crop": (7, 6), "border_weight": 10.0}
+    options |= {"class_weights": (1, 3), "beyond": "void"}
+
+    def parts(start: int, steps: int) -> list[list[bytes]]:
+        chain = kseg.batches(data, start=start, steps=steps, **options)
+        return [[part.numpy().tobytes() for part in batch] for batch in chain]
+
+    whole = parts(0, 5)
+    assert len({b"".join(batch) for batch in whole}) == 5
+    for start in range(1, 5):
+        assert parts(start, 5 - start) == whole[start:]
 
 
 def test_what_comes_out_has_shapes_and_types():

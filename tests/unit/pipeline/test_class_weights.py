@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from test_batches import Numbered, TwoTasks
 
 from kseg.datasets import Dataset, Item
@@ -74,6 +75,67 @@ def test_replicas_with_as_many_known_pixels_give_in_the_mean_what_one_device_giv
     loss = PixelCrossEntropy()
     halves = [float(loss(label[half], scores[half], weights[half])) for half in (slice(1), slice(1, 2))]
     assert np.mean(halves) == pytest.approx(float(loss(label, scores, weights)), rel=1e-6)
+
+
+@pytest.mark.parametrize(("precision", "rounding"), [("float16", 2**-11), ("bfloat16", 2**-8)])
+@pytest.mark.parametrize("average", ["pixels", "weights", "none"])
+def test_weighed_losses_of_half_precision_are_those_of_float32_but_for_the_scores_rounding(
+    precision, rounding, average
+):
+    label, scores, weights = scored()
+    loss = PixelCrossEntropy(average=average)
+    exact = float(loss(label, scores, weights))
+    found = float(loss(label, keras.ops.cast(scores, precision), weights))
+    # A score is off by at most its rounding; log-sum-exp and the label's score each by no more than the worst of them.
+    # That is weighed, added up and divided as the losses are; float32 itself adds a millionth.
+    total = weights.sum()  # 0 where void
+    whole = {"pixels": (label != 255).sum(), "weights": total, "none": 1}[average]
+    assert found != exact
+    assert abs(found - exact) <= 2 * rounding * np.abs(scores).max() * total / whole + 1e-6 * exact
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+def test_void_gives_no_gradient_whatever_it_weighs_and_classes_give_theirs_times_their_weight(precision):
+    label, scores, weights = scored()
+    weights[label == 255] = 1000
+    plain, weighed = (
+        gradient(PixelCrossEntropy(average="none"), label, scores, precision, each)
+        for each in (np.ones_like(weights), weights)
+    )
+    assert not plain[label == 255].any() and not weighed[label == 255].any()
+    known = label != 255
+    # Gradients of float16 lie on a grid of 2^-11, of bfloat16 of 2^-8, and the weights 1/4, 1 and 40 = 2^3 x 5.
+    relative = {"float32": 1e-6, "float16": 2**-10, "bfloat16": 2**-7}[precision]
+    np.testing.assert_allclose(weighed[known], (weights[..., None] * plain)[known], rtol=relative, atol=1e-5)
+
+
+def test_an_image_of_weight_0_gives_no_gradient():
+    data = Halves()
+    ((image, label, weights),) = batches(data, size=2, class_weights=(1, 4), steps=1)
+    first = image.numpy()[:, 0, 0, 0] == 0
+    scores = np.zeros((2, 2, 3, 2), np.float32)
+    found = gradient(PixelCrossEntropy(average="none"), label, scores, "float32", weights)
+    assert not found[first].any()
+    # softmax is 1/2 each; the label's is less by 1. Class 0 weighs 1, class 1 weighs 4, the image 2, void nothing.
+    assert found[~first][0, :, :, 0].tolist() == [[-1, -1, 0], [4, 4, 0]]
+
+
+class Halves(Weighed):
+    """Two such images, of which the first counts nothing and the second twice; each of its number's grey."""
+
+    ids = ("0", "1")
+
+    def read(self, index: int) -> Item:
+        label = super().read(index).label
+        return Item(self.ids[index], np.full((2, 3, 1), index, np.uint8), label, weight=2.0 * index)
+
+
+def gradient(loss, label, scores, precision: str, weights) -> np.ndarray:
+    """The gradient of `loss` in scores that are of `precision`, as float32."""
+    variable = tf.Variable(tf.cast(scores, precision))
+    with tf.GradientTape() as tape:
+        value = loss(label, variable, weights)
+    return tf.cast(tape.gradient(value, variable), tf.float32).numpy()
 
 
 def test_class_weights_hold_under_mixed_precision():

@@ -10,7 +10,7 @@ from kseg import datasets
 from kseg.cli.data import data as verb
 from kseg.datasets import Dataset, Item
 from kseg.errors import ConfigError, DataError, EnvironmentFailure
-from kseg.pipeline import Elastic, Grey, Mirror, batches
+from kseg.pipeline import Elastic, Grey, Mirror, batch_indices, batches
 from kseg.pipeline.shards import pack
 
 
@@ -45,14 +45,17 @@ def files(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.parametrize(("worker", "workers"), [(0, 1), (0, 2), (1, 2)])
 @pytest.mark.parametrize("data", [Numbered(5, has_instances=True), TwoTasks(), Deep()], ids=lambda data: data.name)
-def test_batches_from_shards_are_those_from_files_to_the_bit(data, tmp_path):
+def test_each_workers_batches_from_shards_are_those_from_files_to_the_bit(data, worker, workers, tmp_path):
     pack(data, str(tmp_path), shards=2)
     packed = datasets.open("packed", tmp_path, split=data.split)
     assert (packed.classes, packed.scored_classes) == (data.classes, data.scored_classes)
     options = {
-        "size": 2,
+        "size": 3,
         "seed": 3,
+        "worker": worker,
+        "workers": workers,
         "augment": [Mirror(), Elastic(), Grey()],
         "crop": (5, 5),
         "steps": 3,
@@ -62,6 +65,19 @@ def test_batches_from_shards_are_those_from_files_to_the_bit(data, tmp_path):
         for first, second in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
             assert first.dtype == second.dtype
             np.testing.assert_array_equal(first, second)
+
+
+def test_a_worker_reads_its_own_share_of_the_items_and_no_other(tmp_path):
+    pack(Numbered(6), str(tmp_path), shards=2)
+    packed = datasets.open("packed", tmp_path, split="train")
+    reads: list[int] = []
+    read = packed.read
+    packed.read = lambda index: reads.append(index) or read(index)
+    for _ in batches(packed, size=3, seed=1, worker=1, workers=2, steps=2):
+        pass
+    # The first item is read for its shape. Of each step's three the second worker has the second.
+    assert reads[0] == 0
+    assert sorted(reads[1:]) == sorted(batch_indices(6, size=3, seed=1, step=step)[1] for step in (0, 1))
 
 
 def test_shards_are_tfrecords_that_tensorflow_reads_and_verifies(tmp_path):

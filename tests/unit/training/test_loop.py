@@ -271,6 +271,8 @@ def test_the_losses_of_several_heads_are_summed():
     model.compile(keras.optimizers.SGD(0.0), PixelCrossEntropy())
     labels = {head: tf.zeros((1, 8, 8), tf.int32) for head in ("semantic", "geometric")}
     batch = tf.zeros((1, 8, 8, 3)), labels
-    loss, finite = step_of(model, tf.data.Dataset.from_tensors(batch).element_spec)(*batch)
+    loss, finite = step_of(model, tf.data.Dataset.from_tensors(batch).element_spec, tf.distribute.get_strategy())(
+        *batch
+    )
     # Scores start at zero: all classes are as likely.
     assert finite and loss == pytest.approx(np.log(5) + np.log(3), rel=1e-6)

@@ -1,0 +1,117 @@
+"""Every form of the FCN papers, made slim, overfits a few images: mean IU on them beside the bound of its stride.
+
+    python -m benchmarks.overfit_samples SAMPLES [--only RECIPE,...] [--steps 1200] [--json FILE]
+
+SAMPLES holds voc/, nyudv2/, siftflow/ and pascal_context/ as they are published, a few images each. The bound: the same
+labels taken once per stride and repeated, which is the most a network that scores on such a grid could reach (nearly:
+its scores are interpolated). Widths are an eighth, Adam takes the place of the papers' SGD, and the images that are
+trained on are those that are scored; all else is the recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import kseg
+from kseg.datasets import VOID, by_name
+from kseg.metrics import confusion_matrix, mean_iu
+from kseg.training.recipe import Recipe
+
+# Recipe, folder of the samples, and settings of its own; the stages of a recipe are forms too.
+FORMS = {
+    "siftflow-fcn8s": ("siftflow", {}),
+    "voc-fcn8s": ("voc", {"data.name": "voc2012"}),
+    "voc-fcn8s-atonce": ("voc", {"data.name": "voc2012"}),
+    "nyud-fcn32s-rgb-hha": ("nyudv2/fcn_layout", {}),
+    "nyud-fcn32s-rgbd": ("nyudv2/fcn_layout", {}),
+    "context-fcn8s": ("pascal_context", {}),
+    "voc-fcn-alexnet": ("voc", {"data.name": "voc2012", "optimizer.accumulate": 1}),
+    "voc-fcn-googlenet": ("voc", {"data.name": "voc2012", "optimizer.accumulate": 1}),
+}
+SLIM = {
+    "model.width": 0.125,
+    "model.fc_width": 512,
+    "init_weights": "none",
+    "loss.average": "pixels",
+    "optimizer.name": "adam",
+    "optimizer.schedule": "cosine",
+    "optimizer.weight_decay": 0.0,
+    "data.order": "epochs",
+}
+STRIDES = {"32s": 32, "16s": 16, "8s": 8, "alexnet": 32, "googlenet": 32}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("samples", type=Path)
+    parser.add_argument("--only", default=",".join(FORMS))
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    rows = []
+    for name in given.only.split(","):
+        folder, own = FORMS[name]
+        with tempfile.TemporaryDirectory() as place:
+            data = trained_is_scored(given.samples / folder, Path(place, "data"))
+            settings = {
+                **SLIM,
+                "steps": given.steps,
+                "epoch_steps": given.steps // 3,
+                "optimizer.learning_rate": given.rate,
+            }
+            started = time.monotonic()
+            run = kseg.train(name, data_dir=data, run=Path(place, "run"), settings={**settings, **own})
+            stages = sorted((run.folder / "stages").glob("*"), key=lambda path: path.stat().st_mtime)
+            for each in (*stages, run.folder):
+                rows += rows_of(each)
+                print(json.dumps(rows[-1]), flush=True)
+            print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+        if given.json:
+            given.json.write_text(json.dumps(rows, indent=1))
+
+
+def trained_is_scored(samples: Path, place: Path) -> Path:
+    """A copy of the samples in which val, by which the best network is chosen, names the images of train."""
+    shutil.copytree(samples, place)
+    for lists in place.rglob("ImageSets/*/train.txt"):
+        shutil.copyfile(lists, lists.with_name("val.txt"))
+    return place
+
+
+def rows_of(run: Path) -> list[dict]:
+    """A form's mean IU and its bound, of each head."""
+    config = json.loads((run / "config.json").read_text())
+    recipe = Recipe.from_json(config["recipe"])
+    data = kseg.datasets.open(
+        recipe.data.name, config["data_dir"], split=recipe.data.split or "train", **recipe.data.options()
+    )
+    report = kseg.evaluate(kseg.load(run), data)
+    stride = next(stride for part, stride in STRIDES.items() if part in recipe.name)
+    rows = []
+    for head, classes in data.heads.items():
+        labels = [by_name(data[index].label)[head] for index in range(len(data))]
+        matrix = sum(confusion_matrix(label, coarse(label, stride), len(classes)) for label in labels)
+        found = report.mean_iu if head in ("", "semantic") else report.measures[f"{head}_mean_iu"]
+        bound = mean_iu(matrix)
+        row = {"form": recipe.name, "head": head, "images": len(data), "stride": stride, "steps": recipe.steps}
+        rows.append({**row, "mean_iu": round(found, 3), "bound": round(bound, 3), "ratio": round(found / bound, 3)})
+    return rows
+
+
+def coarse(label: np.ndarray, stride: int) -> np.ndarray:
+    """The label (H, W) once per stride, repeated; what is void there is class 0."""
+    centres = [np.minimum(np.arange(size) // stride * stride + stride // 2, size - 1) for size in label.shape]
+    kept = label[np.ix_(*centres)]
+    return np.where(kept == VOID, 0, kept)
+
+
+if __name__ == "__main__":
+    main()

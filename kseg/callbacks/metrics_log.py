@@ -1,0 +1,67 @@
+"""The figures of each epoch, as a table and as curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kseg.callbacks.pace import Pace
+from kseg.pictures import draw_curves
+from kseg.storage import write_text
+
+
+class MetricsLog(keras.callbacks.Callback):
+    """One row per epoch in metrics.csv and metrics.jsonl, drawn as curves.png now and then and at the end."""
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.folder = Path(folder)
+        self.rows: list[dict[str, float]] = []
+        self._step, self._seconds, self._start = 0, 0.0, time.monotonic()
+        self._pace, self._drawn = Pace(), True
+
+    @property
+    def seconds(self) -> float:
+        """Spent in training, before a break too."""
+        return time.monotonic() - self._start
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._start = time.monotonic() - self._seconds
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self._step += 1
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._seconds = self.seconds
+        scores = {key: float(value) for key, value in (logs or {}).items()}
+        self.rows.append({"epoch": epoch + 1, "step": self._step, "seconds": round(self._seconds, 1), **scores})
+        self._write()
+        self._drawn = self._pace(lambda: draw_curves(self.rows, self.folder / "curves.png"))
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        if not self._drawn:
+            draw_curves(self.rows, self.folder / "curves.png")
+            self._drawn = True
+
+    def state(self) -> dict[str, Any]:
+        return {"rows": self.rows, "step": self._step, "seconds": self.seconds}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.rows, self._step, self._seconds = list(state["rows"]), state["step"], state["seconds"]
+        if self.rows:
+            self._write()  # the files may hold rows of steps that are to come again
+
+    def _write(self) -> None:
+        table = io.StringIO()
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))  # a plain fit may validate now and then
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.folder / "metrics.csv", table.getvalue())
+        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in self.rows))

@@ -1,0 +1,118 @@
+"""Pictures of what the network sees: input, truth, prediction and errors of a few items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kseg.callbacks.pace import Pace
+from kseg.callbacks.validation import SharedPredictor
+from kseg.datasets import Dataset, Item, by_name
+from kseg.inference import Average, Predictor, predict, predictor
+from kseg.instances import components
+from kseg.metrics import confusion_matrix
+from kseg.pictures import STRONG, alike, clear_class, legend, png, strip
+from kseg.storage import aside
+
+
+class Samples(keras.callbacks.Callback):
+    """Draws input, truth, prediction and errors of `count` items from all over the data, as `folder`/ID.png.
+
+    After each epoch, or every few so that drawing takes no more than a quarter percent of the time.
+
+    Attributes:
+      drawn: the strips of the latest drawing, (H, W, 3) uint8 by the items' ids.
+      drawings: how many there were.
+      confusions: confusion matrices of the latest drawing's items, (K, K), rows truth, by head.
+    """
+
+    def __init__(
+        self, data: Dataset, folder: str | Path, count: int = 4, *, shared: SharedPredictor | None = None
+    ) -> None:
+        super().__init__()
+        self.data, self.folder, self.count = data, Path(folder), count
+        self.drawn: dict[str, np.ndarray] = {}
+        self.drawings, self.confusions = 0, dict[str, np.ndarray]()
+        self._shared = shared or SharedPredictor()
+        self._pace = Pace()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._pace(self._draw)
+
+    def _draw(self) -> None:
+        call, data = self._shared(self.model), self.data
+        self.confusions = {head: np.zeros((len(names),) * 2, np.int64) for head, names in data.heads.items()}
+        self.drawn = {}
+        for index in spread(len(data), self.count):
+            item = data[index]
+            found = _found(call, item, None)
+            for head, label in item.labels.items():
+                self.confusions[head] += confusion_matrix(label, found[head], len(data.heads[head]), data.ignore_class)
+            self.drawn[item.id] = draw_strip(data, item, found)
+        for name, picture in self.drawn.items():
+            _write(self.folder / f"{name}.png", picture)
+        self.drawings += 1
+
+
+def write_samples(
+    model: keras.Model | Predictor,
+    data: Dataset,
+    folder: Path,
+    indices: Sequence[int] | None = None,
+    average: Average | None = None,
+) -> list[Path]:
+    """Draws input, truth, prediction and errors of the items `indices` as `folder`/ID.png; None for four of all.
+
+    Of several streams the first is drawn, of several heads the first too. `average` as in `predict`.
+    """
+    call, paths = predictor(model), []
+    for index in spread(len(data), 4) if indices is None else indices:
+        item = data[index]
+        paths.append(folder / f"{item.id}.png")
+        _write(paths[-1], draw_strip(data, item, _found(call, item, average)))
+    return paths
+
+
+def spread(length: int, count: int) -> list[int]:
+    """`count` places from all over 0..length-1, the first and the last among them."""
+    return np.unique(np.linspace(0, length - 1, count).round().astype(int)).tolist()
+
+
+def draw_strip(data: Dataset, item: Item, found: dict[str, np.ndarray]) -> np.ndarray:
+    """Input, truth, prediction and errors of an item side by side, with the names of more than two classes below.
+
+    Args:
+      data: where it is from.
+      item: with its truth; void is left as it is.
+      found: (H, W) class ids by head. The first head is drawn.
+    """
+    head, label = next(iter(item.labels.items()))
+    prediction, image = found[head], next(iter(item.images.values()))
+    void = label == data.ignore_class
+    wrong = (prediction != label) & ~void
+    if item.instances is not None:
+        return strip(image, item.instances, alike(components(prediction == 1), item.instances), wrong)
+    clear = clear_class(data.heads[head])
+    left = data.ignore_class if clear is None else clear  # void has no colour
+    truth = label if clear is None else np.where(void, clear, label)
+    if len(data.heads[head]) <= 2:
+        return strip(image, truth, prediction, wrong, clear=left)
+    picture = strip(image, truth, prediction, wrong, clear=left, tint=STRONG)
+    seen = {int(number) for number in np.union1d(label[~void], prediction)}
+    names = {number: name for number, name in enumerate(data.heads[head]) if number in seen}
+    return np.vstack([picture, legend(names, picture.shape[1], clear=clear)])
+
+
+def _found(call: Predictor, item: Item, average: Average | None) -> dict[str, Any]:
+    """The class ids (H, W) that the network finds in an item, by head."""
+    return by_name(predict(call, call.image_of(item.image, item.id), average=average))
+
+
+def _write(path: Path, picture: np.ndarray) -> None:
+    """Writes a picture as PNG, whole or not at all."""
+    with aside(path) as place:
+        place.write_bytes(png(picture))

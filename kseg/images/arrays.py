@@ -1,0 +1,91 @@
+"""Arrays as decoders give them into arrays as networks take them: type, orientation, alpha, channels, extent."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from kseg.errors import DataError
+
+LARGEST_PAGE = 1 << 30
+TOO_LARGE = "up to 2^30 values a page are read. Cut it into pieces."
+# Which axes an orientation tag (274) asks to exchange first, and which then to reverse.
+TURNS = {
+    2: (False, (1,)),
+    3: (False, (0, 1)),
+    4: (False, (0,)),
+    5: (True, ()),
+    6: (True, (1,)),
+    7: (True, (0, 1)),
+    8: (True, (0,)),
+}
+
+
+def check_extent(path: Path, page: tuple[int, ...]) -> None:
+    if not 0 < math.prod(page) <= LARGEST_PAGE:
+        raise DataError(f"{path}: a page of {' x '.join(map(str, page))} values; {TOO_LARGE}")
+
+
+def turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """`array` (H, W, C) as its orientation tag says that it is to be seen."""
+    exchange, reverse = TURNS.get(orientation, (False, ()))
+    return np.ascontiguousarray(np.flip(array.swapaxes(0, 1) if exchange else array, reverse))
+
+
+def plain(array: np.ndarray, path: Path) -> np.ndarray:
+    """`array` in native byte order as uint8, uint16 or float32, where that loses nothing."""
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8)
+    if array.dtype in (np.uint8, np.uint16):
+        return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() <= 65535:
+        return array.astype(np.uint16)
+    if array.dtype.kind == "f" and (np.abs(array) <= np.finfo(np.float32).max).all():
+        return array.astype(np.float32)
+    raise DataError(
+        f"{path}: values of type {array.dtype} from {array.min()} to {array.max()}. "
+        "Save it with 8 or 16 bits, or as finite float32."
+    )
+
+
+def opaque(array: np.ndarray, path: Path) -> np.ndarray:
+    """`array` without its alpha channel, which must say nothing."""
+    if array.shape[2] not in (2, 4):
+        return array
+    clear = transparent(array)
+    if not clear.any():
+        return np.ascontiguousarray(array[..., :-1])
+    raise DataError(
+        f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent. "
+        "Flatten it onto a background first: what lies below is not defined."
+    )
+
+
+def transparent(array: np.ndarray) -> np.ndarray:
+    """Where the last channel of `array` (H, W, C), taken as alpha, is not opaque: (H, W) bool."""
+    return array[..., -1] != (1 if array.dtype.kind == "f" else np.iinfo(array.dtype).max)
+
+
+def with_channels(image: np.ndarray, channels: int, name: str) -> np.ndarray:
+    """`image` (H, W, C) with `channels` channels: grey repeated, or three equal channels taken once.
+
+    Raises:
+      DataError: neither applies; `name` says which file.
+    """
+    found = image.shape[-1]
+    if found == channels:
+        return image
+    if found == 1 and channels == 3:
+        return np.repeat(image, 3, axis=-1)
+    if found == 3 and channels == 1:
+        if (image == image[..., :1]).all():
+            return image[..., :1]
+        raise DataError(
+            f"{name}: a colour image, but the network takes one grey channel. "
+            "Convert it, or train a network on colour images."
+        )
+    raise DataError(
+        f"{name}: {found} channels, but the network takes {channels}. Give it images like those it was trained on."
+    )

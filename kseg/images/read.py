@@ -1,0 +1,249 @@
+"""Image files into arrays."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from kseg.errors import DataError, EnvironmentFailure
+from kseg.images.arrays import LARGEST_PAGE, TOO_LARGE, check_extent, opaque, plain, turned
+from kseg.images.portable import read_head, read_portable
+from kseg.images.tiff import open_tiff, read_tiff
+
+ENDINGS = frozenset(
+    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k", ".avif", ".tga", ".pcx")
+    + (".pbm", ".pgm", ".ppm", ".pnm", ".pfm")
+)
+LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
+# What Pillow may open: of its other formats EPS would run Ghostscript, and of a TIFF only the first page be seen.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "QOI")
+# Without bytes that tell them from any other file.
+_BY_ENDING = {".tga": "TGA", ".pcx": "PCX"}
+# A phone's JPEG (MPO) carries previews beside its picture; these formats carry a film.
+_FILMS = ("GIF", "WEBP", "PNG", "AVIF")
+# Where Pillow would cut 16 bits to 8.
+_DEEP: dict[str, Callable[[bytes], np.ndarray]] = {
+    "JPEG2000": imagecodecs.jpeg2k_decode,
+    "AVIF": imagecodecs.avif_decode,
+}
+# What is known and not read, by its first bytes.
+_OTHERS = {
+    b"\x76\x2f\x31\x01": "an OpenEXR file",
+    b"\0\0\1\0": "an icon",
+    b"\xff\x0a": "a JPEG XL file",
+    b"8BPS": "a Photoshop file",
+    b"%PDF": "a PDF",
+}
+_PNG = b"\x89PNG\r\n\x1a\n"
+# What the system, not the file, is to blame for. Anything else that a decoder raises is the file's fault.
+_SURROUNDINGS = {errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
+
+
+def is_image(path: Path) -> bool:
+    """Whether a name looks like an image's; hidden files (.DS_Store, ._a.jpg) are none."""
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+
+
+def is_stack(path: Path) -> bool:
+    """Whether the file is a TIFF, which may hold several pages."""
+    return path.suffix.lower() in {".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages of an image file, read one at a time.
+
+    `shape` is (pages, H, W, C) as stored, before an orientation tag is followed.
+    """
+
+    path: Path
+    shape: tuple[int, int, int, int]
+    planes: bool = False
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, page: int) -> np.ndarray:
+        """Page `page` as (H, W, C) uint8, uint16 or float32."""
+        if not 0 <= page < len(self):
+            raise IndexError(page)
+        with _named(self.path):
+            if is_stack(self.path):
+                return read_tiff(self.path, page, self.planes)
+            head = read_head(self.path)
+            return plain(read_portable(self.path, head), self.path) if head else _read_picture(self.path)
+
+
+def open_pages(path: str | Path) -> Pages:
+    """The pages of the image file `path`, none of them decoded yet.
+
+    Raises:
+      DataError: the file is missing, empty, no image, or of a kind that is not read.
+      EnvironmentFailure: there is no permission, or the disk fails.
+    """
+    path = Path(path)
+    with _named(path):
+        if path.is_dir():
+            raise DataError(f"{path}: this is a folder, not an image. Name the files in it.")
+        if not path.is_file():
+            raise DataError(f"{path}: there is no such file.")
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty (0 bytes). Copy it again from where it came.")
+        if is_stack(path):
+            return Pages(path, *open_tiff(path))
+        head = read_head(path)
+        shape = head.shape if head else _open_picture(path)
+        check_extent(path, shape)
+    return Pages(path, (1, *shape))
+
+
+def read_image(path: str | Path, page: int = 0) -> np.ndarray:
+    """One page of an image file as (H, W, C) uint8, uint16 or float32.
+
+    An EXIF orientation is followed; a palette becomes colours; an alpha channel that is opaque
+    everywhere is dropped.
+
+    Raises:
+      DataError: the file can't be read, or its alpha channel, colour model or depth has no plain meaning.
+    """
+    return open_pages(path)[page]
+
+
+def read_label(path: str | Path, page: int = 0) -> np.ndarray:
+    """One page of a label file as (H, W) int32: the numbers as stored, palette indices for palette files.
+
+    Raises:
+      DataError: the file can't be read, is compressed with loss (JPEG), or holds colours.
+    """
+    path = Path(path)
+    pages = open_pages(path)
+    if not 0 <= page < len(pages):
+        raise IndexError(page)
+    with _named(path):
+        if is_stack(path):
+            array = read_tiff(path, page, pages.planes, as_stored=True)
+        else:
+            stored = None if read_head(path) else _stored_numbers(path)
+            if stored is not None:
+                return stored
+            array = pages[page]
+    first = array[..., :1]
+    if array.shape[2] > 1 and not (array == first).all():
+        colours = len(np.unique(array.reshape(-1, array.shape[2]), axis=0))
+        raise DataError(
+            f"{path}: the label holds {colours} colours, not class numbers. "
+            "Save it as a grey or palette image whose values are 0, 1, 2, ..."
+        )
+    # float32 holds whole numbers up to 2^24
+    if first.dtype.kind == "f" and not ((first == np.round(first)) & (np.abs(first) <= 1 << 24)).all():
+        raise DataError(f"{path}: the label holds fractions. Labels are whole numbers, one per class or object.")
+    return first[..., 0].astype(np.int32)
+
+
+class _named:
+    """Turns what readers raise on broken files into one sentence that names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        Image.MAX_IMAGE_PIXELS = LARGEST_PAGE
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DataError) or not isinstance(error, Exception):
+            return
+        if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+            raise EnvironmentFailure(f"{self.path}: can't be read ({error.strerror}).") from error
+        if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+            raise DataError(f"{self.path}: {TOO_LARGE}") from error
+        if isinstance(error, UnidentifiedImageError | tifffile.TiffFileError):
+            kind = _foreign(self.path)
+            if kind:
+                raise DataError(f"{self.path}: this is {kind}, which is not read. Save it as PNG or TIFF.") from error
+            raise DataError(
+                f"{self.path}: this is no image that can be read (PNG, JPEG, ...; TIFF by the ending .tif). "
+                "Remove it from the folder, or export it again."
+            ) from error
+        if isinstance(error, MemoryError):
+            raise DataError(
+                f"{self.path}: too large for this machine's memory, or damaged. Cut it into pieces."
+            ) from error
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise DataError(
+            f"{self.path}: the image is truncated or damaged ({reason}). Copy or export it again."
+        ) from error
+
+
+def _foreign(path: Path) -> str | None:
+    """What a file is that is none of the formats read, where that is known."""
+    with open(path, "rb") as file:
+        head = file.read(132)
+    if head[4:8] == b"ftyp":
+        return "a HEIC file or film"
+    if head[128:] == b"DICM":
+        return "a DICOM file"
+    return next((name for first, name in _OTHERS.items() if head.startswith(first)), None)
+
+
+def _opened(path: Path) -> Image.Image:
+    named = _BY_ENDING.get(path.suffix.lower())
+    return Image.open(path, formats=(*_FORMATS, named) if named else _FORMATS)
+
+
+def _open_picture(path: Path) -> tuple[int, int, int]:
+    """(H, W, C) of a file that Pillow opens."""
+    with _opened(path) as picture:
+        if picture.format in _FILMS and getattr(picture, "is_animated", False):
+            raise DataError(f"{path}: an animation, of which one picture would be read. Save it as a TIFF stack.")
+        if picture.format == "PPM" and picture.mode != "1":  # of which kseg.images.portable could not read the head
+            raise ValueError("its head is no PGM's, PPM's or PFM's")
+        return picture.height, picture.width, len(picture.getbands())
+
+
+def _stored_numbers(path: Path) -> np.ndarray | None:
+    """The numbers of a label (H, W) int32 as a file with a palette, or 8 bits or fewer of grey, stores them."""
+    with _opened(path) as picture:
+        if picture.format in LOSSY:
+            raise DataError(
+                f"{path}: a label saved as {picture.format}, which blurs class numbers. Export it again as PNG or TIFF."
+            )
+        if picture.mode not in ("P", "1", "L"):
+            return None
+        stored = np.asarray(ImageOps.exif_transpose(picture)).astype(np.int32)
+        return stored // _step(path) if picture.mode == "L" else stored
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    with open(path, "rb") as file:
+        head = file.read(26)
+    with _opened(path) as stored:
+        if stored.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+            raise DataError(f"{path}: an image of colour model {stored.mode}. Convert it to grey or RGB.")
+        deep = imagecodecs.png_decode if head[:8] == _PNG and head[24:25] == b"\x10" else _DEEP.get(stored.format or "")
+        if deep:
+            array = deep(path.read_bytes())
+            array = array if array.ndim == 3 else array[..., None]
+            if array.shape[:2] != (stored.height, stored.width):
+                raise ValueError(f"{array.shape[0]} x {array.shape[1]} pixels, where its head says otherwise")
+            return opaque(turned(plain(array, path), stored.getexif().get(274, 1)), path)
+        picture: Image.Image = ImageOps.exif_transpose(stored)
+        if "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB"):
+            picture = picture.convert("RGBA" if picture.mode in ("P", "RGB") else "LA")
+        if picture.mode in ("P", "1", "PA", "La", "RGBa"):
+            picture = picture.convert({"P": "RGB", "1": "L", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}[picture.mode])
+        array = np.asarray(picture)
+    return opaque(plain(array if array.ndim == 3 else array[..., None], path), path)
+
+
+def _step(path: Path) -> int:
+    """What Pillow multiplies the grey levels of a PNG of 2 or 4 bits by; 1 for all other files."""
+    with open(path, "rb") as file:
+        head = file.read(26)
+    return {b"\x02\0": 85, b"\x04\0": 17}.get(head[24:26], 1) if head[:8] == _PNG else 1

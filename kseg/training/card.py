@@ -1,0 +1,108 @@
+"""MODEL_CARD.md: what a network is, what it can and can't, and how it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import fill
+
+from kseg.pictures import in_words
+from kseg.storage import write_text
+from kseg.training.result import Result, machine
+
+WIDTH = 120
+MOST_CLASSES = 12  # named in the first line
+
+
+def write_card(result: Result) -> None:
+    """Writes MODEL_CARD.md into the run folder."""
+    write_text(result.folder / "MODEL_CARD.md", "\n".join(_lines(result)) + "\n")
+
+
+def _lines(result: Result) -> Iterator[str]:
+    report, recipe = result.report, result.prepared.recipe
+    yield f"# {result.folder.resolve().name}\n"
+    yield fill(f"{recipe.model.name} trained by kseg on {report.dataset}: {_classes(result)}.", WIDTH) + "\n"
+    yield from _table(
+        ("", ""),
+        [
+            ("network", result.network()),
+            ("input", result.input()),
+            ("data", result.data()),
+            ("training", result.training()),
+            ("this network", result.choice()),
+            ("machine", machine()),
+            ("command", f"`{result.command}`"),
+        ],
+    )
+    yield f"\n## Scores on {report.dataset} {report.split}\n"
+    figures = {"mean IU": report.mean_iu, **{in_words(name): value for name, value in report.measures.items()}}
+    yield from _table(("measure", "score"), [(name, _number(value)) for name, value in figures.items()])
+    yield ""
+    yield from _table(("class", "IU"), [(name, _number(value)) for name, value in report.per_class.items()])
+    yield f"\n{fill(report.protocol, WIDTH)}\n"
+    if text := result.recipe_text():
+        yield f"Of the recipe `{recipe.name}` kseg says:\n"
+        yield from (f"> {line}".rstrip() for line in text.splitlines())
+        yield ""
+    yield "## Limits\n"
+    yield from (fill(f"- {text}", WIDTH, subsequent_indent="  ") for text in _limits(result))
+    yield "\n## Use\n"
+    yield _use(result)
+    yield "## Terms\n"
+    yield fill(result.terms(), WIDTH)
+
+
+def _classes(result: Result) -> str:
+    names = [
+        f"{number} {name}"
+        for classes in result.prepared.parts["train"].heads.values()
+        for number, name in enumerate(classes)
+    ]
+    shown = ", ".join(names[:MOST_CLASSES])
+    return f"{len(names)} classes, {shown}" + (", ..." if len(names) > MOST_CLASSES else "")
+
+
+def _limits(result: Result) -> Iterator[str]:
+    found, report = result.prepared.surveys["train"], result.report
+    sizes = [f"{low} to {high}" if low != high else f"{low}" for low, high in (found.heights, found.widths)]
+    yield f"One training with one seed: another gives other figures. They rest on {len(report.images)} images."
+    if report.split == "val" and result.chosen_at is not None:
+        yield "Chosen and scored on the same images of val: the figures are a little too good."
+    yield (
+        f"It has seen {found.images} images of {sizes[0]} by {sizes[1]} pixels. Images of another "
+        "scale, camera or stain may be scored far worse: score some of yours first (`kseg evaluate`)."
+    )
+    scored = [(name, value) for name, value in report.per_class.items() if value == value]
+    lowest = min(scored, key=lambda one: one[1]) if scored else None
+    if lowest and len(scored) > 1:
+        yield f"Of its classes {lowest[0]} has the lowest IU, {lowest[1]:.3f}."
+    yield from result.warnings
+
+
+def _use(result: Result) -> str:
+    folder = result.folder
+    return f"""```bash
+kseg predict {folder} IMAGE... -o predictions/ --overlay
+kseg evaluate {folder}
+kseg export {folder} -o models/
+```
+
+```python
+import kseg
+
+model = kseg.load("{folder}")  # a Keras network: scores before softmax
+mask = kseg.predict(model, image)  # class ids; the image as in its file, of any height and width
+```
+"""
+
+
+def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "| --- | --- |"
+    for row in rows:
+        cells = (" ".join(cell.split()).replace("|", "\\|") for cell in row)
+        yield f"| {' | '.join(cells)} |"
+
+
+def _number(value: float) -> str:
+    return "-" if value != value else f"{value:.6f}" if 0 < value < 0.01 else f"{value:.3f}"

@@ -1,0 +1,111 @@
+"""report.html: all that a person asks about a training, in one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from kseg import pages
+from kseg.images import read_image
+from kseg.metrics import class_iu
+from kseg.pictures import fitted, in_words, png
+from kseg.storage import write_text
+from kseg.training.result import Result, machine
+
+STRIP_WIDTH = 1600
+
+
+def write_page(result: Result) -> None:
+    """Writes report.html into the run folder; its samples/ hold the pictures of the images shown."""
+    report, recipe = result.report, result.prepared.recipe
+    title = f"{recipe.name}: mean IU {report.mean_iu:.3f} on {report.dataset} {report.split}"
+    text = pages.page(
+        title,
+        pages.section("Warnings", *map(pages.warning, result.warnings)),
+        pages.section("Scores", *_scores(result)),
+        pages.section("Confusion", *_confusions(result)),
+        pages.section("Curves", _curves(result)),
+        pages.section("The worst images", *_strips(result, result.worst)),
+        pages.section("Images from all over the split", *_strips(result, result.spread)),
+        pages.section("Every image", _images(result)),
+        pages.section("How it was trained", *_training(result)),
+    )
+    write_text(result.folder / "report.html", text)
+
+
+def _scores(result: Result) -> list[str]:
+    report = result.report
+    figures = {"mean IU": report.mean_iu, **{in_words(name): value for name, value in report.measures.items()}}
+    scored = report.scored_classes
+    classes = {
+        name + ("" if scored is None or number in scored else " (not in the mean)"): value
+        for number, (name, value) in enumerate(report.per_class.items())
+    }
+    heads = result.prepared.parts["train"].heads
+    others = [
+        pages.bars((f"{head} class", "IU"), dict(zip(heads[head], class_iu(matrix).tolist(), strict=True)))
+        for head, matrix in report.others.items()
+    ]
+    return [
+        pages.table(("measure", "score"), list(figures.items())),
+        pages.paragraph(report.protocol),
+        pages.bars(("class", "IU"), classes),
+        *others,
+    ]
+
+
+def _confusions(result: Result) -> list[str]:
+    heads = result.prepared.parts["train"].heads
+    return [
+        pages.shaded(
+            heads[head], matrix, caption=f"{head} percent of each true class's pixels, by what was found".strip()
+        )
+        for head, matrix in result.confusions.items()
+    ]
+
+
+def _curves(result: Result) -> str:
+    path = result.folder / "curves.png"
+    if not path.is_file():
+        return ""
+    return pages.picture(
+        path.read_bytes(), "Mean training loss of each epoch, and the scores on val where there is one"
+    )
+
+
+def _strips(result: Result, places: Sequence[int]) -> list[str]:
+    figures = []
+    for image in (result.report.images[place] for place in places):
+        path = result.folder / "samples" / f"{image['id']}.png"
+        strip = read_image(path)
+        shown = png(fitted(strip, STRIP_WIDTH)) if strip.shape[1] > STRIP_WIDTH else path.read_bytes()
+        scores = ", ".join(f"{in_words(key)} {value:.3f}" for key, value in image.items() if key != "id")
+        figures.append(pages.picture(shown, f"{image['id']}: {scores}", wide=True))
+    return figures
+
+
+def _images(result: Result) -> str:
+    images = result.report.images
+    columns = [key for key in images[0] if key != "id"]
+    rows = [[image["id"], *(image[key] for key in columns)] for image in images]
+    return pages.folded(f"{len(images):,} images", pages.table(["image", *map(in_words, columns)], rows))
+
+
+def _training(result: Result) -> list[str]:
+    config = result.config
+    rows = [
+        ("network", result.network()),
+        ("input", result.input()),
+        ("data", result.data()),
+        ("training", result.training()),
+        ("which network", result.choice()),
+        ("precision", result.report.precision),
+        ("machine", machine()),
+        ("versions", ", ".join(f"{name} {version}" for name, version in config.get("versions", {}).items())),
+        ("terms", result.terms()),
+    ]
+    return [
+        pages.table(("", ""), rows),
+        pages.listing(result.command),
+        pages.folded("The whole configuration", pages.listing(json.dumps(config, indent=2))),
+    ]

@@ -1,0 +1,167 @@
+"""What came of a training, and the facts about it that its page and its card tell."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import platform
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from kseg.callbacks import without_pixels
+from kseg.callbacks.progress import clock
+from kseg.callbacks.samples import spread
+from kseg.datasets import by_name
+from kseg.datasets.downloads import PUBLISHED
+from kseg.inference import Report
+from kseg.training.preparation import Prepared
+from kseg.training.recipe import RECIPES
+from kseg.training.run import read_config
+
+SHOWN, WORST = 4, 4  # pictures from all over the split, and of the images with the lowest scores
+
+
+@dataclass(frozen=True)
+class Result:
+    """A training that is done.
+
+    Attributes:
+      prepared: its recipe and data.
+      folder: its run folder.
+      report: the scores of the network that was chosen, on the held-out split.
+      parameters: how many numbers that network learned or keeps.
+      seconds: spent in training.
+    """
+
+    prepared: Prepared
+    folder: Path
+    report: Report
+    parameters: int
+    seconds: float
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The figures of each epoch."""
+        path = self.folder / "metrics.jsonl"
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+    @property
+    def chosen_at(self) -> int | None:
+        """The step at which the network was best on val; None where it was not chosen."""
+        key = f"val_{self.prepared.recipe.measure}"
+        scored = [row for row in self.rows if key in row]
+        return max(scored, key=lambda row: row[key])["step"] if scored else None
+
+    @property
+    def worst(self) -> list[int]:
+        """The places of the images with the lowest scores, the lowest first."""
+        images = self.report.images
+        key = "seg" if self.prepared.recipe.measure == "seg" and "seg" in images[0] else "mean_iu"
+        scored = [index for index, image in enumerate(images) if image[key] == image[key]]
+        return sorted(scored, key=lambda index: images[index][key])[:WORST]
+
+    @property
+    def spread(self) -> list[int]:
+        """The places of a few images from all over the split."""
+        return spread(len(self.report.images), SHOWN)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was said while it went on, and of classes without pixels."""
+        said = self.folder / "warnings.txt"
+        texts = said.read_text(encoding="utf-8").splitlines() if said.is_file() else []
+        data = self.prepared.parts["train"]
+        for head, pixels in by_name(self.prepared.surveys["train"].class_pixels).items():
+            text = without_pixels(data.heads[head], pixels.tolist())
+            texts += [text] if text else []
+        return texts
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the run folder holds as config.json."""
+        return read_config(self.folder) or {}
+
+    @property
+    def command(self) -> str:
+        """How it was begun."""
+        words = self.config.get("command") or [""]
+        program = {"cli.py": "python cli.py", "kseg": "kseg"}.get(Path(words[0]).name)
+        return f"{program} {shlex.join(words[1:])}" if program else "kseg.train(...) in Python"
+
+    @property
+    def confusions(self) -> dict[str, Any]:
+        """The confusion matrices by head, the reported one first."""
+        heads = list(self.prepared.parts["train"].heads)
+        return {heads[0]: self.report.confusion, **self.report.others}
+
+    def network(self) -> str:
+        """The network in words."""
+        spec = self.prepared.recipe.model
+        options = [f"{name} {value}" for name, value in spec.options().items()]
+        return ", ".join([spec.name, *options]) + f"; {self.parameters:,} parameters"
+
+    def input(self) -> str:
+        """What the network takes, in words."""
+        found = self.prepared.surveys["train"]
+        streams = [name for name in self.prepared.parts["train"][0].images if name]
+        text = f"{found.channels} channel{'s' if found.channels > 1 else ''}, {found.kind}, up to {found.brightest:g}"
+        return f"{' and '.join(streams)}: {text}" if streams else text
+
+    def data(self) -> str:
+        """What it was trained on, chosen by and reported on, in words."""
+        uses = {"train": "trained on", "val": "chosen by", "test": "reported on"}
+        counts = [
+            f"{uses[use]} {self.prepared.surveys[use].images} images of {part.split}"
+            for use, part in self.prepared.parts.items()
+        ]
+        return f"{self.prepared.parts['train'].name}: {', '.join(counts)}"
+
+    def training(self) -> str:
+        """Recipe, seed, steps and time, in words."""
+        recipe, rows = self.prepared.recipe, self.rows
+        text = (
+            f"recipe {recipe.name}, seed {recipe.seed}, {self.prepared.steps:,} steps of {recipe.data.batch_size}, "
+            f"{recipe.precision}, {clock(self.seconds)}"
+        )
+        skipped = int(rows[-1].get("skipped", 0)) if rows else 0
+        return text + (f"; {skipped} steps were skipped" if skipped else "")
+
+    def choice(self) -> str:
+        """Which network of the training this is, in words."""
+        if self.chosen_at is None:
+            return "the last: there is no val to choose by"
+        return f"the one of step {self.chosen_at:,}, best by {self.prepared.recipe.measure} on val"
+
+    def terms(self) -> str:
+        """What the data's authors ask for."""
+        name = self.prepared.recipe.data.name
+        if name == "demo":
+            return "The data were generated by kseg; nobody asks for anything."
+        entries = [PUBLISHED[name]] if name in PUBLISHED else [e for e in PUBLISHED.values() if e.dataset == name]
+        if not entries:
+            return "The terms of the data are not known to kseg. Whoever passes this network on, states them here."
+        return f"The data: {entries[0].terms}. Whoever uses these weights keeps to the data's terms."
+
+    def recipe_text(self) -> str:
+        """The recipe's own words on where it is from and what was measured."""
+        name = self.prepared.recipe.name
+        return inspect.cleandoc(RECIPES.get(name).__doc__ or "") if name in RECIPES.names() else ""
+
+
+def machine() -> str:
+    """The processor and GPUs of this machine, in words."""
+    name = platform.processor() or platform.machine()
+    cpu = Path("/proc/cpuinfo")
+    if cpu.is_file():
+        models = [line.partition(":")[2].strip() for line in cpu.read_text().splitlines() if line.startswith("model n")]
+        name = models[0] if models else name
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return ", ".join([*gpus, f"{os.cpu_count()} cores of {name}"])

@@ -1,0 +1,95 @@
+import keras
+import numpy as np
+import pytest
+
+import kseg
+from kseg.callbacks import EventFiles, Samples
+from kseg.callbacks.event_files import layer_graph
+from kseg.objectives import PixelCrossEntropy
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = kseg.build("unet", width=2, depth=1, padding="same", dropout=0)
+    model.compile("adam", PixelCrossEntropy())
+    return model
+
+
+def read(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    return found.Reload()
+
+
+def epochs(callback, first, last):
+    for epoch in range(first, last):
+        for position in range(40):
+            callback.on_train_batch_end(position, {"loss": epoch + 1.0})
+        callback.on_epoch_end(epoch, {"loss": epoch + 1.0, "val_mean_iu": 0.1 * epoch})
+
+
+def test_curves_pictures_and_the_graph_are_read_back_by_tensorboard(network, tmp_path):
+    data = kseg.datasets.open("demo", split="val")
+    samples = Samples(data, tmp_path / "samples", count=1)
+    batches = kseg.batches(data, size=2, crop=(32, 32), steps=24).repeat()
+    callbacks = [samples, EventFiles(tmp_path / "events", samples)]
+    network.fit(batches, steps_per_epoch=24, epochs=2, shuffle=False, verbose=0, callbacks=callbacks)
+    found = read(tmp_path / "events")
+    assert {"loss", "epoch/loss", "learning_rate"} <= set(found.Tags()["scalars"])
+    assert [event.step for event in found.Scalars("loss")] == [20, 40]
+    assert [event.step for event in found.Scalars("epoch/loss")] == [24, 48]
+    (tag,) = found.Tags()["images"]
+    picture = found.Images(tag)[0]
+    assert tag == "samples/cells_00" and picture.step == 24
+    assert picture.encoded_image_string.startswith(b"\xff\xd8\xff") and picture.width <= 1024
+    assert {node.name for node in found.Graph().node} >= {"image", "scaling", "enc0/conv1", "dec0/concat"}
+
+
+def test_no_step_is_there_twice_after_a_training_was_taken_up_again(network, tmp_path):
+    first = EventFiles(tmp_path)
+    first.set_model(network)
+    first.on_train_begin()
+    epochs(first, 0, 2)
+    saved = first.state()
+    epochs(first, 2, 4)  # lost: what came after the checkpoint was never seen to its end
+    first.on_train_end()
+    again = EventFiles(tmp_path)
+    again.set_model(network)
+    again.restore(saved)
+    again.on_train_begin()
+    epochs(again, 2, 3)
+    again.on_train_end()
+    found = read(tmp_path)
+    assert [event.step for event in found.Scalars("val/mean_iu")] == [40, 80, 120]
+    assert [event.step for event in found.Scalars("loss")] == [20, 40, 60, 80, 100, 120]
+    assert found.Graph().node
+
+
+def test_pictures_are_kept_again_after_a_tenth_more_steps(network, tmp_path):
+    samples = Samples(kseg.datasets.open("demo", split="val"), tmp_path)
+    samples.drawn, samples.drawings = {"a": np.zeros((30, 2000, 3), np.uint8)}, 1
+    events = EventFiles(tmp_path / "events", samples)
+    events.set_model(network)
+    events.on_train_begin()
+    for _ in range(400):
+        events.on_train_batch_end(0, {"loss": 1.0})
+        samples.drawings += 1
+        events.on_epoch_end(0, {"loss": 1.0})
+    events.on_train_end()
+    pictures = read(tmp_path / "events").Images("samples/a")
+    kept = [picture.step for picture in pictures]
+    assert kept[:3] == [1, 2, 3] and kept[-1] > 360 and len(kept) < 50
+    assert all(later >= 1.1 * step for step, later in zip(kept, kept[1:], strict=False))
+    assert {picture.width for picture in pictures} == {1024}
+
+
+def test_a_graph_joins_the_layers_as_the_network_does(network):
+    nodes = {node.name: node for node in layer_graph(network).node}
+    assert nodes["enc0/conv1"].input == ["scaling"] and nodes["enc0/conv1"].op == "Conv2D"
+    assert any(len(node.input) == 2 for node in nodes.values())  # the concatenation
+    assert all(name in nodes for node in nodes.values() for name in node.input)
+
+
+def test_a_network_of_another_kind_has_no_graph():
+    assert layer_graph(keras.Sequential([keras.layers.Dense(1)])) is None

@@ -1,0 +1,112 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kseg.callbacks import Watch, without_pixels
+from kseg.callbacks.watch import only_class
+
+CLASSES = ("background", "cat", "dog")
+
+
+def judge(*rows):
+    data = SimpleNamespace(name="pets", split="val", heads={"": CLASSES})
+    return SimpleNamespace(data=data, confusions={"": np.array(rows)})
+
+
+ALL_BACKGROUND = ([70, 0, 0], [20, 0, 0], [10, 0, 0])
+
+
+def steps(watch, losses):
+    for loss in losses:
+        watch.on_train_batch_end(0, {"loss": loss})
+
+
+@pytest.mark.parametrize(
+    "rows, expected",
+    [
+        (ALL_BACKGROUND, "background on all; true are 70.0%"),
+        (([700, 1, 0], [200, 0, 0], [100, 0, 0]), "background on 99.9%; true are 70.0%"),
+        (([700, 5, 0], [200, 0, 0], [100, 0, 0]), None),  # 5 of the 300 that are no background
+        (([100, 0, 0], [0, 0, 0], [0, 0, 0]), None),  # there is nothing else
+        (([9990, 0, 0], [5, 5, 0], [0, 0, 0]), None),  # 99.95 % are background, and half of the rest was found
+    ],
+)
+def test_one_class_is_what_leaves_the_others_less_than_a_hundredth_of_their_pixels(rows, expected):
+    assert only_class(np.array(rows), CLASSES) == expected
+
+
+def test_one_class_is_said_once_with_cause_and_remedy(capsys, tmp_path):
+    watch = Watch(judge(*ALL_BACKGROUND), tmp_path / "warnings.txt")
+    steps(watch, [1.0] * 199)
+    watch.on_epoch_end(0)
+    assert capsys.readouterr().err == "" and not list(tmp_path.iterdir())
+    steps(watch, [0.1])
+    for epoch in (1, 2):
+        watch.on_epoch_end(epoch)
+    watch.on_train_end()
+    said = capsys.readouterr().err
+    assert said.count("warning:") == 1
+    assert said.startswith("warning: after 200 steps the network finds one class only among the pixels of pets val: ")
+    assert "--init-weights imagenet" in said and "optimizer.learning_rate" in said and "loss.class_weights" in said
+    assert f"warning: {(tmp_path / 'warnings.txt').read_text()}" == said
+
+
+def test_a_short_training_is_looked_at_in_the_end(capsys):
+    watch = Watch(judge(*ALL_BACKGROUND))
+    steps(watch, [1.0] * 60)
+    watch.on_train_end()
+    assert capsys.readouterr().err.startswith("warning: after 60 steps")
+
+
+def test_a_training_that_was_broken_off_is_not_judged_by_its_last_state(capsys):
+    watch = Watch(judge(*ALL_BACKGROUND), steps=61)
+    steps(watch, [1.0] * 60)
+    watch.on_train_end()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("latest, warns", [(0.985, False), (0.995, True), (2.0, True)])
+def test_a_loss_that_is_not_a_hundredth_lower_after_220_steps_is_said_once(capsys, latest, warns):
+    watch = Watch()
+    steps(watch, [1.0] * 20 + [latest] * 199)
+    assert capsys.readouterr().err == ""
+    steps(watch, [latest] * 100)
+    said = capsys.readouterr().err
+    assert said.count("warning: the loss does not fall") == int(warns)
+    assert ("over the 200 steps up to 220, 1 over the first 20" in said) == warns
+
+
+def test_skipped_steps_say_nothing_of_the_loss(capsys):
+    watch = Watch()
+    steps(watch, [1.0] * 20 + [float("nan")] * 300 + [0.5] * 199)
+    steps(watch, [0.5] * 10)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_training_that_goes_on_says_nothing_twice_and_forgets_what_is_to_come_again(capsys, tmp_path):
+    path = tmp_path / "warnings.txt"
+    watch = Watch(path=path)
+    steps(watch, [1.0] * 210)
+    early = watch.state()
+    steps(watch, [1.0] * 30)
+    late = watch.state()
+    assert "the loss does not fall" in path.read_text()
+    again = Watch(path=path)
+    again.restore(late)
+    capsys.readouterr()
+    steps(again, [1.0] * 300)
+    assert capsys.readouterr().err == "" and path.is_file()
+    again = Watch(path=path)
+    again.restore(early)
+    assert not path.exists()
+    steps(again, [1.0] * 9)
+    assert capsys.readouterr().err == ""
+    steps(again, [1.0])
+    assert "steps up to 220" in capsys.readouterr().err
+
+
+def test_classes_without_pixels_are_named_with_what_to_do():
+    assert without_pixels(CLASSES, (5, 1, 1)) is None
+    assert without_pixels(CLASSES, (5, 0, 1)).startswith("no pixel to train on for cat: the network will not learn it.")
+    assert "for cat, dog: the network will not learn them" in without_pixels(CLASSES, (5, 0, 0))

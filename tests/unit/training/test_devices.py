@@ -1,0 +1,58 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.errors import ConfigError, EnvironmentFailure
+from kseg.training.devices import shared, strategy_at_hand, worker_of
+
+SCRIPT = Path(__file__).with_name("two_devices.py")
+# Sums of up to 1,280 pixels and of 144 products, in another order: each within some 1e-6 of itself, after four steps
+# that carry it on.
+ROUNDING = 2e-5
+
+
+@pytest.fixture(scope="module")
+def trainings():
+    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("case", ["batch sizes that do not divide", "a broken image on one device", "clipped"])
+def test_two_devices_do_what_one_does(trainings, case):
+    one, two = trainings[case]
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=ROUNDING)
+    for ours, theirs in zip(two["values"], one["values"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=ROUNDING, atol=ROUNDING * max(map(abs, theirs)))
+
+
+@pytest.mark.parametrize("case", ["a broken image on one device", "loss scaling, broken"])
+def test_a_broken_image_on_one_device_is_skipped_by_both(trainings, case):
+    for each in trainings[case]:
+        assert [skipped for _, skipped in each["losses"]] == [0, 0, 1, 1]
+
+
+def test_one_device_gets_the_batch_as_it_is():
+    strategy = strategy_at_hand(4)
+    batch = tf.zeros((1, 2)), {"a": tf.zeros((1,))}
+    assert shared(batch, strategy) is batch and worker_of(strategy) == (0, 1)
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '{"cluster": {}}', '{"cluster": {"worker": 3}}'])
+def test_a_tf_config_that_can_not_be_followed_says_what_it_should_be(monkeypatch, config):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(EnvironmentFailure, match="It must name the workers"):
+        strategy_at_hand(4)
+
+
+def test_fewer_images_than_devices_are_refused():
+    class Two:
+        num_replicas_in_sync, cluster_resolver = 2, None
+
+    with pytest.raises(ConfigError, match="A batch of 1 can't be shared by 2 devices"):
+        shared((tf.zeros((1, 4)),), Two())
