@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("samples", type=Path)
     parser.add_argument("--only", default=",".join(FORMS))
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -71,8 +71,9 @@ def main() -> None:
             run = kseg.train(name, data_dir=data, run=Path(place, "run"), settings={**settings, **own})
             stages = sorted((run.folder / "stages").glob("*"), key=lambda path: path.stat().st_mtime)
             for each in (*stages, run.folder):
-                rows += rows_of(each)
-                print(json.dumps(rows[-1]), flush=True)
+                found = rows_of(each)
+                print(*map(json.dumps, found), sep="\n", flush=True)
+                rows += found
             print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
         if given.json:
             given.json.write_text(json.dumps(rows, indent=1))

@@ -20,5 +20,5 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    mallopt(_MMAP, 1 << 26)
+    mallopt(_MMAP, 1 << 24)  # what is larger, a network's activations, goes back at once
     mallopt(_TRIM, 1 << 28)

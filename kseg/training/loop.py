@@ -34,10 +34,9 @@ def run_steps(
 ) -> None:
     """Trains a compiled `model` for `steps` batches; an epoch is `epoch_steps` of them, the last as many as remain.
 
-    The loss is a kseg.objectives.BatchLoss. Every device of a strategy takes a part of this worker's batch, and the step
-    is that of the whole. Where the optimiser averages the weights, the callbacks find
-    the average in the network at an epoch's end. `logs` of a batch: loss, wait_s (spent on waiting for the batch),
-    skipped (how many steps were, so far).
+    The loss is a kseg.objectives.BatchLoss. Every device takes a part of this worker's batch, and the step is that of
+    the whole. Where the optimiser averages the weights, the callbacks find the average in the network at an epoch's
+    end. `logs` of a batch: loss, wait_s (spent on waiting for the batch), skipped (how many steps were, so far).
 
     Args:
       batches: of this worker, from the step on that the keeper's place says.

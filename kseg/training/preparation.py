@@ -205,9 +205,9 @@ class Prepared:
 
 def _lasting(data_dir: str | Path | None) -> str | None:
     """The place, fit to be found from any folder; an address as it is."""
-    if data_dir is None or is_address(data_dir):
-        return data_dir and str(data_dir)
-    return str(Path(data_dir).resolve())
+    if data_dir is None:
+        return None
+    return str(data_dir if is_address(data_dir) else Path(data_dir).resolve())
 
 
 def _scaling(spec: ModelSpec) -> Any:
