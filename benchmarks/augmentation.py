@@ -32,6 +32,7 @@ import tensorflow as tf
 
 from kseg.datasets import Item
 from kseg.pipeline import Elastic, Grey, Mirror, Rotation, augmented
+from kseg.pipeline.warp import Warp
 
 SIGMA, SPACING = 10.0, 64.0
 SMOOTHING = SPACING / 2
@@ -99,15 +100,15 @@ def with_albumentations(item: Item, crop: int) -> Way:
 
 def equals_plain_remap(item: Item) -> bool:
     """Whether kseg's warp is, bit for bit, OpenCV's remap by the same field."""
-    places = []
+    warps = []
 
     class Recorded(Elastic):
-        def move(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-            places.append(super().move(points, rng))
-            return places[0]
+        def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
+            warps.append(super().move(warp, rng))
+            return warps[0]
 
     found = augmented(item, np.random.default_rng(0), (Recorded(SIGMA, SPACING),))
-    rows, columns = (places[0] + (item.label.shape[0] - 1) / 2).astype(np.float32)
+    rows, columns = warps[0].moved((np.array(item.label.shape) - 1) / 2).places()
     image, label = (
         cv2.remap(pixels, columns, rows, method, borderMode=cv2.BORDER_REFLECT_101)
         for pixels, method in ((item.image.astype(np.float32), cv2.INTER_LINEAR), (item.label, cv2.INTER_NEAREST))

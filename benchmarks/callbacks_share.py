@@ -2,9 +2,11 @@
 
     python -m benchmarks.callbacks_share [--recipe demo] [--steps 450] [--set KEY=VALUE]...
 
-Wall time inside every method of every callback, and inside the keeper of checkpoints, over the wall time of the loop.
-The first epoch, in which steps, validation and drawing are traced, is told apart; so is the computing of the scores on
-val, which is work that was asked for.
+Time inside every method of every callback, and inside the keeper of checkpoints, over that of the loop: by the clock,
+and of the processor, which is the surer figure where others use the machine too. A step takes all cores where a
+callback takes one: on N quiet cores the clock's share lies between the processor's and N times that. What the first
+epoch traces, imports and draws for the first time comes once in a training, and is told apart; so is the computing of
+the scores on val, which is work that was asked for.
 
 MEASURED
 """
@@ -14,32 +16,47 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 METHODS = ("on_train_begin", "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_epoch_end")
 
 
 class Meter:
-    """Seconds by what they were spent in, in the first epoch and after it."""
+    """Seconds of the clock and of the processor by what they were spent in, in the first epoch and after it."""
 
     def __init__(self) -> None:
-        self.seconds: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+        self.seconds: dict[bool, dict[str, np.ndarray]] = {
+            place: defaultdict(lambda: np.zeros(2)) for place in (True, False)
+        }
         self.is_first = True
+        self._begun = self.now()
+
+    @staticmethod
+    def now() -> np.ndarray:
+        return np.array([time.perf_counter(), time.process_time()])
 
     def around(self, name: str, function: Callable) -> Callable:
         """`function`, its seconds counted under `name`."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            started = time.perf_counter()
+            began = self.now()
             try:
                 return function(*args, **kwargs)
             finally:
-                self.seconds[self.is_first][name] += time.perf_counter() - started
+                self.seconds[self.is_first][name] += self.now() - began
 
         return timed
+
+    def ends(self) -> None:
+        """Counts what the loop took since the last call."""
+        now = self.now()
+        self.seconds[self.is_first]["loop"] += now - self._begun
+        self._begun, self.is_first = now, False
 
 
 def main() -> None:
@@ -52,44 +69,44 @@ def main() -> None:
 
     from kseg.training import trainer
 
-    meter, original = Meter(), trainer.run_steps
+    original = trainer.run_steps
+    meter = Meter()
 
     def run_steps(model: Any, batches: Any, **options: Any) -> None:
+        meter.__init__()
         for callback in options["callbacks"]:
             for method in METHODS:
-                name = type(callback).__name__
-                setattr(callback, method, meter.around(name, getattr(callback, method)))
-        keeper = options["keeper"]
-        after_step = meter.around("checkpoints", keeper.after_step)
+                setattr(callback, method, meter.around(type(callback).__name__, getattr(callback, method)))
+        after_step = meter.around("checkpoints", options["keeper"].after_step)
 
         def ends(place: Any, *, epoch_ended: bool) -> None:
             after_step(place, epoch_ended=epoch_ended)
             if epoch_ended and meter.is_first:
-                meter.is_first = False
-                meter.seconds[True]["loop"] = time.perf_counter() - started
-                marks.append(time.perf_counter())
+                meter.ends()
 
-        keeper.after_step = ends
-        marks: list[float] = []
-        started = time.perf_counter()
+        options["keeper"].after_step = ends
         original(model, batches, **options)
-        meter.seconds[False]["loop"] = time.perf_counter() - marks[0]
+        meter.ends()
 
     trainer.run_steps = run_steps
     settings = {"steps": asked.steps, **dict(pair.split("=", 1) for pair in asked.set)}
     with tempfile.TemporaryDirectory() as folder:
         trainer.train(asked.recipe, data_dir=asked.data_dir, run=Path(folder, "run"), settings=settings)
-    for is_first, title in ((True, "first epoch, tracing included"), (False, "after the first epoch")):
-        _print(title, meter.seconds[is_first])
+    first, later = meter.seconds[True], meter.seconds[False]
+    show("the first epoch", first)
+    show("all later ones", later)
+    show("all", {name: first[name] + later[name] for name in {**first, **later}})
 
 
-def _print(title: str, seconds: Counter[str]) -> None:
-    whole = seconds.pop("loop")
-    print(f"{title}: {whole:.2f} s")
-    for name, value in seconds.most_common():
-        print(f"  {name:<16} {value:7.3f} s  {value / whole:6.2%}")
-    rest = sum(value for name, value in seconds.items() if name != "Validate")
-    print(f"  scores on val {seconds['Validate'] / whole:.2%}, all else {rest / whole:.2%}")
+def show(title: str, seconds: dict[str, np.ndarray]) -> None:
+    """Prints each callback's seconds and shares, and the sum of all but validation."""
+    whole = seconds["loop"]
+    print(f"{title}: {whole[0]:.1f} s, of the processor {whole[1]:.1f} s")
+    parts = {name: value for name, value in seconds.items() if name != "loop"}
+    parts["all but Validate"] = sum((value for name, value in parts.items() if name != "Validate"), np.zeros(2))
+    for name, value in sorted(parts.items(), key=lambda part: -part[1][0]):
+        clock, processor = value / whole
+        print(f"  {name:<16} {value[0]:7.3f} s  {clock:6.2%}   processor {value[1]:7.3f} s  {processor:6.2%}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kseg.callbacks.samples import Samples
 from kseg.pictures import fitted, jpeg
@@ -61,7 +62,7 @@ class EventFiles(keras.callbacks.Callback):
         figures = {
             f"val/{key[4:]}" if key.startswith("val_") else f"epoch/{key}": value for key, value in (logs or {}).items()
         }
-        self._scalars({**figures, "learning_rate": float(self.model.optimizer.learning_rate)})
+        self._scalars({**figures, "learning_rate": float(tf.convert_to_tensor(self.model.optimizer.learning_rate))})
         if self.samples and self.samples.drawings > self._pictured and self._step >= PICTURES_GROW * self._pictured_at:
             self._pictured_at, self._pictured = self._step, self.samples.drawings
             self._pictures(self.samples.drawn)

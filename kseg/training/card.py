@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from textwrap import fill
 
 from kseg.pictures import in_words
@@ -10,7 +11,8 @@ from kseg.storage import write_text
 from kseg.training.result import Result, machine
 
 WIDTH = 120
-MOST_CLASSES = 12  # named in the first line
+MOST_CLASSES = 12  # of a head that are named in the first line
+_wrapped = partial(fill, width=WIDTH, break_on_hyphens=False, break_long_words=False)
 
 
 def write_card(result: Result) -> None:
@@ -21,7 +23,7 @@ def write_card(result: Result) -> None:
 def _lines(result: Result) -> Iterator[str]:
     report, recipe = result.report, result.prepared.recipe
     yield f"# {result.folder.resolve().name}\n"
-    yield fill(f"{recipe.model.name} trained by kseg on {report.dataset}: {_classes(result)}.", WIDTH) + "\n"
+    yield _wrapped(f"{recipe.model.name} trained by kseg on {report.dataset}: {_classes(result)}.") + "\n"
     yield from _table(
         ("", ""),
         [
@@ -39,27 +41,26 @@ def _lines(result: Result) -> Iterator[str]:
     yield from _table(("measure", "score"), [(name, _number(value)) for name, value in figures.items()])
     yield ""
     yield from _table(("class", "IU"), [(name, _number(value)) for name, value in report.per_class.items()])
-    yield f"\n{fill(report.protocol, WIDTH)}\n"
+    yield f"\n{_wrapped(report.protocol)}\n"
     if text := result.recipe_text():
         yield f"Of the recipe `{recipe.name}` kseg says:\n"
         yield from (f"> {line}".rstrip() for line in text.splitlines())
         yield ""
     yield "## Limits\n"
-    yield from (fill(f"- {text}", WIDTH, subsequent_indent="  ") for text in _limits(result))
+    yield from (_wrapped(f"- {text}", subsequent_indent="  ") for text in _limits(result))
     yield "\n## Use\n"
     yield _use(result)
     yield "## Terms\n"
-    yield fill(result.terms(), WIDTH)
+    yield _wrapped(result.terms())
 
 
 def _classes(result: Result) -> str:
-    names = [
-        f"{number} {name}"
-        for classes in result.prepared.parts["train"].heads.values()
-        for number, name in enumerate(classes)
-    ]
-    shown = ", ".join(names[:MOST_CLASSES])
-    return f"{len(names)} classes, {shown}" + (", ..." if len(names) > MOST_CLASSES else "")
+    texts = []
+    for head, names in result.prepared.parts["train"].heads.items():
+        shown = ", ".join(f"{number} {name}" for number, name in enumerate(names[:MOST_CLASSES]))
+        more = ", and so on" if len(names) > MOST_CLASSES else ""
+        texts.append(f"{len(names)} {f'{head} classes'.strip()} ({shown}{more})")
+    return " and ".join(texts)
 
 
 def _limits(result: Result) -> Iterator[str]:

@@ -22,29 +22,45 @@ LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineEx
 WAIT_S = 3600
 
 
+def workers_named() -> int:
+    """How many workers TF_CONFIG names, which all train together; 1 where it is not set.
+
+    Raises:
+      EnvironmentFailure: it can't be read.
+    """
+    if not os.environ.get("TF_CONFIG"):
+        return 1
+    try:
+        return len(json.loads(os.environ["TF_CONFIG"])["cluster"]["worker"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _not_followed(error) from error
+
+
 def strategy_at_hand(images: int) -> tf.distribute.Strategy:
     """All workers that TF_CONFIG names, else as many GPUs of this machine as a batch has `images`, else one device.
 
     Raises:
       EnvironmentFailure: TF_CONFIG can't be followed.
     """
-    if os.environ.get("TF_CONFIG"):
+    if workers_named() > 1:
+        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=WAIT_S)
         try:
-            workers = json.loads(os.environ["TF_CONFIG"])["cluster"]["worker"]
-            if len(workers) > 1:
-                return tf.distribute.MultiWorkerMirroredStrategy(
-                    communication_options=tf.distribute.experimental.CommunicationOptions(timeout_seconds=WAIT_S)
-                )
-        except (ValueError, KeyError, TypeError, RuntimeError, tf.errors.OpError) as error:
-            raise EnvironmentFailure(
-                f"TF_CONFIG: {' '.join(str(error).split())[:200] or type(error).__name__}. It must name the workers "
-                'and this one: {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}; '
-                "training must be the first that this process does with TensorFlow."
-            ) from error
+            return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+        except (ValueError, RuntimeError, tf.errors.OpError) as error:
+            raise _not_followed(error) from error
     gpus = tf.config.list_logical_devices("GPU")[:images]
     if len(gpus) > 1:
         return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])
     return tf.distribute.get_strategy()
+
+
+def _not_followed(error: Exception) -> EnvironmentFailure:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return EnvironmentFailure(
+        f"TF_CONFIG can't be followed ({reason}). It must name the workers and this one, as "
+        '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}, '
+        "and training must be the first that this process does with TensorFlow."
+    )
 
 
 def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:

@@ -29,7 +29,7 @@ from kseg.storage import write_json, writing
 from kseg.training.begin import begin
 from kseg.training.card import write_card
 from kseg.training.checkpoint import Keeper, newest_whole, read_checkpoint, sweep
-from kseg.training.devices import LOST, SharedStop, strategy_at_hand, worker_of
+from kseg.training.devices import LOST, SharedStop, strategy_at_hand, worker_of, workers_named
 from kseg.training.loop import averaged, run_steps
 from kseg.training.page import write_page
 from kseg.training.preparation import Prepared
@@ -85,11 +85,11 @@ def train(
       Interrupted: Ctrl-C or SIGTERM; the state was saved.
       EnvironmentFailure: another worker was lost.
     """
+    if run is None and workers_named() > 1:
+        raise ConfigError(f"{workers_named()} workers train together: name the folder they share, --run DIR.")
     prepared, folder = begin(recipe, data_dir, run, settings, resume)
     strategy = strategy or strategy_at_hand(prepared.recipe.data.batch_size)
-    worker, workers = worker_of(strategy)
-    if workers > 1 and folder is None:
-        raise ConfigError(f"{workers} workers train together: name the folder they share, --run DIR.")
+    worker, _ = worker_of(strategy)
     if folder and resume == "auto" and (folder / "report.json").is_file():
         click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
         return Run(folder, evaluate(load(folder), prepared.scored, average=prepared.recipe.average))
@@ -197,7 +197,7 @@ def _lost(error: tf.errors.OpError, folder: Path) -> EnvironmentFailure:
     """What to say where another worker is gone."""
     saved = sorted((folder / "checkpoints").glob("step-*"))
     return EnvironmentFailure(
-        f"A worker of this training was lost ({' '.join(error.message.split())[:160]}). "
+        f"A worker of this training was lost ({error.message.strip().splitlines()[-1][:160]}). "
         + (f"{saved[-1]} is the newest checkpoint. " if saved else "No checkpoint was made yet. ")
         + "Start all workers again, with the same commands: they go on from there."
     )

@@ -1,0 +1,94 @@
+"""Two processes that train together over loopback, found by TF_CONFIG."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kseg
+from kseg.training.checkpoint import read_checkpoint
+
+CLI = Path(__file__).resolve().parents[2] / "cli.py"
+SETTINGS = {
+    "model.width": 4,
+    "model.depth": 1,
+    "model.normalization": "none",
+    "data.crop": "32,32",
+    "data.batch_size": 3,
+    "epoch_steps": 3,
+    "optimizer.name": "sgd",
+    "optimizer.learning_rate": 0.05,
+    "optimizer.schedule": "constant",
+}
+LIMIT_S = 150  # two processes start TensorFlow at once
+
+
+def start(folder: Path, name: str, steps: int) -> list[subprocess.Popen]:
+    """Two workers of one training, whose run folder is folder/name."""
+    free = [socket.create_server(("localhost", 0)) for _ in range(2)]
+    addresses = [f"localhost:{each.getsockname()[1]}" for each in free]
+    for each in free:
+        each.close()
+    words = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+    workers = []
+    for index in (0, 1):
+        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        with (folder / f"{name}-{index}.txt").open("w") as output:
+            workers.append(
+                subprocess.Popen(
+                    [sys.executable, CLI, "train", "--run", folder / name, "--steps", str(steps), *words],
+                    env={**os.environ, "TF_CONFIG": json.dumps(config)},
+                    stdout=output,
+                    stderr=output,
+                )
+            )
+    return workers
+
+
+@pytest.fixture
+def ended():
+    """Workers that are no more when the test is over, whatever became of it."""
+    workers = []
+    yield workers
+    for each in workers:
+        each.kill()
+        each.wait()
+
+
+def test_two_workers_do_what_one_does(tmp_path, ended):
+    ended += start(tmp_path, "two", 6)
+    assert [each.wait(LIMIT_S) for each in ended] == [0, 0], (tmp_path / "two-1.txt").read_text()
+    assert "mean IU" in (tmp_path / "two-0.txt").read_text() and "mean IU" not in (tmp_path / "two-1.txt").read_text()
+    kseg.train(run=tmp_path / "one", settings={**SETTINGS, "steps": 6})
+    one, two = (read_checkpoint(tmp_path / name / "checkpoints" / "step-000006") for name in ("one", "two"))
+    assert two.place.loss_sum == pytest.approx(one.place.loss_sum, rel=1e-5)
+    for ours, theirs in zip(two.variables, one.variables, strict=True):
+        # Sums of 3,072 pixels in another order, each within some 1e-6 of itself, carried on over six steps.
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-5 * np.abs(theirs).max(initial=0))
+
+
+def test_a_lost_worker_ends_the_other_which_names_the_checkpoint_to_go_on_from(tmp_path, ended):
+    ended += start(tmp_path, "run", 100_000)
+    until = time.monotonic() + LIMIT_S
+    while not (tmp_path / "run" / "checkpoints" / "step-000003").exists():
+        assert time.monotonic() < until and ended[0].poll() is None, (tmp_path / "run-0.txt").read_text()
+        time.sleep(0.2)
+    ended[1].send_signal(signal.SIGKILL)
+    assert ended[0].wait(LIMIT_S) == 5
+    said = (tmp_path / "run-0.txt").read_text()
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    assert "A worker of this training was lost" in said and "Traceback" not in said
+    assert f"{newest} is the newest checkpoint" in said and read_checkpoint(newest).place.step >= 3
+
+
+def test_workers_need_a_folder_they_share(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["localhost:1", "localhost:2"]}}')
+    ended = subprocess.run([sys.executable, CLI, "train", "--steps", "1"], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 3 and "name the folder they share, --run DIR" in ended.stderr, ended.stderr
