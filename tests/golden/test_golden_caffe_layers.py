@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kseg.layers import CaffePooling2D, CropTo, GroupedConv2D, LocalResponseNormalization, bilinear_kernel
+from kseg.objectives import PixelCrossEntropy
 from kseg.weights.caffemodel import read_caffemodel
 
 ROUNDING = 1e-5  # of a blob's largest value, as its README derives
@@ -87,3 +88,13 @@ def test_bilinear_kernels_are_caffes(caffe):
     for name in golden.files:
         row = bilinear_kernel(golden[name].shape[-1])
         np.testing.assert_allclose(golden[name].squeeze(), np.outer(row, row), rtol=0, atol=2.0**-22)
+
+
+def test_the_loss_is_caffes_under_each_normalisation_that_the_releases_use(caffe):
+    golden = np.load(caffe / "softmax-loss.npz")
+    scores, label = channels_last(golden["input_score"]), golden["input_label"][:, 0].astype(np.int32)
+    summed, mean = (float(PixelCrossEntropy(average=average)(label, scores)) for average in ("none", "pixels"))
+    assert mean == pytest.approx(golden["loss_valid"], rel=1e-5)
+    assert summed == pytest.approx(golden["loss_none"], rel=1e-5)
+    # `normalize: false` divides by the number of images, which is 1 in the release.
+    assert summed / len(label) == pytest.approx(golden["loss_sum"], rel=1e-5)

@@ -1,0 +1,106 @@
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import kseg
+from kseg.errors import ConfigError, Interrupted
+from kseg.training import recipes  # noqa: F401
+from kseg.training.recipe import RECIPES
+from kseg.training.rehearsal import rehearse
+from kseg.training.stages import of_stage, stages_of
+from kseg.training.trainer import _carry_out
+
+SLIM = {"model.width": 1 / 64, "model.fc_width": 4, "init_weights": "none", "steps": 2}
+trees = importlib.util.spec_from_file_location(
+    "dataset_case", Path(__file__).resolve().parents[2] / "conformance" / "dataset_case.py"
+)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Tiny scenes in SIFT Flow's layout."""
+    written = importlib.util.module_from_spec(trees)
+    trees.loader.exec_module(written)
+    root = tmp_path_factory.mktemp("siftflow")
+    written.write_siftflow(root)
+    return root
+
+
+def test_a_stage_has_what_was_set_for_the_whole_and_keeps_its_own():
+    whole = RECIPES.get("voc-fcn8s")().with_settings({**SLIM, "seed": 7, "data.name": "voc2012"})
+    stage = of_stage("voc-fcn16s", whole)
+    assert (stage.name, stage.model.name, stage.stages) == ("voc-fcn16s", "fcn16s", ("voc-fcn32s",))
+    assert (stage.model.width, stage.seed, stage.data.name, stage.steps) == (1 / 64, 7, "voc2012", 2)
+    assert stage.optimizer.learning_rate == 1e-12 and whole.optimizer.learning_rate == 1e-14
+    by_epochs = of_stage("voc-fcn16s", whole.with_settings({"epochs": 3}))
+    assert (by_epochs.steps, by_epochs.epochs) == (None, 3)
+
+
+class Known:
+    """What is known of data that no test needs."""
+
+    def __init__(self, recipe):
+        self.recipe, self.data_dir = recipe, None
+
+
+def test_as_many_stages_as_there_are_streams(monkeypatch):
+    monkeypatch.setattr("kseg.training.stages.prepare", lambda recipe, data_dir: Known(recipe))
+    monkeypatch.setattr("kseg.training.stages.replace", lambda known, recipe: Known(recipe))
+    late = RECIPES.get("nyud-fcn32s-rgb-hha")()
+    folder = Path("run")
+    *before, last = stages_of(Known(late), folder)
+    assert [stage.folder.name for stage in before] == ["nyud-fcn32s-rgb", "nyud-fcn32s-hha"]
+    assert last.start == {stream: folder / "stages" / f"nyud-fcn32s-{stream}" for stream in ("rgb", "hha")}
+    with pytest.raises(ConfigError, match="fcn32s starts from 2: one for each stream"):
+        stages_of(Known(replace(late, stages=("nyud-fcn32s-rgb",))), folder)
+
+
+def test_stages_run_one_after_another_from_each_others_weights_and_go_on_where_they_were_broken(
+    scenes, tmp_path, monkeypatch, capsys
+):
+    run = tmp_path / "run"
+
+    def broken(stage, *rest):
+        if stage.prepared.recipe.name == "siftflow-fcn16s":
+            raise Interrupted("Interrupted after step 1; the state is saved.")
+        return _carry_out(stage, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kseg.training.trainer._carry_out", broken)
+        with pytest.raises(Interrupted, match=r"kseg.train\(run='.*run'\) goes on"):
+            kseg.train("siftflow-fcn8s", data_dir=scenes, run=run, settings=SLIM)
+    first = run / "stages" / "siftflow-fcn32s" / "report.json"
+    made = first.stat().st_mtime_ns
+    finished = kseg.train(run=run)
+    assert first.stat().st_mtime_ns == made
+    assert "stage 2 of 3: siftflow-fcn16s" in capsys.readouterr().err
+    assert json.loads((run / "config.json").read_text())["recipe"]["name"] == "siftflow-fcn8s"
+    # A rate of 1e-12 moves nothing that float32 would notice: the first layer is still the first stage's.
+    kernels = [
+        kseg.load(folder).get_layer("conv1_1").kernel.numpy()
+        for folder in (run / "stages" / "siftflow-fcn32s", run / "stages" / "siftflow-fcn16s", run)
+    ]
+    np.testing.assert_allclose(kernels[1], kernels[0], rtol=1e-5)
+    np.testing.assert_allclose(kernels[2], kernels[0], rtol=1e-5)
+    assert {"mean_iu", "geometric_mean_iu"} <= {"mean_iu", *finished.report.measures}
+    assert isinstance(finished.model, keras.Model) and finished.report.split == "test"
+
+
+def test_without_val_the_last_network_is_the_one_and_no_row_has_a_score(scenes, tmp_path):
+    run = kseg.train("siftflow-fcn32s", data_dir=scenes, run=tmp_path / "run", settings=SLIM)
+    row = json.loads((run.folder / "metrics.jsonl").read_text())
+    assert row["step"] == 2 and not [name for name in row if name.startswith("val_")]
+    best, last = (kseg.load(run.folder / f"{name}.keras").get_weights() for name in ("model", "last"))
+    for ours, theirs in zip(best, last, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_rehearsal_has_every_stage(scenes):
+    found = rehearse("siftflow-fcn8s", data_dir=scenes, settings=SLIM)
+    assert [each.recipe for each in found] == ["siftflow-fcn32s", "siftflow-fcn16s", "siftflow-fcn8s"]
+    assert str(found[0]).startswith("siftflow-fcn32s: fcn32s, ")
