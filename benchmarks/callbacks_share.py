@@ -8,9 +8,10 @@ callback takes one: on N quiet cores the clock's share lies between the processo
 epoch traces, imports and draws for the first time comes once in a training, and is told apart; so is the computing of
 the scores on val, which is work that was asked for.
 
-Measured on two cores with AVX-512 that other jobs used too (load 10), TensorFlow 2.21.0, the demo's 450 steps and 9
-validations; of the processor's time, and in brackets by the clock: after the first epoch 1.1 % (2.8 %), of which the best
-network 0.7, checkpoints 0.2, curves and rows 0.2; all in all 1.6 % (3.2 %); the scores on val are 3.4 % (3.4 %) more.
+Measured on two cores with AVX-512 that other jobs used too (load 8 to 11), TensorFlow 2.21.0, the demo's 450 steps and
+9 validations, by the clock and in brackets of the processor's time. After the first epoch 1.6 % (0.9 %), of which the
+best network 1.0 (0.6) and checkpoints 0.5 (0.2); with the first epoch, its imports and first pictures, 2.2 % (1.4 %).
+The scores on val are 5.0 % (3.4 %) beside that. Twice as busy a machine said 2.8 % (1.1 %) and 3.2 % (1.6 %).
 """
 
 from __future__ import annotations

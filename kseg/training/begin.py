@@ -14,6 +14,18 @@ from kseg.training.preparation import Prepared, prepare
 from kseg.training.recipe import RECIPES, Recipe
 from kseg.training.run import check_same, open_run
 
+# What is followed where only a data set was named.
+DEFAULTS = {
+    "demo": "demo",
+    "isbi2012": "isbi2012-unet",
+    "ctc": "ctc-unet",
+    "camvid": "camvid-fcn8s",
+    "pascal-context": "context-fcn8s",
+    "nyudv2": "nyud-fcn32s-rgb",
+    "siftflow": "siftflow-fcn8s",
+    **dict.fromkeys(("voc2011", "voc2012", "sbd", "voc-fcn", "voc-aug"), "voc-fcn8s"),
+}
+
 
 def begin(
     recipe: str | Recipe | None,
@@ -38,14 +50,8 @@ def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: 
     began = Recipe.from_json(recorded["recipe"]) if recorded else None
     if recipe is None and not settings and began:
         return began
-    name = recipe or default_recipe(settings.get("data.name"))
+    name = recipe or DEFAULTS.get(settings.get("data.name", "demo"), "own-unet")
     chosen = (RECIPES.get(name)() if isinstance(name, str) else name).with_settings(settings)
     if chosen.precision == "auto" and began:
         return chosen.with_settings({"precision": began.precision})
     return chosen.with_settings({"precision": settled_precision(chosen)})
-
-
-def default_recipe(dataset: str | None) -> str:
-    """The recipe for a data set whose training was asked for by its name alone."""
-    own = {"isbi2012": "isbi2012-unet", "ctc": "ctc-unet", "camvid": "camvid-fcn8s"}
-    return "demo" if dataset in (None, "demo") else own.get(dataset, "own-unet")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,30 @@ def open_run(run: str | Path | None, resume: str | Path) -> tuple[Path | None, d
                 f"{folder}: no run folder (no config.json; found {', '.join(found)}). Choose another --run."
             )
     return folder, config
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps every other process from training in `folder`, where the system has locks for files.
+
+    Raises:
+      ConfigError: one does.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"{folder}: another process trains there. Wait for it, or choose another --run."
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield
 
 
 def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from kseg.training.page import write_page
 from kseg.training.preparation import Prepared
 from kseg.training.recipe import Recipe
 from kseg.training.result import Result
+from kseg.training.run import alone
 from kseg.training.stages import Stage, stages_of
 from kseg.training.stopping import StopSignal
 
@@ -77,7 +79,7 @@ def train(
       strategy: the devices; None for all workers that TF_CONFIG names, else all GPUs of this machine.
 
     Raises:
-      ConfigError: a name, a field, or a run that was begun with another configuration.
+      ConfigError: a name, a field, a run that was begun with another configuration, or one that another process trains.
       DataError: the data set, as far as it is at fault; nothing was written then.
       SizeError: the crop does not fit the network.
       WeightsError: the checkpoint that was named is damaged.
@@ -109,8 +111,9 @@ def train(
                     _write_config(each)
             count = f"{model.count_params():,} parameters"
             click.echo(f"network: {stage.prepared.recipe.model.name}, {count}; run folder: {stage.folder}", err=True)
-            seconds = _carry_out(stage, model, strategy, checkpoint if number == len(stages) else None)
-            report = _report(stage, seconds) if worker == 0 else None
+            with alone(stage.folder) if worker == 0 else nullcontext():
+                seconds = _carry_out(stage, model, strategy, checkpoint if number == len(stages) else None)
+                report = _report(stage, seconds) if worker == 0 else None
     except Interrupted as error:
         raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder) from error
     return Run(folder, report)

@@ -4,7 +4,7 @@ import pytest
 
 from kseg.errors import ConfigError
 from kseg.training.recipe import Recipe
-from kseg.training.run import check_same, open_run
+from kseg.training.run import alone, check_same, open_run
 
 
 def config(**changes) -> dict:
@@ -76,3 +76,11 @@ def test_a_field_that_was_not_there_yet_had_its_default(tmp_path):
     before = config()
     del before["recipe"]["checkpoint"], before["recipe"]["deterministic"]
     check_same(tmp_path, before, config())
+
+
+def test_two_processes_do_not_train_in_one_folder(run):
+    words = "another process trains there. Wait for it, or choose another --run"
+    with alone(run), pytest.raises(ConfigError, match=words), alone(run):
+        pass
+    with alone(run):
+        pass

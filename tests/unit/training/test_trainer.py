@@ -9,6 +9,7 @@ import tifffile
 import kseg
 from kseg.errors import Interrupted, TrainingDiverged
 from kseg.images import write_image
+from kseg.training.begin import settled
 from kseg.training.rehearsal import rehearse
 
 SLIM = {"model.width": 2, "model.depth": 1, "data.crop": "16,16", "data.batch_size": 1, "steps": 1}
@@ -83,3 +84,15 @@ def test_a_rehearsal_tells_what_a_training_takes_and_writes_nothing(halves):
     assert found.parameters == 482 and found.memory_bytes > 2**20 and found.step_s > 0
     assert "unet, 482 parameters" in str(found) and "min for 100 steps" in str(found)
     assert [path.name for path in halves.parent.iterdir()] == ["data"]
+
+
+def test_the_saved_network_opens_in_plain_keras(halves):
+    run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
+    for name in ("model", "last"):
+        network = keras.saving.load_model(run.folder / f"{name}.keras")
+        assert not network.compiled  # neither loss nor optimiser, which plain Keras does not know
+
+
+def test_a_data_set_of_a_paper_is_trained_by_its_recipe():
+    for dataset, recipe in {"voc2012": "voc-fcn8s", "nyudv2": "nyud-fcn32s-rgb", "packed": "own-unet"}.items():
+        assert settled(None, {"data.name": dataset}, None).name == recipe
