@@ -10,6 +10,7 @@ import numpy as np
 
 from kseg import pages
 from kseg.datasets import Dataset, Item
+from kseg.errors import DataError
 from kseg.images import write_image
 from kseg.pictures import STRONG, clear_class, colours_of, fitted, legend, overlay, planes, png, sheet, side_by_side
 from kseg.storage import write_text
@@ -63,8 +64,10 @@ def look(data: Dataset, count: int = ITEMS) -> Gallery:
     """Reads `count` items from all over `data`, the first and the last among them.
 
     Raises:
-      DataError: one can't be read, or its label does not hold.
+      DataError: there is none, one can't be read, or its label does not hold.
     """
+    if not len(data):
+        raise DataError(f"{data.name}: there is nothing in the split {data.split}. Take another, or add images.")
     places = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)).tolist()
     items = tuple(data[place] for place in places)
     counts = {head: np.zeros(256, np.int64) for head in data.heads}

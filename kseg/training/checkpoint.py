@@ -67,7 +67,7 @@ class Checkpoint:
       path: the folder.
       place: where the training was.
       best_step: when the best network was found; None for not yet.
-      callbacks: what each callback knew, by its number in the list.
+      callbacks: what each callback knew, by its kind and number.
       variables: the values of the network's and the optimiser's variables, in their order.
     """
 
@@ -134,7 +134,10 @@ class Keeper:
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         self._variables = [*model.variables, *model.optimizer.variables]
-        self._callbacks = {str(number): each for number, each in enumerate(callbacks) if hasattr(each, "restore")}
+        kept = [each for each in callbacks if hasattr(each, "restore")]
+        kinds = [type(each).__name__ for each in kept]
+        names = [f"{kind}-{kinds[:place].count(kind)}" for place, kind in enumerate(kinds)]
+        self._callbacks = dict(zip(names, kept, strict=True))
         self._bests = [each for each in callbacks if isinstance(each, KeepBest)]
         self._best_scores: list[float] = [each.best for each in self._bests]
         self._best_step: int | None = None
@@ -154,8 +157,9 @@ class Keeper:
             )
         for variable, value in zip(self._variables, saved.variables, strict=True):
             variable.assign(value)
-        for number, callback in self._callbacks.items():
-            callback.restore(saved.callbacks[number])
+        for name, callback in self._callbacks.items():
+            if name in saved.callbacks:
+                callback.restore(saved.callbacks[name])
         if self._writes and (saved.path / BEST).exists():
             with aside(self._run / "model.keras") as room:
                 _link(saved.path / BEST, room)
@@ -187,7 +191,7 @@ class Keeper:
             "place": asdict(self.place),
             "best_step": self._best_step,
             "has_best": best.exists(),
-            "callbacks": {number: each.state() for number, each in self._callbacks.items()},
+            "callbacks": {name: each.state() for name, each in self._callbacks.items()},
             "variables": len(self._variables),
         }
         path = self._folder / f"step-{step:06d}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     resume: str | Path = "auto",
     strategy: tf.distribute.Strategy | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Trains a network, scores it on the held-out split, and writes the run folder; goes on where one was broken.
 
@@ -77,6 +78,7 @@ def train(
       settings: fields to replace, by dotted name: {"optimizer.learning_rate": 1e-4}.
       resume: "auto"; "never" refuses a folder that exists; or the folder of the checkpoint to go on from.
       strategy: the devices; None for all workers that TF_CONFIG names, else all GPUs of this machine.
+      callbacks: Keras callbacks beside kseg's own, after them; on the first worker only.
 
     Raises:
       ConfigError: a name, a field, a run that was begun with another configuration, or one that another process trains.
@@ -112,7 +114,7 @@ def train(
             count = f"{model.count_params():,} parameters"
             click.echo(f"network: {stage.prepared.recipe.model.name}, {count}; run folder: {stage.folder}", err=True)
             with alone(stage.folder) if worker == 0 else nullcontext():
-                seconds = _carry_out(stage, model, strategy, checkpoint if number == len(stages) else None)
+                seconds = _carry_out(stage, model, strategy, callbacks, checkpoint if number == len(stages) else None)
                 report = _report(stage, seconds) if worker == 0 else None
     except Interrupted as error:
         raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder) from error
@@ -135,12 +137,18 @@ def _write_config(stage: Stage) -> None:
         write_json(stage.folder / "config.json", stage.prepared.config())
 
 
-def _carry_out(stage: Stage, model: keras.Model, strategy: tf.distribute.Strategy, checkpoint: Path | None) -> float:
+def _carry_out(
+    stage: Stage,
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    others: Sequence[keras.callbacks.Callback],
+    checkpoint: Path | None,
+) -> float:
     """Does the steps that are left, from `checkpoint` or the newest that is whole; returns the seconds of them all."""
     prepared, folder = stage.prepared, stage.folder
     worker, workers = worker_of(strategy)
     log = MetricsLog(folder)
-    callbacks = _callbacks(prepared, folder, log) if worker == 0 else []
+    callbacks = [*_callbacks(prepared, folder, log), *others] if worker == 0 else []
     with StopSignal() as stop:
         shared_stop = SharedStop(stop, strategy) if workers > 1 else stop
         keeper = Keeper(folder, prepared.recipe.checkpoint, model, callbacks, shared_stop, writes=worker == 0)

@@ -5,6 +5,7 @@ from PIL import Image
 
 from kseg.cli import main
 from kseg.datasets import Dataset, Item
+from kseg.errors import DataError
 from kseg.gallery import look, panels_of, write_gallery
 from kseg.images import read_image
 
@@ -29,6 +30,11 @@ class Two(Dataset):
 def test_items_are_from_all_over_the_split():
     assert [item.id for item in look(Two(23)).items] == [f"item{number:02}" for number in range(0, 23, 2)]
     assert [item.id for item in look(Two(3)).items] == ["item00", "item01", "item02"]
+
+
+def test_a_split_without_images_is_refused():
+    with pytest.raises(DataError, match="two: there is nothing in the split train"):
+        look(Two(0))
 
 
 def test_every_stream_and_every_head_has_a_panel():

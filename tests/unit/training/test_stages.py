@@ -22,13 +22,19 @@ trees = importlib.util.spec_from_file_location(
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    """Tiny scenes in SIFT Flow's layout."""
-    written = importlib.util.module_from_spec(trees)
-    trees.loader.exec_module(written)
-    root = tmp_path_factory.mktemp("siftflow")
-    written.write_siftflow(root)
+def published(tmp_path_factory):
+    """Tiny data sets in their published layouts, by name."""
+    writers = importlib.util.module_from_spec(trees)
+    trees.loader.exec_module(writers)
+    root = tmp_path_factory.mktemp("published")
+    for name in ("siftflow", "camvid", "nyudv2"):
+        getattr(writers, f"write_{name}")(root / name)
     return root
+
+
+@pytest.fixture(scope="module")
+def scenes(published):
+    return published / "siftflow"
 
 
 def test_a_stage_has_what_was_set_for_the_whole_and_keeps_its_own():
@@ -104,3 +110,17 @@ def test_a_rehearsal_has_every_stage(scenes):
     found = rehearse("siftflow-fcn8s", data_dir=scenes, settings=SLIM)
     assert [each.recipe for each in found] == ["siftflow-fcn32s", "siftflow-fcn16s", "siftflow-fcn8s"]
     assert str(found[0]).startswith("siftflow-fcn32s: fcn32s, ")
+
+
+def test_a_backbone_of_camvid_starts_a_form_of_nyud(published, tmp_path, capsys):
+    streets = kseg.train(
+        "camvid-fcn32s",
+        data_dir=published / "camvid",
+        run=tmp_path / "streets",
+        settings={**SLIM, "data.crop": "32,32", "data.batch_size": 1},
+    )
+    capsys.readouterr()
+    settings = {**SLIM, "init_weights": str(streets.folder), "steps": 1}
+    kseg.train("nyud-fcn32s-rgb", data_dir=published / "nyudv2", run=tmp_path / "rooms", settings=settings)
+    said = capsys.readouterr().err
+    assert "filled    15 layers: conv1_1, conv1_2" in said and "refused   score_fr: a kernel of (1, 1, 4, 11)" in said

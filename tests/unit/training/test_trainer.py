@@ -96,3 +96,27 @@ def test_the_saved_network_opens_in_plain_keras(halves):
 def test_a_data_set_of_a_paper_is_trained_by_its_recipe():
     for dataset, recipe in {"voc2012": "voc-fcn8s", "nyudv2": "nyud-fcn32s-rgb", "packed": "own-unet"}.items():
         assert settled(None, {"data.name": dataset}, None).name == recipe
+
+
+def test_callbacks_of_ones_own_come_after_the_scores_and_may_keep_a_state(halves):
+    class Diary(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scores = []
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.scores.append(logs["val_mean_iu"])
+
+        def state(self):
+            return {"scores": self.scores}
+
+        def restore(self, state):
+            self.scores = state["scores"]
+
+    first, settings = Diary(), {**SLIM, "steps": 2, "epoch_steps": 1}
+    run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=settings, callbacks=[first])
+    assert len(first.scores) == 2
+    (run.folder / "report.json").unlink()
+    again = Diary()
+    kseg.train(run=run.folder, callbacks=[again])
+    assert again.scores == first.scores
