@@ -87,7 +87,7 @@ def train(
     click.echo(str(finished.report))
     folder = finished.folder
     click.echo(
-        f"\nThe run is in {folder}: model.keras, report.json, curves.png, samples/.\n"
+        f"\nThe run is in {folder}: model.keras, report.html, curves.png, samples/.\n"
         f"Next:\n"
         f"  {program} predict {folder} IMAGE... -o predictions/ --overlay\n"
         f"  {program} evaluate {folder}\n"

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from kseg import datasets
+from kseg.callbacks import without_pixels
 from kseg.datasets import Dataset, Survey, by_name, survey
 from kseg.datasets.places import is_address
 from kseg.datasets.statistics import class_weights
@@ -293,6 +294,6 @@ def _introduce(prepared: Prepared) -> None:
             err=True,
         )
     for head, pixels in by_name(found.class_pixels).items():
-        never = [name for name, count in zip(data.heads[head], pixels, strict=True) if count == 0]
-        if never:
-            click.echo(f"warning: no pixel to train on for {', '.join(never)}.", err=True)
+        warning = without_pixels(data.heads[head], pixels)
+        if warning:
+            click.echo(f"warning: {warning}", err=True)
