@@ -65,6 +65,9 @@ class Dataset(abc.ABC):
       has_instances: whether items number their objects; SEG is then among the scores.
       has_weights: whether the set weighs its images.
       em_measures: names of kseg.metrics.em.MEASURES that the set is scored by, of class 1 against class 0.
+      colour_channels: by stream, how many of an image's first channels are grey levels or colours, and change with the
+        light; in a stream not named none are. None: in the streams "" and "rgb" all, but of four the first three.
+      colour_white: the level of these that is white, where the images' type does not say it; None where it does.
       ids: the items' names.
     """
 
@@ -77,6 +80,8 @@ class Dataset(abc.ABC):
     has_instances: bool = False
     has_weights: bool = False
     em_measures: tuple[str, ...] = ()
+    colour_channels: Mapping[str, int] | None = None
+    colour_white: float | None = None
     ids: Sequence[str]
 
     @abc.abstractmethod
@@ -106,6 +111,8 @@ class Dataset(abc.ABC):
                     raise DataError(f"{self.place(index)}: {_sizes_differ(image, label)}")
         for head, label in item.labels.items():
             count = len(self.heads[head])
+            if _within(label, count):
+                continue
             stray = (label < 0) | (label >= count) & (label != VOID)
             if stray.any():
                 kind = f"{head} classes".strip()
@@ -168,6 +175,16 @@ def first_of(label: np.ndarray, where: np.ndarray) -> str:
 def by_name(value: Any) -> dict[str, Any]:
     """A dict as it is; anything else under the name ""."""
     return dict(value) if isinstance(value, Mapping) else {"": value}
+
+
+def _within(label: np.ndarray, count: int) -> bool:
+    """Whether `label` surely holds 0..count-1 and void alone; an eighth of the time that finding where it does not takes.
+
+    Numbers of which one is negative or above 255 are so or'ed together as well. Of bytes one more is 0 for void.
+    """
+    if label.dtype.kind not in "iu" or not 0 <= np.bitwise_or.reduce(label, axis=None) <= VOID:
+        return False
+    return bool((label.astype(np.uint8) + np.uint8(1)).max(initial=0) <= count)
 
 
 def _sizes_differ(image: np.ndarray, label: np.ndarray) -> str:

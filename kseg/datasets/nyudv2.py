@@ -30,6 +30,7 @@ CLASSES = (
     + ("night stand", "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop")
 )  # fmt: skip
 VIEWS = {"rgb": ["rgb"], "rgbd": ["rgb", "depth"], "hha": ["hha"], "rgb-hha": ["rgb", "hha"]}
+COLOURS = {"rgb": {"": 3}, "rgbd": {"": 3}, "hha": {}, "rgb-hha": {"rgb": 3}}
 LABELLED, MAPPING = "nyu_depth_v2_labeled.mat", "classMapping40.mat"
 ROW, COLUMN, HEIGHT, WIDTH = 45, 40, 425, 560
 # The colour camera, to which the depth has been projected.
@@ -51,6 +52,7 @@ class NyuDepth(Dataset):
 
     name = "nyudv2"
     classes = CLASSES
+    colour_white = 255.0  # of rgbd too, whose millimetres take 16 bits
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class NyuDepth(Dataset):
             raise ConfigError(f"data.view is {view!r}, but must be one of {', '.join(VIEWS)}.")
         self.choose(split, ("train", "val", "trainval", "test"))
         root = find_root(self.name, data_dir, [LABELLED, "segmentation"])
-        self._view = view
+        self._view, self.colour_channels = view, COLOURS[view]
         self._frames: Labelled | Prepared = Labelled(root) if (root / LABELLED).is_file() else Prepared(root)
         self._numbers = self._frames.numbers(split)
         self.ids = [f"img_{number}" for number in self._numbers]

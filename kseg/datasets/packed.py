@@ -116,6 +116,8 @@ def traits_to_json(data: Dataset) -> dict[str, Any]:
         "has_instances": data.has_instances,
         "has_weights": data.has_weights,
         "em_measures": data.em_measures,
+        "colour_channels": data.colour_channels,
+        "colour_white": data.colour_white,
     }
 
 

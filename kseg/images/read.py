@@ -233,6 +233,9 @@ def _read_picture(path: Path) -> np.ndarray:
             if array.shape[:2] != (stored.height, stored.width):
                 raise ValueError(f"{array.shape[0]} x {array.shape[1]} pixels, where its head says otherwise")
             return opaque(turned(plain(array, path), stored.getexif().get(274, 1)), path)
+        array = _quick_jpeg(stored)
+        if array is not None:
+            return turned(array, stored.getexif().get(274, 1))
         picture: Image.Image = ImageOps.exif_transpose(stored)
         if "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB"):
             picture = picture.convert("RGBA" if picture.mode in ("P", "RGB") else "LA")
@@ -240,6 +243,30 @@ def _read_picture(path: Path) -> np.ndarray:
             picture = picture.convert({"P": "RGB", "1": "L", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}[picture.mode])
         array = np.asarray(picture)
     return opaque(plain(array if array.ndim == 3 else array[..., None], path), path)
+
+
+def _quick_jpeg(stored: Image.Image) -> np.ndarray | None:
+    """The pixels (H, W, C) uint8 of a plain JPEG, decoded a third quicker than by Pillow; None where it is not plain.
+
+    Both hand the file to libjpeg-turbo, but imagecodecs paints grey what is cut off, and says nothing. So it gets only
+    what can't be cut off: one scan, behind whose head (where Pillow stopped) the file goes on to an end-of-image marker.
+    What it refuses Pillow refuses as well, in its own words.
+    """
+    channels = {"L": 1, "RGB": 3}.get(stored.mode)
+    if stored.format != "JPEG" or channels is None or "progressive" in stored.info or stored.fp is None:
+        return None
+    start = stored.fp.tell()
+    stored.fp.seek(0)
+    data = stored.fp.read()
+    # The scan's head ends with how many channels it holds, two bytes for each of them, and three bytes.
+    if not data.endswith(b"\xff\xd9", start) or data[start - 2 * channels - 4] != channels:
+        return None
+    shape = (stored.height, stored.width, channels)
+    try:
+        array = imagecodecs.jpeg8_decode(data)
+    except imagecodecs.Jpeg8Error:
+        return None
+    return array.reshape(shape) if array.dtype == np.uint8 and array.size == np.prod(shape) else None
 
 
 def _step(path: Path) -> int:

@@ -4,8 +4,8 @@ However many are asked for, each output pixel is looked up once: the image is in
 asked for: `interpolation`), label and instances take the nearest pixel, so that no label is ever invented. Beyond the
 image lies its mirror image (the border pixel not repeated), for image and label alike; or nothing, black and void.
 
-Grey levels and colours change in one-channel and colour images, and of the channels of an image of four in the first
-three: the fourth is depth. Of several streams they change in "rgb" alone: HHA's levels are heights and angles.
+Grey levels and colours change in the channels that hold such (`Dataset.colour_channels`): depth, and HHA's heights and
+angles, stay as they are.
 
 OpenCV 4 rounds places to 1/32 pixel, which moves a look-up by at most 1/64 pixel along each axis; OpenCV 5 does not.
 `kseg.layers.dense_image_warp` is the exact warp, equal to tensorflow-addons' bit for bit, and differentiable.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -192,6 +193,7 @@ def augmented(
     crop: tuple[int, int] | None = None,
     margin: int = 0,
     white: float = 255.0,
+    colour_channels: Mapping[str, int] | None = None,
     interpolation: Literal["linear", "cubic"] = "linear",
     beyond: Literal["mirror", "void"] = "mirror",
 ) -> Item:
@@ -207,7 +209,8 @@ def augmented(
       augment: what is done: the geometric ones together in one warp, then those of grey levels.
       crop: (height, width) of the result; None for the image's own and no shift.
       margin: pixels of the crop on each side that are context only.
-      white: the grey level that is 1 to the network.
+      white: the grey level that is white.
+      colour_channels: how many of the first channels hold grey levels or colours, as `Dataset.colour_channels` says it.
       interpolation: of the image. OpenCV's cubic (a = -3/4) is sharper and overshoots, beside a straight edge by up to
         1/9 of its height, so that grey levels may leave those of the image.
       beyond: what lies beyond the image: its mirror image, or void, where the image is black and no object is.
@@ -232,17 +235,23 @@ def augmented(
 
     method, border = METHODS[interpolation], BORDERS[beyond]
     images = {stream: warp.look_up(pixels, method, border) for stream, pixels in item.images.items()}
+    if colour_channels is None:
+        colour_channels = {name: 4 - (images[name].shape[-1] == 4) for name in ("", "rgb") if name in images}
     for augmentation in augment:
         if isinstance(augmentation, Tonal):
-            images |= {name: _toned(images[name], augmentation, rng, white) for name in ("", "rgb") if name in images}
+            images |= {
+                name: _toned(images[name], count, augmentation, rng, white) for name, count in colour_channels.items()
+            }
     labels = {head: warp.look_up(label, cv2.INTER_NEAREST, border, VOID) for head, label in item.labels.items()}
     instances = None if item.instances is None else warp.look_up(item.instances, cv2.INTER_NEAREST, border)
     return replace(item, image=images.get("", images), label=labels.get("", labels), instances=instances)
 
 
-def _toned(image: np.ndarray, augmentation: Tonal, rng: np.random.Generator, white: float) -> np.ndarray:
-    """`image` (H, W, C) with other grey levels, but for the depth in the fourth of four channels."""
-    if image.shape[-1] != 4:
+def _toned(
+    image: np.ndarray, count: int, augmentation: Tonal, rng: np.random.Generator, white: float
+) -> np.ndarray:
+    """`image` (H, W, C) with other grey levels in its first `count` channels."""
+    if image.shape[-1] <= count:
         return augmentation.tone(image, rng, white)
-    colours = augmentation.tone(np.ascontiguousarray(image[..., :3]), rng, white)
-    return np.concatenate([colours, image[..., 3:]], axis=-1)
+    colours = augmentation.tone(np.ascontiguousarray(image[..., :count]), rng, white)
+    return np.concatenate([colours, image[..., count:]], axis=-1)

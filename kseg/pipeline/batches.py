@@ -58,7 +58,7 @@ def batches(
       crop: (height, width) of what comes out; None for the images' own size, which must then agree within a batch.
       margin: pixels of the crop on each side that are context only.
       channels: 1 or 3 where grey and colour images occur together; None where all have as many as the first.
-      white: the grey level that is 1 to the network.
+      white: the grey level that is white, where the data set does not say it (`Dataset.colour_white`).
       interpolation, beyond: of images in the warp, and what lies outside of them (kseg.pipeline.augmented).
       border_weight: height of the weights between touching objects (w0 of `border_weight_map`); 0 for no weight map.
       class_weights: what each class's pixels weigh (kseg.datasets.class_weights), times the border weight where there
@@ -99,7 +99,15 @@ def batches(
             item = replace(item, image=with_channels(item.image, channels, item.id))
         rng = np.random.default_rng([seed, 1, position])
         item = augmented(
-            item, rng, augment, crop=crop, margin=margin, white=white, interpolation=interpolation, beyond=beyond
+            item,
+            rng,
+            augment,
+            crop=crop,
+            margin=margin,
+            white=data.colour_white or white,
+            colour_channels=data.colour_channels,
+            interpolation=interpolation,
+            beyond=beyond,
         )
         if item.instances is not None:
             cells = separate(item.instances)
