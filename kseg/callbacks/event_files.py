@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -53,8 +54,10 @@ class EventFiles(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self._step += 1
-        self._losses.append(float((logs or {}).get("loss", float("nan"))))
-        if self._step % LOSS_STEPS == 0:
+        loss = float((logs or {}).get("loss", math.nan))
+        if math.isfinite(loss):
+            self._losses.append(loss)
+        if self._step % LOSS_STEPS == 0 and self._losses:
             self._scalars({"loss": sum(self._losses) / len(self._losses)})
             self._losses.clear()
 

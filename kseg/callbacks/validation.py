@@ -68,7 +68,7 @@ class KeepBest(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         score = (logs or {})[self.monitor]
-        if score > self.best or not self.path.exists():
+        if not score <= self.best or not self.path.exists():  # a NaN never stays the best
             self.best = score
             save_network(self.model, self.path)
 
@@ -84,7 +84,7 @@ def save_network(model: keras.Model, path: str | Path) -> None:
 
     The optimiser would be half or two thirds of the file, and a third of the time.
     """
-    is_functional = isinstance(model, keras.Model) and getattr(model, "inputs", None)
+    is_functional = getattr(model, "inputs", None) and not isinstance(model, keras.Sequential)
     bare = keras.Model(model.input, model.output, name=model.name) if is_functional else model
     with aside(path) as place:
         bare.save(place)

@@ -66,7 +66,7 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self._step += 1
         loss = float((logs or {}).get("loss", math.nan))
-        if math.isnan(loss) or "loss" in self.warnings:
+        if not math.isfinite(loss) or "loss" in self.warnings:
             return
         (self._first if len(self._first) < FIRST else self._latest).append(loss)
         if len(self._latest) == LATEST:

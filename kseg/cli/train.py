@@ -22,13 +22,14 @@ PRECISIONS = ["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 @click.option("--run", metavar="DIR", type=click.Path(), help="New, or to go on with. Default: runs/RECIPE-N.")
 @set_option
 @click.option("--steps", metavar="N", type=int, help="Batches to train for.")
-@click.option("--epochs", metavar="N", type=int, help="The same in epochs.")
+@click.option("--epochs", metavar="N", type=int, help="The same, counted from validation to validation.")
 @click.option("--batch-size", metavar="N", type=int, help="Crops per step.")
 @click.option("--crop", metavar="H,W", help="Height and width the network is given.")
 @click.option(
     "--init-weights",
     metavar="WHAT",
-    help="What the network starts from: imagenet, none, or a file of weights. Default: the recipe's.",
+    help="What the network starts from, of a recipe with stages the first: imagenet, none, a file of weights or a run. "
+    "Default: the recipe's.",
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Default: the recipe's, else what suits this device.")
 @click.option(

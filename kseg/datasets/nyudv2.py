@@ -52,7 +52,6 @@ class NyuDepth(Dataset):
 
     name = "nyudv2"
     classes = CLASSES
-    colour_white = 255.0  # of rgbd too, whose millimetres take 16 bits
 
     def __init__(
         self,
@@ -66,6 +65,7 @@ class NyuDepth(Dataset):
         self.choose(split, ("train", "val", "trainval", "test"))
         root = find_root(self.name, data_dir, [LABELLED, "segmentation"])
         self._view, self.colour_channels = view, COLOURS[view]
+        self.colour_white = 255.0 if view == "rgbd" else None  # 16 bits for the depth's sake
         self._frames: Labelled | Prepared = Labelled(root) if (root / LABELLED).is_file() else Prepared(root)
         self._numbers = self._frames.numbers(split)
         self.ids = [f"img_{number}" for number in self._numbers]

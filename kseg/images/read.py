@@ -10,7 +10,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from kseg.errors import DataError, EnvironmentFailure
 from kseg.images.arrays import LARGEST_PAGE, TOO_LARGE, check_extent, opaque, plain, turned
@@ -41,6 +41,7 @@ _OTHERS = {
     b"8BPS": "a Photoshop file",
     b"%PDF": "a PDF",
 }
+_LONGEST_JPEG = 65500  # pixels of a side that libjpeg-turbo takes; imagecodecs' own copy takes more
 _PNG = b"\x89PNG\r\n\x1a\n"
 # What the system, not the file, is to blame for. Anything else that a decoder raises is the file's fault.
 _SURROUNDINGS = {errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
@@ -75,10 +76,7 @@ class Pages:
         if not 0 <= page < len(self):
             raise IndexError(page)
         with _named(self.path):
-            if is_stack(self.path):
-                return read_tiff(self.path, page, self.planes)
-            head = read_head(self.path)
-            return plain(read_portable(self.path, head), self.path) if head else _read_picture(self.path)
+            return read_tiff(self.path, page, self.planes) if is_stack(self.path) else _read_only_page(self.path)
 
 
 def open_pages(path: str | Path) -> Pages:
@@ -90,18 +88,14 @@ def open_pages(path: str | Path) -> Pages:
     """
     path = Path(path)
     with _named(path):
-        if path.is_dir():
-            raise DataError(f"{path}: this is a folder, not an image. Name the files in it.")
-        if not path.is_file():
-            raise DataError(f"{path}: there is no such file.")
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty (0 bytes). Copy it again from where it came.")
+        _check_file(path)
         if is_stack(path):
             return Pages(path, *open_tiff(path))
-        head = read_head(path)
-        shape = head.shape if head else _open_picture(path)
-        check_extent(path, shape)
-    return Pages(path, (1, *shape))
+        if head := read_head(path):
+            check_extent(path, head.shape)
+            return Pages(path, (1, *head.shape))
+        with _opened(path) as picture:
+            return Pages(path, (1, *_checked_shape(picture, path)))
 
 
 def read_image(path: str | Path, page: int = 0) -> np.ndarray:
@@ -113,7 +107,12 @@ def read_image(path: str | Path, page: int = 0) -> np.ndarray:
     Raises:
       DataError: the file can't be read, or its alpha channel, colour model or depth has no plain meaning.
     """
-    return open_pages(path)[page]
+    path = Path(path)
+    if page or is_stack(path):
+        return open_pages(path)[page]
+    with _named(path):  # opened once, not twice
+        _check_file(path)
+        return _read_only_page(path)
 
 
 def read_label(path: str | Path, page: int = 0) -> np.ndarray:
@@ -123,17 +122,18 @@ def read_label(path: str | Path, page: int = 0) -> np.ndarray:
       DataError: the file can't be read, is compressed with loss (JPEG), or holds colours.
     """
     path = Path(path)
-    pages = open_pages(path)
-    if not 0 <= page < len(pages):
+    pages = open_pages(path) if page or is_stack(path) else None
+    if pages is not None and not 0 <= page < len(pages):
         raise IndexError(page)
     with _named(path):
-        if is_stack(path):
+        if pages is not None:
             array = read_tiff(path, page, pages.planes, as_stored=True)
         else:
+            _check_file(path)
             stored = None if read_head(path) else _stored_numbers(path)
             if stored is not None:
                 return stored
-            array = pages[page]
+            array = _read_only_page(path)
     first = array[..., :1]
     if array.shape[2] > 1 and not (array == first).all():
         colours = len(np.unique(array.reshape(-1, array.shape[2]), axis=0))
@@ -181,6 +181,15 @@ class _named:
         ) from error
 
 
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path}: this is a folder, not an image. Name the files in it.")
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty (0 bytes). Copy it again from where it came.")
+
+
 def _foreign(path: Path) -> str | None:
     """What a file is that is none of the formats read, where that is known."""
     with open(path, "rb") as file:
@@ -192,24 +201,26 @@ def _foreign(path: Path) -> str | None:
     return next((name for first, name in _OTHERS.items() if head.startswith(first)), None)
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(path: Path) -> ImageFile.ImageFile:
     named = _BY_ENDING.get(path.suffix.lower())
     return Image.open(path, formats=(*_FORMATS, named) if named else _FORMATS)
 
 
-def _open_picture(path: Path) -> tuple[int, int, int]:
-    """(H, W, C) of a file that Pillow opens."""
-    with _opened(path) as picture:
-        if picture.format in _FILMS and getattr(picture, "is_animated", False):
-            raise DataError(f"{path}: an animation, of which one picture would be read. Save it as a TIFF stack.")
-        if picture.format == "PPM" and picture.mode != "1":  # of which kseg.images.portable could not read the head
-            raise ValueError("its head is no PGM's, PPM's or PFM's")
-        return picture.height, picture.width, len(picture.getbands())
+def _checked_shape(picture: ImageFile.ImageFile, path: Path) -> tuple[int, int, int]:
+    """(H, W, C) of a file that Pillow has opened, and that may be read."""
+    if picture.format in _FILMS and getattr(picture, "is_animated", False):
+        raise DataError(f"{path}: an animation, of which one picture would be read. Save it as a TIFF stack.")
+    if picture.format == "PPM" and picture.mode != "1":  # of which kseg.images.portable could not read the head
+        raise ValueError("its head is no PGM's, PPM's or PFM's")
+    shape = picture.height, picture.width, len(picture.getbands())
+    check_extent(path, shape)
+    return shape
 
 
 def _stored_numbers(path: Path) -> np.ndarray | None:
     """The numbers of a label (H, W) int32 as a file with a palette, or 8 bits or fewer of grey, stores them."""
     with _opened(path) as picture:
+        _checked_shape(picture, path)
         if picture.format in LOSSY:
             raise DataError(
                 f"{path}: a label saved as {picture.format}, which blurs class numbers. Export it again as PNG or TIFF."
@@ -220,22 +231,29 @@ def _stored_numbers(path: Path) -> np.ndarray | None:
         return stored // _step(path) if picture.mode == "L" else stored
 
 
+def _read_only_page(path: Path) -> np.ndarray:
+    """What a file that is no stack holds, (H, W, C)."""
+    head = read_head(path)
+    return plain(read_portable(path, head), path) if head else _read_picture(path)
+
+
 def _read_picture(path: Path) -> np.ndarray:
     with open(path, "rb") as file:
         head = file.read(26)
     with _opened(path) as stored:
+        height, width, _ = _checked_shape(stored, path)
         if stored.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
             raise DataError(f"{path}: an image of colour model {stored.mode}. Convert it to grey or RGB.")
         deep = imagecodecs.png_decode if head[:8] == _PNG and head[24:25] == b"\x10" else _DEEP.get(stored.format or "")
         if deep:
             array = deep(path.read_bytes())
             array = array if array.ndim == 3 else array[..., None]
-            if array.shape[:2] != (stored.height, stored.width):
+            if array.shape[:2] != (height, width):
                 raise ValueError(f"{array.shape[0]} x {array.shape[1]} pixels, where its head says otherwise")
             return opaque(turned(plain(array, path), stored.getexif().get(274, 1)), path)
-        array = _quick_jpeg(stored)
-        if array is not None:
-            return turned(array, stored.getexif().get(274, 1))
+        decoded = _quick_jpeg(stored)
+        if decoded is not None:
+            return turned(decoded, stored.getexif().get(274, 1))
         picture: Image.Image = ImageOps.exif_transpose(stored)
         if "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB"):
             picture = picture.convert("RGBA" if picture.mode in ("P", "RGB") else "LA")
@@ -245,15 +263,15 @@ def _read_picture(path: Path) -> np.ndarray:
     return opaque(plain(array if array.ndim == 3 else array[..., None], path), path)
 
 
-def _quick_jpeg(stored: Image.Image) -> np.ndarray | None:
-    """The pixels (H, W, C) uint8 of a plain JPEG, decoded a third quicker than by Pillow; None where it is not plain.
+def _quick_jpeg(stored: ImageFile.ImageFile) -> np.ndarray | None:
+    """The pixels (H, W, C) uint8 of a plain JPEG, in two thirds of Pillow's time; None where it is not plain.
 
     Both hand the file to libjpeg-turbo, but imagecodecs paints grey what is cut off, and says nothing. So it gets only
-    what can't be cut off: one scan, behind whose head (where Pillow stopped) the file goes on to an end-of-image marker.
-    What it refuses Pillow refuses as well, in its own words.
+    what can't be cut off: one scan, behind whose head (where Pillow stopped) the file goes on to an end-of-image
+    marker. What imagecodecs refuses Pillow refuses as well, in its own words.
     """
-    channels = {"L": 1, "RGB": 3}.get(stored.mode)
-    if stored.format != "JPEG" or channels is None or "progressive" in stored.info or stored.fp is None:
+    channels = {"L": 1, "RGB": 3}.get(stored.mode, 0) if stored.format == "JPEG" else 0
+    if not channels or "progressive" in stored.info or max(stored.size) > _LONGEST_JPEG or stored.fp is None:
         return None
     start = stored.fp.tell()
     stored.fp.seek(0)

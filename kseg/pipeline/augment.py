@@ -236,7 +236,8 @@ def augmented(
     method, border = METHODS[interpolation], BORDERS[beyond]
     images = {stream: warp.look_up(pixels, method, border) for stream, pixels in item.images.items()}
     if colour_channels is None:
-        colour_channels = {name: 4 - (images[name].shape[-1] == 4) for name in ("", "rgb") if name in images}
+        found = {name: images[name].shape[-1] for name in ("", "rgb") if name in images}
+        colour_channels = {name: 3 if count == 4 else count for name, count in found.items()}
     for augmentation in augment:
         if isinstance(augmentation, Tonal):
             images |= {
@@ -247,9 +248,7 @@ def augmented(
     return replace(item, image=images.get("", images), label=labels.get("", labels), instances=instances)
 
 
-def _toned(
-    image: np.ndarray, count: int, augmentation: Tonal, rng: np.random.Generator, white: float
-) -> np.ndarray:
+def _toned(image: np.ndarray, count: int, augmentation: Tonal, rng: np.random.Generator, white: float) -> np.ndarray:
     """`image` (H, W, C) with other grey levels in its first `count` channels."""
     if image.shape[-1] <= count:
         return augmentation.tone(image, rng, white)

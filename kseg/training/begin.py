@@ -21,7 +21,6 @@ DEFAULTS = {
     "ctc": "ctc-unet",
     "camvid": "camvid-fcn8s",
     "pascal-context": "context-fcn8s",
-    "nyudv2": "nyud-fcn32s-rgb",
     "siftflow": "siftflow-fcn8s",
     **dict.fromkeys(("voc2011", "voc2012", "sbd", "voc-fcn", "voc-aug"), "voc-fcn8s"),
 }
@@ -48,10 +47,23 @@ def begin(
 def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> Recipe:
     """The recipe with its settings, in the precision of the run that goes on, else the one this device is for."""
     began = Recipe.from_json(recorded["recipe"]) if recorded else None
-    if recipe is None and not settings and began:
-        return began
-    name = recipe or DEFAULTS.get(settings.get("data.name", "demo"), "own-unet")
-    chosen = (RECIPES.get(name)() if isinstance(name, str) else name).with_settings(settings)
+    if recipe is None and began and settings.get("data.name", began.data.name) == began.data.name:
+        recipe = began
+    elif recipe is None or isinstance(recipe, str):
+        recipe = RECIPES.get(recipe or _default(settings))()
+    chosen = recipe.with_settings(settings)
+    if chosen.init_weights not in ("none", "imagenet") and Path(chosen.init_weights).exists():
+        chosen = chosen.with_settings({"init_weights": str(Path(chosen.init_weights).resolve())})
     if chosen.precision == "auto" and began:
         return chosen.with_settings({"precision": began.precision})
     return chosen.with_settings({"precision": settled_precision(chosen)})
+
+
+def _default(settings: Mapping[str, Any]) -> str:
+    """The recipe where none was named: the data set's, if it is of the network that was asked for."""
+    dataset = settings.get("data.name", "demo")
+    name = DEFAULTS.get(dataset, "own-unet")
+    if dataset == "nyudv2":
+        name = f"nyud-fcn32s-{settings.get('data.view', 'rgb')}"
+    network = settings.get("model.name")
+    return "own-unet" if network and name != "demo" and network != RECIPES.get(name)().model.name else name

@@ -112,6 +112,12 @@ def newest_whole(folder: Path) -> Checkpoint | None:
     return None
 
 
+def newest_of(folder: Path) -> Path | None:
+    """The newest checkpoint in `folder`, whole or not."""
+    found = _steps(folder)
+    return found[max(found)] if found else None
+
+
 class Keeper:
     """Keeps the checkpoints of a run: at each epoch's end, by steps and minutes as told, and when it is to stop.
 
@@ -157,9 +163,14 @@ class Keeper:
             )
         for variable, value in zip(self._variables, saved.variables, strict=True):
             variable.assign(value)
+        missing = [name for name in self._callbacks if name not in saved.callbacks]
+        if missing:
+            raise WeightsError(
+                f"{saved.path}: nothing about {', '.join(missing)}, whose state this run keeps. Go on with the version "
+                "of kseg and the callbacks that began the run, or begin another."
+            )
         for name, callback in self._callbacks.items():
-            if name in saved.callbacks:
-                callback.restore(saved.callbacks[name])
+            callback.restore(saved.callbacks[name])
         if self._writes and (saved.path / BEST).exists():
             with aside(self._run / "model.keras") as room:
                 _link(saved.path / BEST, room)
@@ -198,7 +209,7 @@ class Keeper:
         with aside(path) as room:
             room.mkdir()
             arrays = {f"variable{number}": variable.numpy() for number, variable in enumerate(self._variables)}
-            np.savez(room / STATE, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
+            np.savez(room / STATE, state=np.frombuffer(json.dumps(state, default=float).encode(), np.uint8), **arrays)
             if state["has_best"]:
                 _link(best, room / BEST)
             for each in (*room.iterdir(), room):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,9 +17,15 @@ from kseg.training.recipe import Recipe
 from kseg.training.stopping import StopSignal
 
 # What a worker meets when another one is gone.
-LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError, tf.errors.CancelledError)
-# A worker that lives but does nothing keeps the others waiting so long; the first's validation must fit in.
-WAIT_S = 3600
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.CancelledError,
+    tf.errors.InternalError,
+)
+# A worker that lives but does nothing keeps the others waiting so long; the first's validation and report must fit in.
+WAIT_S = 6 * 3600
 
 
 def workers_named() -> int:
@@ -31,7 +37,10 @@ def workers_named() -> int:
     if not os.environ.get("TF_CONFIG"):
         return 1
     try:
-        return len(json.loads(os.environ["TF_CONFIG"])["cluster"]["worker"])
+        cluster = json.loads(os.environ["TF_CONFIG"])["cluster"]
+        if set(cluster) != {"worker"}:
+            raise ValueError(f"there are {', '.join(cluster)}, not workers alone; the first worker is the chief")
+        return len(cluster["worker"])
     except (ValueError, KeyError, TypeError) as error:
         raise _not_followed(error) from error
 
@@ -65,9 +74,9 @@ def _not_followed(error: Exception) -> EnvironmentFailure:
 
 def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """Which worker this process is, from 0, and of how many."""
-    resolver = strategy.cluster_resolver
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 0, 1
+    resolver = strategy.cluster_resolver
     return resolver.task_id, resolver.cluster_spec().num_tasks("worker")
 
 
@@ -94,25 +103,29 @@ def shared(batch: Any, strategy: tf.distribute.Strategy) -> Any:
     return tf.nest.pack_sequence_as(batch, flat)
 
 
+def over_workers(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
+    """A function that adds up a number over all devices of all workers; every worker must call it as often."""
+
+    @tf.function
+    def total(number: tf.Tensor) -> tf.Tensor:
+        def of_device(number: tf.Tensor) -> tf.Tensor:
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, number + 0.0)
+
+        return strategy.experimental_local_results(strategy.run(of_device, (number,)))[0]
+
+    return lambda number: float(total(tf.constant(number, tf.float64)))
+
+
 class SharedStop:
     """A signal to stop that holds for all workers, in the same step, when any of them got it."""
 
     def __init__(self, own: StopSignal, strategy: tf.distribute.Strategy) -> None:
-        self._own = own
-
-        @tf.function
-        def total(flag: tf.Tensor) -> tf.Tensor:
-            def of_device(flag: tf.Tensor) -> tf.Tensor:
-                return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flag + 0.0)
-
-            return strategy.experimental_local_results(strategy.run(of_device, (flag,)))[0]
-
-        self._total = total
+        self._own, self._total = own, over_workers(strategy)
 
     @property
     def asked(self) -> bool:
         """Whether it came; every worker must ask as often as the others."""
-        return float(self._total(tf.constant(float(self._own.asked)))) > 0
+        return self._total(float(self._own.asked)) > 0
 
 
 def synchronise(model: keras.Model) -> None:

@@ -53,7 +53,9 @@ def run_steps(
     """
     strategy = strategy or tf.distribute.get_strategy()
     step = step_of(model, batches.element_spec, strategy)
-    around = keras.callbacks.CallbackList(list(callbacks), model=model)
+    lengths = {"epochs": -(-steps // epoch_steps), "steps": epoch_steps}
+    around = keras.callbacks.CallbackList(list(callbacks), model=model, **lengths)
+    model.stop_training = False
     around.on_train_begin()
     place = keeper.place if keeper else Place()
     first, bad = place.step + 1, None
@@ -62,6 +64,7 @@ def run_steps(
             epoch, position = divmod(done - 1, epoch_steps)
             if position == 0 or done == first:
                 around.on_epoch_begin(epoch)
+            around.on_train_batch_begin(position)
             loss, finite = step(*shared(batch, strategy))
             place = place.after(loss if finite else None, begins_epoch=position == 0)
             bad = None if finite else bad or (done, batch)
@@ -71,9 +74,11 @@ def run_steps(
             ended = done % epoch_steps == 0 or done == steps
             if ended:
                 with averaged(model):
-                    around.on_epoch_end(epoch, {"loss": place.mean_loss})
+                    around.on_epoch_end(epoch, {"loss": place.mean_loss, "skipped": place.skipped})
             if keeper:
                 keeper.after_step(place, epoch_ended=ended)
+            if model.stop_training:  # a callback said so, as EarlyStopping
+                break
     finally:
         around.on_train_end()  # a broken training leaves no half-drawn bar and no open file either
 
@@ -186,7 +191,7 @@ def _diverged(
     return TrainingDiverged(
         f"Training diverged at {where}: {first_not_finite(model, batch)}"
         + (f", of {files}." if files else ".")
-        + " Lower the learning rate (--set optimizer.learning_rate=...), or look at what that batch holds."
+        + " Look at what that batch holds, or begin another run at a lower rate (--set optimizer.learning_rate=...)."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -130,6 +131,7 @@ class Prepared:
             "classes": classes.get("", classes),
             "fingerprint": {split: found.fingerprint for split, found in self.surveys.items()},
             "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+            "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
             "command": sys.argv,
         }
 
@@ -251,8 +253,8 @@ def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Datase
     held_out = [split for split in HELD_OUT[train.split == "trainval"] if split in train.splits]
     if not held_out:
         raise DataError(
-            f"{train.name}: beside {train.split} there is neither val nor test to report on; there are "
-            f"{', '.join(train.splits)}. Keep some images apart."
+            f"{train.name}: there is nothing to report on that {train.split} does not hold; there are "
+            f"{', '.join(train.splits)}. Train on another part, or keep some images apart."
         )
     lacks = {
         "mean_iu": None,
@@ -287,6 +289,11 @@ def _introduce(prepared: Prepared) -> None:
         text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
     click.echo(text, err=True)
     depends_on_white = by_name(_scaling(prepared.recipe.model)) != prepared.scalings
+    for split, part in prepared.parts.items():
+        seen = set(data.ids) & set(part.ids)
+        if split != "train" and seen:
+            words = f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little."
+            click.echo(f"warning: {words}", err=True)
     if depends_on_white and found.brightest < white / 4:
         click.echo(
             f"warning: the brightest pixel is {found.brightest:g}, white is {white:g}. "

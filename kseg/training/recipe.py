@@ -85,7 +85,7 @@ class Recipe:
                 "loss.average is none, but Dice is a mean. Pass --set loss.dice=0 or loss.average=pixels."
             )
         if self.optimizer.ema >= 1:
-            raise ConfigError(f"optimizer.ema is {self.optimizer.ema}, but must be below 1: 0.99 averages 100 updates.")
+            raise ConfigError(f"optimizer.ema is {self.optimizer.ema}, but must be below 1: 0.99 averages 100 steps.")
 
     def value(self, name: str) -> Any:
         """The field of that dotted name."""
@@ -119,6 +119,7 @@ class Recipe:
         values = self.to_json()
         if settings.get("model.name", self.model.name) != self.model.name:
             values["model"] = dataclasses.asdict(ModelSpec())  # another network has options of its own
+            values["stages"] = ()
         if settings.get("data.name", self.data.name) != self.data.name:
             plain = DataSpec()  # another data set too
             values["data"] |= {name: getattr(plain, name) for name in self.data.options()}

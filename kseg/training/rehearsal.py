@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def rehearse(
 def _rehearsed(stage: Stage) -> Rehearsal:
     prepared = stage.prepared
     model = prepared.network("none" if stage.start else None)
-    batches = prepared.batches(model)
+    batches = replace(prepared, recipe=prepared.recipe.with_settings({"steps": 2})).batches(model)
     step, stream = step_of(model, batches.element_spec, tf.distribute.get_strategy()), iter(batches)
     step(*next(stream))  # traces and compiles
     started = time.monotonic()

@@ -110,13 +110,18 @@ def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, A
     if recorded["versions"] != config["versions"]:
         changed = [f"{name} {old}" for name, old in recorded["versions"].items() if old != config["versions"].get(name)]
         click.echo(f"warning: this run began with {', '.join(changed)}; figures may differ by rounding.", err=True)
+    if recorded.get("threads", config.get("threads")) != config.get("threads"):
+        words = f"{recorded['threads']} threads, and goes on with {config['threads']}"
+        click.echo(f"warning: this run began with {words}; figures may differ by rounding.", err=True)
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """What makes two runs the same: the recipe's fields by dotted name, classes, and the data's fingerprints."""
     recipe = Recipe.from_json(config["recipe"])
     fingerprints = {f"fingerprint.{split}": value[:12] for split, value in config["fingerprint"].items()}
-    return {**{name: recipe.value(name) for name in field_names()}, "classes": config["classes"], **fingerprints}
+    # How often the state is saved changes no result.
+    fields = {name: recipe.value(name) for name in field_names() if not name.startswith("checkpoint.")}
+    return {**fields, "classes": config["classes"], **fingerprints}
 
 
 def average_of(model: str | Path, asked_for: Average | None) -> Average:

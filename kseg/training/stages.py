@@ -9,8 +9,10 @@ from pathlib import Path
 from kseg.errors import ConfigError
 from kseg.training.preparation import Prepared, prepare
 from kseg.training.recipe import RECIPES, Recipe, field_names
+from kseg.training.run import read_config
 
 # What a stage has of its own, whatever was set for the whole.
+STAGES = "stages"
 OWN = ("name", "stages", "model.name", "model.streams", "data.view")
 
 
@@ -39,12 +41,15 @@ def stages_of(prepared: Prepared, folder: Path) -> list[Stage]:
     Raises:
       ConfigError: there are more or fewer than the network can start from.
     """
-    return [*_before(prepared, folder / "stages"), Stage(prepared, folder, _start(prepared.recipe, folder / "stages"))]
+    # A stage that is taken up by its own folder finds those before it beside it.
+    inner = folder.parent if folder.parent.name == STAGES else folder / STAGES
+    return [*_before(prepared, inner), Stage(prepared, folder, _start(prepared.recipe, inner))]
 
 
 def _before(prepared: Prepared, folder: Path) -> Iterator[Stage]:
     for name in prepared.recipe.stages:
-        recipe = of_stage(name, prepared.recipe)
+        begun = read_config(folder / name)
+        recipe = Recipe.from_json(begun["recipe"]) if begun else of_stage(name, prepared.recipe)
         of_data = prepared if recipe.data == prepared.recipe.data else prepare(recipe, prepared.data_dir)
         stage = replace(of_data, recipe=recipe)
         yield from _before(stage, folder)
@@ -66,6 +71,7 @@ def of_stage(name: str, whole: Recipe) -> Recipe:
     """The recipe `name` as a stage of `whole`, with what was set there otherwise than its own recipe says."""
     base = RECIPES.get(whole.name)() if whole.name in RECIPES.names() else whole
     settings = {field: whole.value(field) for field in field_names() if whole.value(field) != base.value(field)}
+    settings |= {field: whole.value(field) for field in ("precision", "seed", "deterministic")}
     if "steps" in settings or "epochs" in settings:
         settings = {
             field: value for field, value in settings.items() if not (field in ("steps", "epochs") and value is None)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageOps
 
-from kseg.errors import DataError, EnvironmentFailure
+from kseg.errors import DataError, EnvironmentFailure, KsegError
 from kseg.images import is_image, open_pages, read_image, read_label, stack_writer, with_channels, write_image
+from kseg.images import read as reader
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (5, 7)).astype(np.uint8)
@@ -527,6 +528,117 @@ except EnvironmentFailure as error:
     assert "large.png: too large for this machine's memory, or damaged. Cut it into pieces" in result.stdout
     assert "a.png: can't be read (Too many open files)" in result.stdout, result.stderr
     assert issubclass(EnvironmentFailure, OSError)
+
+
+# JPEG, which imagecodecs decodes where that gives what Pillow gives
+
+
+def photograph(height: int, width: int, channels: int = 3) -> Image.Image:
+    coarse = (
+        np.random.default_rng(height).integers(0, 256, (height // 4 + 2, width // 4 + 2, channels)).astype(np.uint8)
+    )
+    return Image.fromarray(coarse.squeeze()).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def jpeg(picture: Image.Image, **options) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+def read_both(path) -> tuple:
+    """What Pillow alone gives for a file and what is given, arrays or messages, and whether Pillow was not needed."""
+    found = []
+    quick, quickly = reader._quick_jpeg, []
+
+    def noted(stored):
+        quickly.append(quick(stored))
+        return quickly[-1]
+
+    for replacement in (lambda stored: None, noted):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reader, "_quick_jpeg", replacement)
+            try:
+                found.append(read_image(path))
+            except KsegError as error:
+                found.append(str(error))
+    return *found, bool(quickly) and quickly[0] is not None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (17, 33), (61, 94)])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", "4:1:1", "rgb", "grey"])
+def test_a_jpeg_has_the_pixels_that_pillow_gives(tmp_path, size, subsampling):
+    picture = photograph(*size, 1 if subsampling == "grey" else 3)
+    kind = {"grey": {}, "rgb": {"keep_rgb": True}}.get(subsampling, {"subsampling": subsampling})
+    for quality in (5, 75, 95):
+        for options in ({}, {"restart_marker_blocks": 3}, {"restart_marker_rows": 1}, {"progressive": True}):
+            (tmp_path / "a.png").write_bytes(jpeg(picture, quality=quality, **kind, **options))  # a wrong ending
+            pillow, ours, quick = read_both(tmp_path / "a.png")
+            np.testing.assert_array_equal(ours, pillow, strict=True)
+            assert quick != ("progressive" in options)
+
+
+@given(st.sampled_from([b"R\1G\2B\3", b"\1\1\2\2\3\3"]), st.sampled_from([None, 0, 1, 2]), st.booleans())
+def test_a_jpeg_s_colours_are_told_as_pillow_tells_them(room, names, transform, jfif):
+    data = bytearray(jpeg(photograph(16, 24)))
+    for place, name in zip((data.index(b"\xff\xc0") + 10, data.index(b"\xff\xda") + 5), (3, 2), strict=True):
+        data[place : place + 3 * name : name] = names[::2]
+    head = data[2 : data.index(b"\xff\xdb")] if jfif else b""
+    adobe = b"" if transform is None else b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([transform])
+    path = room / "colours.jpg"
+    path.write_bytes(data[:2] + head + adobe + data[data.index(b"\xff\xdb") :])
+    pillow, ours, quick = read_both(path)
+    np.testing.assert_array_equal(ours, pillow, strict=True)
+    assert quick
+
+
+def test_a_jpeg_that_is_cut_off_or_not_plain_is_pillow_s(tmp_path):
+    whole = jpeg(photograph(64, 64))
+    scan = whole.index(b"\xff\xda")
+    cut = [whole[:-1], whole[:-2], whole[: len(whole) // 2], whole[: scan + 14], whole[: scan + 9] + b"\xff\xd9"]
+    for name, data in enumerate(cut):
+        (tmp_path / f"{name}.jpg").write_bytes(data)
+        with pytest.raises(
+            DataError, match=rf"{name}.jpg: the image is truncated or damaged \(.+\). Copy or export it"
+        ):
+            read_image(tmp_path / f"{name}.jpg")
+    deep = imagecodecs.jpeg8_encode(GREY.astype(np.uint16) * 16, bitspersample=12)
+    four = np.concatenate([COLOUR, COLOUR[..., :1]], axis=2)
+    inks = [imagecodecs.jpeg8_encode(four, colorspace="CMYK", outcolorspace=model) for model in ("CMYK", "YCCK")]
+    # a scan's head that ends the file, its last bytes an end-of-image marker: imagecodecs would give a grey picture
+    empty = whole[:scan] + b"\xff\xda\0\x0c" + whole[scan + 4 : scan + 12] + b"\xff\xd9"
+    size = whole.index(b"\xff\xc0") + 5
+    wide = whole[:size] + struct.pack(">HH", 8, 65501) + whole[size + 4 :]
+    for data in (deep, *inks, empty, wide, whole + bytes(9), whole[:2] + b"\xff\xd9" + whole[2:]):
+        (tmp_path / "a.jpg").write_bytes(data)
+        pillow, ours, quick = read_both(tmp_path / "a.jpg")
+        np.testing.assert_equal(ours, pillow)
+        assert not quick
+
+
+def test_damaged_jpegs_are_what_they_are_to_pillow(tmp_path):
+    random, path, quickly = np.random.default_rng(7), tmp_path / "a.jpg", 0
+    valid = [
+        jpeg(photograph(40, 33)),
+        jpeg(photograph(40, 33, 1), restart_marker_rows=1),
+        jpeg(photograph(40, 33), progressive=True),
+    ]
+    for number in range(300):
+        data = bytearray(valid[number % 3])
+        first, last = sorted(random.integers(2, len(data), 2).tolist())
+        if number % 4 == 0:
+            data = data[:last] + b"\xff\xd9"
+        elif number % 4 == 1:
+            data[last:last] = b"\xff" + random.bytes(3)
+        elif number % 4 == 2:
+            del data[max(first, last - 50) : last]
+        for place in random.integers(2, len(data), number % 4 // 3 * 3):
+            data[place] = random.integers(256)
+        path.write_bytes(data)
+        pillow, ours, quick = read_both(path)
+        np.testing.assert_equal(ours, pillow)
+        quickly += quick
+    assert quickly > 60
 
 
 def _valid_files() -> dict[str, bytes]:

@@ -1,3 +1,4 @@
+import json
 import os
 import tracemalloc
 
@@ -9,6 +10,7 @@ from dataset_case import classes_of, put, put_mat, put_text, write_nyudv2
 from kseg import datasets
 from kseg.datasets.hha import encode_hha
 from kseg.datasets.nyudv2 import CAMERA
+from kseg.datasets.packed import traits_from_json, traits_to_json
 from kseg.errors import ConfigError, DataError
 from kseg.images import read_label
 
@@ -45,6 +47,14 @@ def test_rgbd_has_colour_and_millimetres_in_one_array(published):
     assert image.shape == (425, 560, 4) and image.dtype == np.uint16
     np.testing.assert_array_equal(image[..., :3], classes_of(480, 640, 41, 3)[0][CROP])
     assert image[0, 0, 3] == round(1000 * (4 - 3 * 45 / 479)) and image[60, 15, 3] == 3000  # a filled hole
+
+
+def test_what_is_colour_in_each_view_is_known_and_packed(published):
+    known = {"rgb": ({"": 3}, None), "rgbd": ({"": 3}, 255), "hha": ({}, None), "rgb-hha": ({"rgb": 3}, None)}
+    for view, expected in known.items():
+        data = datasets.open("nyudv2", published, split="train", view=view)
+        assert (data.colour_channels, data.colour_white) == expected
+        assert traits_from_json(json.loads(json.dumps(traits_to_json(data))))["colour_channels"] == expected[0]
 
 
 def test_hha_is_made_with_the_cropped_camera_from_what_was_measured(published):

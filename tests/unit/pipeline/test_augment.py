@@ -262,6 +262,26 @@ def test_of_several_streams_the_colours_change_and_heights_and_angles_do_not(ton
     assert not np.array_equal(after["rgb"], pixels)
 
 
+@pytest.mark.parametrize("tone", TONES, ids=lambda tone: type(tone).__name__)
+def test_only_the_channels_that_hold_colours_change(tone):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 4)).astype(np.uint8)
+    label = np.zeros((5, 6), np.int32)
+
+    def changed(image, colours):
+        after = augmented(Item("a", image, label), np.random.default_rng(1), (tone,), colour_channels=colours)
+        before = Item("a", image, label).images
+        return {name: (found != before[name]).any((0, 1)).tolist() for name, found in after.images.items()}
+
+    assert changed(pixels[..., :3], {}) == {"": [False] * 3}  # HHA by itself
+    assert changed(pixels[..., :3], {"": 3}) == {"": [True] * 3}
+    assert changed(pixels, {"": 3}) == {"": [True] * 3 + [False]}
+    expected = {"rgb": [False] * 3, "left": [True] * 3 + [False], "right": [False] * 4}
+    assert changed({"rgb": pixels[..., :3], "left": pixels, "right": pixels}, {"left": 3}) == expected
+    if not isinstance(tone, Saturation):
+        assert changed(pixels, {"": 4}) == {"": [True] * 4}
+        assert changed(pixels, {"": 1}) == {"": [True] + [False] * 3}
+
+
 def test_gain_and_offset_are_one_for_all_colours():
     colours = np.array([[[10, 20, 40], [100, 0, 255]]], np.uint8)
     after = augmented(Item("a", colours, np.zeros((1, 2), np.int32)), Ends(high=True), (Grey(0.5, 0.1),), white=200)

@@ -123,6 +123,34 @@ def test_streams_and_heads_move_together_and_images_are_weighed():
     assert sorted(np.unique(weights).tolist()) == [0.5, 1.5] and weights.shape == (2, 4, 5)
 
 
+class Millimetres(Dataset):
+    """Black of 8 bits beside depth, which takes 16."""
+
+    name, split, splits, ids, classes = "depth", "train", ("train",), ("a",), ("floor",)
+    colour_channels, colour_white = {"": 3}, 255.0
+
+    def read(self, index: int) -> Item:
+        return Item("a", np.full((2, 3, 4), [0, 0, 0, 4000], np.uint16), np.zeros((2, 3), np.int32))
+
+
+def test_colours_beside_depth_change_by_their_own_white():
+    offsets = []
+    for image, _ in batches(Millimetres(), size=1, augment=[Grey(0.25, 0.1)], white=65535, steps=20):
+        assert (image.numpy()[..., 3] == 4000).all() and np.unique(image.numpy()[..., :3]).size == 1
+        offsets.append(float(image[0, 0, 0, 0]))
+    assert 15 < max(map(abs, offsets)) <= 25.5
+    assert not any(np.any(image != 0) for image, _ in batches(Heights(), size=1, augment=[Grey()], steps=3))
+
+
+class Heights(Millimetres):
+    """No colours at all."""
+
+    colour_channels = {}
+
+    def read(self, index: int) -> Item:
+        return Item("a", np.zeros((2, 3, 3), np.uint8), np.zeros((2, 3), np.int32))
+
+
 class OfAnySize(Dataset):
     """Item i is (4 + i, 6 + 2 i), of two streams and two heads where asked for, each of the item's number."""
 

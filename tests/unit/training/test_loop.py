@@ -52,7 +52,7 @@ def test_the_last_epoch_has_what_remains():
 def test_an_image_that_holds_no_number_stops_the_training_and_is_named():
     model = network(keras.optimizers.SGD(0.1))
     before = [variable.numpy() for variable in model.variables]
-    with pytest.raises(TrainingDiverged, match=r"step 1 of 5: the image holds NaN, of a, b\. Lower the learning"):
+    with pytest.raises(TrainingDiverged, match=r"step 1 of 5: the image holds NaN, of a, b\. Look at what that"):
         run_steps(
             model, batches(float("nan")), steps=5, epoch_steps=5, callbacks=[], names=lambda step: ["a", "b"][step:]
         )
@@ -276,3 +276,13 @@ def test_the_losses_of_several_heads_are_summed():
     )
     # Scores start at zero: all classes are as likely.
     assert finite and loss == pytest.approx(np.log(5) + np.log(3), rel=1e-6)
+
+
+def test_a_callback_may_end_the_training():
+    class Enough(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+    diary = Diary()
+    run_steps(network(keras.optimizers.SGD(0.1)), batches(), steps=9, epoch_steps=2, callbacks=[diary, Enough()])
+    assert diary.steps == 4 and diary.params == {"epochs": 5, "steps": 2}

@@ -10,10 +10,11 @@ import pytest
 import kseg
 from kseg.errors import ConfigError, Interrupted
 from kseg.training import recipes  # noqa: F401
+from kseg.training.begin import settled
 from kseg.training.recipe import RECIPES
 from kseg.training.rehearsal import rehearse
 from kseg.training.stages import of_stage, stages_of
-from kseg.training.trainer import _carry_out
+from kseg.training.trainer import run_stage
 
 SLIM = {"model.width": 1 / 64, "model.fc_width": 4, "init_weights": "none", "steps": 2}
 trees = importlib.util.spec_from_file_location(
@@ -74,10 +75,10 @@ def test_stages_run_one_after_another_from_each_others_weights_and_go_on_where_t
     def broken(stage, *rest):
         if stage.prepared.recipe.name == "siftflow-fcn16s":
             raise Interrupted("Interrupted after step 1; the state is saved.")
-        return _carry_out(stage, *rest)
+        return run_stage(stage, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr("kseg.training.trainer._carry_out", broken)
+        patch.setattr("kseg.training.trainer.run_stage", broken)
         with pytest.raises(Interrupted, match=r"kseg.train\(run='.*run'\) goes on"):
             kseg.train("siftflow-fcn8s", data_dir=scenes, run=run, settings=SLIM)
     first = run / "stages" / "siftflow-fcn32s" / "report.json"
@@ -124,3 +125,27 @@ def test_a_backbone_of_camvid_starts_a_form_of_nyud(published, tmp_path, capsys)
     kseg.train("nyud-fcn32s-rgb", data_dir=published / "nyudv2", run=tmp_path / "rooms", settings=settings)
     said = capsys.readouterr().err
     assert "filled    15 layers: conv1_1, conv1_2" in said and "refused   score_fr: a kernel of (1, 1, 4, 11)" in said
+
+
+def test_another_network_has_no_stages_before_it_and_another_recipe():
+    chosen = settled(None, {"data.name": "voc2012", "model.name": "unet"}, None)
+    assert (chosen.name, chosen.model.name, chosen.stages) == ("own-unet", "unet", ())
+    assert RECIPES.get("voc-fcn8s")().with_settings({"model.name": "fcn32s"}).stages == ()
+    assert settled(None, {"data.name": "nyudv2", "data.view": "hha"}, None).model.preprocessing == "nyud-hha"
+
+
+def test_a_recipe_of_ones_own_hands_down_seed_and_precision():
+    mine = replace(RECIPES.get("voc-fcn8s")(), name="mine", precision="float32", seed=5)
+    stage = of_stage("voc-fcn16s", mine)
+    assert (stage.precision, stage.seed) == ("float32", 5)
+
+
+def test_a_stage_that_began_keeps_its_recipe_and_is_found_beside_one_that_is_taken_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("kseg.training.stages.prepare", lambda recipe, data_dir: Known(recipe))
+    monkeypatch.setattr("kseg.training.stages.replace", lambda known, recipe: Known(recipe))
+    begun = RECIPES.get("siftflow-fcn32s")().with_settings({"optimizer.learning_rate": 0.5})
+    second = tmp_path / "stages" / "siftflow-fcn32s"
+    second.mkdir(parents=True)
+    (second / "config.json").write_text(json.dumps({"recipe": begun.to_json()}))
+    first, _ = stages_of(Known(RECIPES.get("siftflow-fcn16s")()), tmp_path / "stages" / "siftflow-fcn16s")
+    assert first.folder == second and first.prepared.recipe == begun

@@ -64,7 +64,7 @@ def test_a_run_goes_on_with_its_own_recipe_precision_and_data(halves, capsys):
 
 
 def test_an_interrupted_training_says_what_goes_on(halves, monkeypatch):
-    monkeypatch.setattr("kseg.training.trainer.run_steps", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("kseg.training.course.run_steps", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Interrupted, match=r"kseg.train\(run='.*run'\) goes on"):
         kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
 

@@ -1,0 +1,177 @@
+"""One stage's course: its network, the steps that are left, the run folder it fills, its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import tensorflow as tf
+
+from kseg.callbacks import (
+    EventFiles,
+    KeepBest,
+    MetricsLog,
+    Progress,
+    Samples,
+    SharedPredictor,
+    Validate,
+    Watch,
+    save_network,
+    write_samples,
+)
+from kseg.errors import EnvironmentFailure
+from kseg.inference import Report, evaluate, load
+from kseg.storage import write_json, writing
+from kseg.training.card import write_card
+from kseg.training.checkpoint import Checkpoint, Keeper, newest_whole, read_checkpoint, sweep
+from kseg.training.devices import SharedStop, over_workers, worker_of
+from kseg.training.loop import averaged, run_steps
+from kseg.training.page import write_page
+from kseg.training.preparation import Prepared
+from kseg.training.result import Result
+from kseg.training.run import alone
+from kseg.training.stages import Stage
+from kseg.training.stopping import StopSignal
+
+
+def run_stage(
+    stage: Stage,
+    whole: Stage,
+    strategy: tf.distribute.Strategy,
+    others: Sequence[keras.callbacks.Callback] = (),
+    checkpoint: Path | None = None,
+) -> Report | None:
+    """Does the steps that are left and reports; on another worker than the first only the steps.
+
+    Args:
+      stage: which.
+      whole: the last of the stages, whose folder must be there from the first step on.
+      strategy: the devices.
+      others: callbacks beside those that fill the run folder.
+      checkpoint: what to go on from; None for the newest that is whole.
+
+    Returns:
+      The scores on the held-out split; None on another worker.
+    """
+    prepared, (worker, _) = stage.prepared, worker_of(strategy)
+    saved = read_checkpoint(checkpoint) if checkpoint else newest_whole(stage.folder / "checkpoints")
+    _check_together(saved, strategy, stage.folder)
+    with strategy.scope():
+        model = prepared.network("none" if saved else stage.start)
+    if worker:
+        _steps(stage, model, strategy, [], saved)
+        return None
+    for each in (whole, stage):
+        _write_config(each)
+    click.echo(
+        f"network: {prepared.recipe.model.name}, {model.count_params():,} parameters; run folder: {stage.folder}",
+        err=True,
+    )
+    with alone(stage.folder):
+        return _steps(stage, model, strategy, others, saved)
+
+
+def _check_together(saved: Checkpoint | None, strategy: tf.distribute.Strategy, folder: Path) -> None:
+    """Whether all workers go on from the same step.
+
+    Raises:
+      EnvironmentFailure: they do not.
+    """
+    worker, workers = worker_of(strategy)
+    if workers == 1:
+        return
+    step = saved.place.step if saved else 0
+    mean = over_workers(strategy)(float(step)) / strategy.num_replicas_in_sync
+    if step != mean:
+        raise EnvironmentFailure(
+            f"{folder}: worker {worker} finds {f'step {step}' if step else 'no checkpoint'} there, another does not. "
+            "Name a --run folder that all workers share, and start them all again."
+        )
+
+
+def _write_config(stage: Stage) -> None:
+    """The run folder with its configuration, where they are not there yet."""
+    if not (stage.folder / "config.json").is_file():
+        with writing(stage.folder):
+            stage.folder.mkdir(parents=True, exist_ok=True)
+        write_json(stage.folder / "config.json", stage.prepared.config())
+
+
+def _steps(
+    stage: Stage,
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    others: Sequence[keras.callbacks.Callback],
+    saved: Checkpoint | None,
+) -> Report | None:
+    """The steps from `saved` on; then, on the first worker, networks and report."""
+    prepared, folder, (worker, workers) = stage.prepared, stage.folder, worker_of(strategy)
+    log = MetricsLog(folder)
+    callbacks = [] if worker else [*_callbacks(prepared, folder, log), *others]
+    with StopSignal() as stop:
+        shared_stop = SharedStop(stop, strategy) if workers > 1 else stop
+        keeper = Keeper(folder, prepared.recipe.checkpoint, model, callbacks, shared_stop, writes=worker == 0)
+        if saved:
+            keeper.restore(saved)
+        if worker == 0:
+            sweep(folder)
+            (folder / "report.json").unlink(missing_ok=True)
+            if saved:
+                click.echo(f"going on after step {saved.place.step} of {prepared.steps}: {saved.path}", err=True)
+        run_steps(
+            model,
+            prepared.batches(model, keeper.place.step, worker, workers),
+            steps=prepared.steps,
+            epoch_steps=prepared.epoch_steps,
+            callbacks=callbacks,
+            keeper=keeper,
+            skip=prepared.recipe.optimizer.skip,
+            names=lambda step: prepared.batch_names(step)[worker::workers],
+            strategy=strategy,
+        )
+        stop.wait_no_longer()
+        if worker:
+            return None
+        with averaged(model):
+            save_network(model, folder / "last.keras")
+            if "val" not in prepared.parts:
+                save_network(model, folder / "model.keras")
+        return _report(stage, log.seconds)
+
+
+def _callbacks(prepared: Prepared, folder: Path, log: MetricsLog) -> list[keras.callbacks.Callback]:
+    """What a run folder is filled by."""
+    recipe, shared = prepared.recipe, SharedPredictor()
+    samples = Samples(prepared.looked_at, folder / "samples", shared=shared)
+    judge: Validate | Samples = samples
+    chosen: list[keras.callbacks.Callback] = []
+    if "val" in prepared.parts:
+        measures = [recipe.measure] if recipe.measure == "v_rand" else []
+        judge = Validate(prepared.parts["val"], measures, shared=shared)
+        chosen += [judge, KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}")]
+    return [
+        *chosen,
+        samples,
+        log,
+        EventFiles(folder / "tensorboard", samples),
+        Watch(judge, folder / "warnings.txt", steps=prepared.steps),
+        Progress(prepared.steps, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
+    ]
+
+
+def _report(stage: Stage, seconds: float) -> Report:
+    """The scores of the best network on the held-out split, written as report.json, page and card, with pictures."""
+    prepared, folder = stage.prepared, stage.folder
+    best: Any = load(folder)
+    report = evaluate(best, prepared.scored, average=prepared.recipe.average)
+    result = Result(prepared, folder, report, best.count_params(), seconds)
+    places = sorted({*result.worst, *result.spread})
+    write_samples(best, prepared.scored, folder / "samples", places, prepared.recipe.average)
+    write_card(result)
+    write_page(result)
+    # Last: where it is, the run is finished.
+    write_json(folder / "report.json", {**report.to_json(), "recipe": prepared.recipe.name, "seconds": round(seconds)})
+    return report
