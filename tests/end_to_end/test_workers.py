@@ -74,18 +74,34 @@ def test_two_workers_do_what_one_does(tmp_path, ended):
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-5 * np.abs(theirs).max(initial=0))
 
 
-def test_a_lost_worker_ends_the_other_which_names_the_checkpoint_to_go_on_from(tmp_path, ended):
-    ended += start(tmp_path, "run", 100_000)
+def wait_for_step(folder: Path, step: int, worker: subprocess.Popen, output: Path) -> int:
+    """The step of a whole checkpoint that is no earlier than `step`."""
     until = time.monotonic() + LIMIT_S
-    while not (tmp_path / "run" / "checkpoints" / "step-000003").exists():
-        assert time.monotonic() < until and ended[0].poll() is None, (tmp_path / "run-0.txt").read_text()
+    while (found := newest(folder)) < step:
+        assert time.monotonic() < until and worker.poll() is None, output.read_text()
         time.sleep(0.2)
+    return found
+
+
+def newest(folder: Path) -> int:
+    return max((int(path.name[5:]) for path in folder.glob("checkpoints/step-*")), default=0)
+
+
+def test_a_lost_worker_ends_the_other_and_both_go_on_and_stop_together(tmp_path, ended):
+    run, said = tmp_path / "run", tmp_path / "run-0.txt"
+    ended += start(tmp_path, "run", 100_000)
+    wait_for_step(run, 3, ended[0], said)
     ended[1].send_signal(signal.SIGKILL)
     assert ended[0].wait(LIMIT_S) == 5
-    said = (tmp_path / "run-0.txt").read_text()
-    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
-    assert "A worker of this training was lost" in said and "Traceback" not in said
-    assert f"{newest} is the newest checkpoint" in said and read_checkpoint(newest).place.step >= 3
+    lost = newest(run)
+    assert "A worker of this training was lost" in said.read_text() and "Traceback" not in said.read_text()
+    assert f"step-{lost:06d} is the newest checkpoint" in said.read_text()
+    again = start(tmp_path, "run", 100_000)
+    ended += again
+    wait_for_step(run, lost + 3, again[0], said)
+    again[1].send_signal(signal.SIGTERM)  # told to one, done by both
+    assert [each.wait(LIMIT_S) for each in again] == [75, 75], said.read_text()
+    assert f"going on after step {lost} of 100000" in said.read_text()
 
 
 def test_workers_need_a_folder_they_share(tmp_path, monkeypatch):
