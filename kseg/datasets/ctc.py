@@ -70,7 +70,7 @@ class CellTracking(Dataset):
     def read(self, index: int) -> Item:
         sequence, number = self._frames[index]
         image = read_image(self._root / sequence / f"t{number}.tif")
-        cells = read_label(self._root / f"{sequence}_{self._ending}" / "SEG" / f"man_seg{number}.tif")
+        cells = read_label(self.place(index))
         label = (cells > 0).astype(np.int32)
         markers = self._root / f"{sequence}_GT" / "TRA" / f"man_track{number}.tif"
         if markers.is_file():
@@ -82,6 +82,10 @@ class CellTracking(Dataset):
                 )
             label[unlabelled(cells, marked)] = VOID
         return Item(self.ids[index], image, label, cells)
+
+    def place(self, index: int) -> str:
+        sequence, number = self._frames[index]
+        return f"{self._root / f'{sequence}_{self._ending}' / 'SEG' / f'man_seg{number}.tif'}"
 
 
 def unlabelled(cells: np.ndarray, markers: np.ndarray) -> np.ndarray:

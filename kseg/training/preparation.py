@@ -268,6 +268,12 @@ def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Datase
     return {"train": train, **{split: part(split) for split in held_out}}
 
 
+def _places(data: Dataset) -> set[str]:
+    """Where the items' labels lie, as far as the set says so: ids may be those of other images in another part."""
+    places = (data.place(index) for index in range(len(data)))
+    return {place for place, name in zip(places, data.ids, strict=True) if place != name}
+
+
 def _introduce(prepared: Prepared) -> None:
     """Says what was found in the data, and what looks wrong with it.
 
@@ -289,8 +295,9 @@ def _introduce(prepared: Prepared) -> None:
         text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
     click.echo(text, err=True)
     depends_on_white = by_name(_scaling(prepared.recipe.model)) != prepared.scalings
+    trained_on = _places(data)
     for split, part in prepared.parts.items():
-        seen = set(data.ids) & set(part.ids)
+        seen = trained_on & _places(part)
         if split != "train" and seen:
             words = f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little."
             click.echo(f"warning: {words}", err=True)

@@ -37,7 +37,7 @@ def test_255_is_a_cell_and_0_membrane(root):
 
 def test_a_number_that_the_challenge_has_not_names_slice_and_pixel(root):
     change(root / "train-labels.tif", p4=7)
-    with pytest.raises(DataError, match=r"train-labels.tif: slice 4 holds label 7 at row 3, column 5 \(1 pixels, 0.3%"):
+    with pytest.raises(DataError, match=r"train-labels.tif, slice 4: label 7 at row 3, column 5 \(1 pixels, 0.3%"):
         datasets.open("isbi2012", root, split="train")[4]
 
 
@@ -49,7 +49,7 @@ def test_stacks_of_other_lengths_are_counted(root):
 
 def test_labels_that_are_missing_or_of_another_size_are_named(root):
     tifffile.imwrite(root / "train-labels.tif", np.zeros((30, 20, 16), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match=r"slice_21: the image is 16 x 20, the label 20 x 16 \(turned by a quarter"):
+    with pytest.raises(DataError, match=r"slice 21: the image is 16 x 20, the label 20 x 16 \(turned by a quarter"):
         datasets.open("isbi2012", root, split="val")[0]
     (root / "train-labels.tif").unlink()
     with pytest.raises(DataError, match="train-labels.tif: there is no such file"):

@@ -1,4 +1,5 @@
 import numpy as np
+import tifffile
 
 import kseg
 from kseg.images import write_image
@@ -17,3 +18,18 @@ def test_the_names_of_a_batch_are_those_of_its_images(tmp_path):
     for step, (image, _) in enumerate(stream):
         levels = [int(level) for level in image.numpy()[:, 0, 0, 0]]
         assert prepared.batch_names(step) == [str(level // 20) for level in levels]
+
+
+def test_images_that_are_trained_on_and_scored_are_counted(tmp_path, capsys):
+    label = np.zeros((30, 24, 24), np.uint8)
+    label[:, :, 10:] = 255
+    for name in ("train-volume.tif", "train-labels.tif"):
+        tifffile.imwrite(tmp_path / name, label, photometric="minisblack", metadata=None)
+    recipe = RECIPES.get("isbi2012-unet")()
+    prepare(recipe, tmp_path)
+    assert "trained on too" not in capsys.readouterr().err
+    prepare(recipe.with_settings({"data.split": "all"}), tmp_path)
+    said = capsys.readouterr().err
+    assert "3 of 3 images of val are trained on too" in said and "6 of 6 images of test" in said
+    prepare(RECIPES.get("demo")(), None)
+    assert "trained on too" not in capsys.readouterr().err
