@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,8 +126,9 @@ def _new_folder(name: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        if not any(folder.iterdir()):
+        with suppress(OSError):  # neither is removed that holds something
             folder.rmdir()
+            folder.parent.rmdir()
 
 
 def _lost(error: tf.errors.OpError, folder: Path) -> EnvironmentFailure:
