@@ -8,10 +8,10 @@ callback takes one: on N quiet cores the clock's share lies between the processo
 epoch traces, imports and draws for the first time comes once in a training, and is told apart; so is the computing of
 the scores on val, which is work that was asked for.
 
-Measured on two cores with AVX-512 that other jobs used too (load 8 to 11), TensorFlow 2.21.0, the demo's 450 steps and
-9 validations, by the clock and in brackets of the processor's time. After the first epoch 1.6 % (0.9 %), of which the
-best network 1.0 (0.6) and checkpoints 0.5 (0.2); with the first epoch, its imports and first pictures, 2.2 % (1.4 %).
-The scores on val are 5.0 % (3.4 %) beside that. Twice as busy a machine said 2.8 % (1.1 %) and 3.2 % (1.6 %).
+Measured on two quiet cores with AVX-512, TensorFlow 2.21.0, the demo's 450 steps and 9 validations in 65 s, by the clock
+and in brackets of the processor's time: after the first epoch 1.3 % (0.7 %), of which the best network 0.85 (0.5) and
+checkpoints 0.4 (0.2); with the first epoch, its imports and first pictures, 0.6 s that come once, 2.15 % (1.25 %). A
+training of 90 s or more stays below 2 %. The scores on val are 4.1 % (3.4 %) beside that.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     asked = parser.parse_args()
 
-    from kseg.training import trainer
+    from kseg.training import course, trainer
 
-    original = trainer.run_steps
+    original = course.run_steps
     meter = Meter()
 
     def run_steps(model: Any, batches: Any, **options: Any) -> None:
@@ -91,7 +91,7 @@ def main() -> None:
         original(model, batches, **options)
         meter.ends()
 
-    trainer.run_steps = run_steps
+    course.run_steps = run_steps
     settings = {"steps": asked.steps, **dict(pair.split("=", 1) for pair in asked.set)}
     with tempfile.TemporaryDirectory() as folder:
         trainer.train(asked.recipe, data_dir=asked.data_dir, run=Path(folder, "run"), settings=settings)

@@ -6,6 +6,20 @@ SAMPLES holds voc/, nyudv2/, siftflow/ and pascal_context/ as they are published
 labels taken once per stride and repeated, which is the most a network that scores on such a grid could reach (nearly:
 its scores are interpolated). Widths are an eighth, Adam takes the place of the papers' SGD, and the images that are
 trained on are those that are scored; all else is the recipe.
+
+Measured on two busy cores with AVX-512, 400 steps for each form but where said; a recipe's stages begin where the one
+before ended. VOC and PASCAL-Context: three real photographs each. NYUDv2: two frames, of which one has a coarse label, the
+other a made-up depth and a constant HHA. SIFT Flow: two synthetic scenes. Mean IU, the bound, and their ratio:
+
+| form | mean IU | bound | ratio |
+| --- | --- | --- | --- |
+| voc-fcn32s, 16s, 8s | 0.821, 0.935, 0.959 | 0.704, 0.863, 0.936 | 1.17, 1.08, 1.02 |
+| voc-fcn8s-atonce, 400 and 1,200 steps | 0.790, 0.901 | 0.936 | 0.84, 0.96 |
+| voc-fcn-alexnet, -googlenet | 0.849, 0.887 | 0.704 | 1.21, 1.26 |
+| nyud-fcn32s-rgb, -rgbd, -hha, -rgb-hha | 0.889, 0.898, 0.715, 0.926 | 0.585 | 1.52, 1.54, 1.22, 1.58 |
+| context-fcn32s, 16s, 8s | 0.798, 0.883, 0.914 | 0.729, 0.828, 0.904 | 1.10, 1.07, 1.01 |
+| siftflow-fcn32s, 16s, 8s, semantic, 800 steps | 0.965, 0.997, 0.999 | 0.796, 0.896, 0.941 | 1.21, 1.11, 1.06 |
+| siftflow-fcn32s, 16s, 8s, geometric, 800 steps | 0.970, 0.996, 0.999 | 0.848, 0.908, 0.974 | 1.15, 1.10, 1.03 |
 """
 
 from __future__ import annotations

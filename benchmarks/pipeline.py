@@ -17,18 +17,20 @@ Keras' layers read the label from a grey copy of its PNG: tf.io would give a pal
 deform elastically here: RandomElasticTransform takes more than three seconds a tile. A peer that is not installed is
 left out: PyTorch and albumentations are no part of kseg.
 
-Measured on two cores with AVX-512 that other jobs used too (load 8), OpenCV 5.0.0, TensorFlow 2.21.0, Keras 3.15.1,
-PyTorch 2.13.0, albumentations 2.0.8, `--seconds 2.5 --turns 3`. Images per second of processor time, with one and two
-workers; in brackets how many times as many kseg makes:
+Measured on two quiet cores with AVX-512 (load 1.5), OpenCV 5.0.0, TensorFlow 2.21.0, Keras 3.15.1, PyTorch 2.13.0,
+albumentations 2.0.8. Images per second by the clock with one and two workers, in brackets how many times as many kseg
+makes; then the same of processor time:
 
-    voc   kseg 199, 178   albumentations 202 (0.98), 190 (0.94)   Keras layers 73 (2.7), 58 (3.1)
-    em    kseg 100, 102   albumentations 17 (5.8), 12 (8.7)       Keras layers 85 (1.2), 69 (1.5)
+    voc   kseg 248, 363   albumentations 255 (0.97), 427 (0.85)   Keras layers 69 (3.6), 135 (2.7)
+    em    kseg 126, 219   albumentations 21 (6.0), 35 (6.2)       Keras layers 90 (1.4), 127 (1.7)
 
-With that load the clock says little: kseg beside albumentations 0.80 and 0.85 (voc), 2.3 and 4.4 (em), beside Keras
-2.1 and 2.8, 1.0 and 1.5. Peak memory is 0.7 GB each, PyTorch's with two workers 1.0 GB.
+    voc   kseg 263, 238   albumentations 231 (1.14), 223 (1.07)   Keras layers 69 (3.8), 69 (3.4)
+    em    kseg 134, 129   albumentations 21 (6.5), 19 (6.9)       Keras layers 91 (1.5), 89 (1.5)
 
-Of the 5 ms of a VOC image 1.8 are Pillow's JPEG, where OpenCV and imagecodecs need 1.2 for the same pixels; 0.5 the
-label, 0.2 the check of its numbers, 1.1 augmenting, and the rest tf.data, which copies the example twice.
+A second run said 0.99 and 0.80 for VOC by the clock, 1.17 and 1.02 by the processor. So kseg needs the least work for an
+image, but on VOC two of its threads do not fill two cores (1.5 of them): what Python does of an example, one thread at
+a time, keeps the other waiting, where PyTorch has two processes and a third that collects. More threads (3, 4) or a
+shorter turn of the interpreter changed nothing. Peak memory is 0.7 GB each, PyTorch's with two workers 1.0 GB.
 """
 
 from __future__ import annotations
