@@ -8,8 +8,9 @@ its scores are interpolated). Widths are an eighth, Adam takes the place of the 
 trained on are those that are scored; all else is the recipe.
 
 Measured on two busy cores with AVX-512, 400 steps for each form but where said; a recipe's stages begin where the one
-before ended. VOC and PASCAL-Context: three real photographs each. NYUDv2: two frames, of which one has a coarse label, the
-other a made-up depth and a constant HHA. SIFT Flow: two synthetic scenes. Mean IU, the bound, and their ratio:
+before ended. VOC and PASCAL-Context: three real photographs each. NYUDv2: two frames, of which one has a coarse
+label, the other a made-up depth and a constant HHA. SIFT Flow: two synthetic scenes. Mean IU, the bound, and their
+ratio:
 
 | form | mean IU | bound | ratio |
 | --- | --- | --- | --- |

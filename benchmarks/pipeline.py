@@ -27,10 +27,11 @@ makes; then the same of processor time:
     voc   kseg 263, 238   albumentations 231 (1.14), 223 (1.07)   Keras layers 69 (3.8), 69 (3.4)
     em    kseg 134, 129   albumentations 21 (6.5), 19 (6.9)       Keras layers 91 (1.5), 89 (1.5)
 
-A second run said 0.99 and 0.80 for VOC by the clock, 1.17 and 1.02 by the processor. So kseg needs the least work for an
-image, but on VOC two of its threads do not fill two cores (1.5 of them): what Python does of an example, one thread at
-a time, keeps the other waiting, where PyTorch has two processes and a third that collects. More threads (3, 4) or a
-shorter turn of the interpreter changed nothing. Peak memory is 0.7 GB each, PyTorch's with two workers 1.0 GB.
+A second run said 0.99 and 0.80 for VOC by the clock, 1.17 and 1.02 by the processor. So kseg needs the least work for
+an image, but on VOC two of its threads do not fill two cores (1.5 of them): what Python does of an example, one
+thread at a time, keeps the other waiting, where PyTorch has two processes and a third that collects. More threads (3,
+4) or a shorter turn of the interpreter changed nothing. Peak memory is 0.7 GB each, PyTorch's with two workers 1.0
+GB.
 """
 
 from __future__ import annotations
