@@ -11,8 +11,8 @@ from kseg.training.preparation import Prepared, prepare
 from kseg.training.recipe import RECIPES, Recipe, field_names
 from kseg.training.run import read_config
 
-# What a stage has of its own, whatever was set for the whole.
 STAGES = "stages"
+# What a stage has of its own, whatever was set for the whole.
 OWN = ("name", "stages", "model.name", "model.streams", "data.view")
 
 
