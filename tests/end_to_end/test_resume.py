@@ -1,6 +1,7 @@
 """Trainings that are killed, stopped and taken up again, as a person or a supervisor does it."""
 
 import csv
+import glob
 import json
 import multiprocessing
 import os
@@ -73,7 +74,8 @@ def has_begun(output: Path) -> bool:
 
 
 def is_saving(process, folder: Path) -> bool:
-    return any(folder.glob("checkpoints/.kseg-*/step-*")) or not process.is_alive()
+    # Path.glob raises where a folder that it has seen is gone when it looks inside.
+    return bool(glob.glob(".kseg-*/step-*", root_dir=folder / "checkpoints")) or not process.is_alive()
 
 
 def kill_at_random(folder: Path, kills: int, steps: int = STEPS) -> int:
