@@ -28,12 +28,13 @@ from kseg.storage import write_json, writing
 from kseg.training.card import write_card
 from kseg.training.checkpoint import Checkpoint, Keeper, newest_whole, read_checkpoint, sweep
 from kseg.training.devices import SharedStop, over_workers, worker_of
-from kseg.training.loop import averaged, run_steps
+from kseg.training.loop import run_steps
 from kseg.training.page import write_page
 from kseg.training.preparation import Prepared
 from kseg.training.result import Result
 from kseg.training.run import alone
 from kseg.training.stages import Stage
+from kseg.training.step import averaged
 from kseg.training.stopping import StopSignal
 
 

@@ -1,23 +1,19 @@
-"""The loop: batches through the network, gradients into the weights, Keras callbacks around it, on all devices."""
+"""The loop: step by step, Keras callbacks around it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kseg.datasets import by_name
-from kseg.device import trains_faster_compiled
 from kseg.errors import DataError, TrainingDiverged
 from kseg.training.checkpoint import Keeper, Place
 from kseg.training.devices import shared
 from kseg.training.diagnosis import first_not_finite
-
-SUM = tf.distribute.ReduceOp.SUM
+from kseg.training.step import averaged, step_of
 
 
 def run_steps(
@@ -81,106 +77,6 @@ def run_steps(
                 break
     finally:
         around.on_train_end()  # a broken training leaves no half-drawn bar and no open file either
-
-
-def step_of(
-    model: keras.Model, element_spec: Any, strategy: tf.distribute.Strategy
-) -> Callable[..., tuple[float, bool]]:
-    """One batch forward and back, and the weights' update; returns the loss before it and whether all was finite.
-
-    Where a gradient is no finite number nothing changes but the scale of an optimiser that scales the loss.
-
-    Args:
-      model: compiled.
-      element_spec: of the batches.
-      strategy: in whose scope the network was made.
-    """
-    optimizer, replicas = model.optimizer, strategy.num_replicas_in_sync
-    if not optimizer.built:  # else the first scale would be a constant of the traced step
-        optimizer.build(model.trainable_variables)
-    moving = [variable for variable in model.non_trainable_variables if variable.dtype == "float32"]
-    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    clips = getattr(optimizer, "inner_optimizer", optimizer).global_clipnorm
-
-    def summed(values: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        return tf.distribute.get_replica_context().all_reduce(SUM, list(values)) if replicas > 1 else values
-
-    def of_any_count(batch: Any) -> Any:
-        """The batch without its number of images, which may differ from device to device.
-
-        Gradients are summed over the devices in the order in which they are made, and that depends on known shapes.
-        """
-        if replicas == 1:
-            return batch
-        shapeless = tf.compat.v1.placeholder_with_default
-        return tf.nest.map_structure(lambda part: shapeless(part, (None, *part.shape[1:])), batch)
-
-    def forward_and_back(*batch: Any) -> tuple[Any, Any, Any]:
-        image, label, weight_map = (*of_any_count(batch), None)[:3]
-        before = [tf.identity(variable.value) for variable in moving]
-        with tf.GradientTape() as tape:
-            scores, labels = by_name(model(image, training=True)), by_name(label)
-            sums = [model.loss.sums(labels[head], part, weight_map) for head, part in scores.items()]
-            # Several heads' losses are summed, as the FCN release does.
-            loss = tf.add_n([model.loss.of_sums(summed(each)) for each in sums])
-            # The sums' gradients are summed over the devices, and so are the weights'.
-            scaled = optimizer.scale_loss(loss) / replicas
-        gradients = tape.gradient(scaled, model.trainable_variables)
-        if clips and replicas > 1:  # the whole is clipped, not each device's part; the optimiser adds them up again
-            whole, _ = tf.clip_by_global_norm(summed(gradients), optimizer.scale_loss(clips))
-            gradients = [each / replicas for each in whole]
-        broken = tf.add_n([tf.cast(tf.reduce_any(~tf.math.is_finite(each)), tf.float32) for each in gradients])
-        broken = summed([broken + tf.cast(~tf.math.is_finite(loss), tf.float32)])[0]
-        for variable, value in zip(moving, before, strict=True):
-            variable.assign(tf.where(broken > 0, value, variable.value))
-        return loss, broken, gradients
-
-    def lower_scale() -> None:
-        if scales:
-            optimizer.step_counter.assign(0)
-            optimizer.dynamic_scale.assign(optimizer.dynamic_scale * 0.5)
-
-    def apply(gradients: Sequence[tf.Tensor]) -> None:
-        optimizer.apply(gradients, model.trainable_variables)
-
-    # One trace for all sizes; what is shared among devices has no such signature.
-    signature = element_spec if replicas == 1 else None
-
-    @tf.function(input_signature=signature, jit_compile=_compiled(element_spec, replicas), reduce_retracing=True)
-    def step(*batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        loss, broken, gradients = strategy.run(forward_and_back, batch)
-        loss, broken = (strategy.experimental_local_results(each)[0] for each in (loss, broken))
-        # Not within a device's own part, where what crosses devices may not be conditional.
-        tf.cond(broken > 0, lower_scale, lambda: strategy.run(apply, (gradients,)))
-        return loss, broken
-
-    def run(*batch: Any) -> tuple[float, bool]:
-        loss, broken = step(*batch)
-        return float(loss), float(broken) == 0
-
-    return run
-
-
-def _compiled(element_spec: Any, replicas: int) -> bool:
-    """Whether a step is compiled for its batches' one size."""
-    is_one_size = all(part.shape[1:3].is_fully_defined() for part in tf.nest.flatten(element_spec))
-    return is_one_size and replicas == 1 and trains_faster_compiled()
-
-
-@contextmanager
-def averaged(model: keras.Model) -> Iterator[None]:
-    """Inside, the network has the running average of its weights, where its optimiser keeps one."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not optimizer.use_ema:
-        yield
-        return
-    own = [tf.identity(variable.value) for variable in model.trainable_variables]
-    optimizer.finalize_variable_values(model.trainable_variables)
-    try:
-        yield
-    finally:
-        for variable, value in zip(model.trainable_variables, own, strict=True):
-            variable.assign(value)
 
 
 def _diverged(

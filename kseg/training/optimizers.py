@@ -7,8 +7,9 @@ weight_decay x decay_mult x weight; velocity = momentum x velocity + rate x lr_m
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import keras
@@ -21,12 +22,27 @@ class _Factors:
     """Beside a Keras optimiser: Caffe's weight decay, and what each variable's rate and decay are multiplied by.
 
     The factors are pairs of a pattern and a number; of those that fit a variable ("fc6/kernel") the last counts.
+
+    Attributes:
+      accumulate: the batches to an update.
+      gradient_sums, gathered: where that is several, the sums of the gradients since the last one, and of how many
+        batches. Who calls `apply` fills them and uses them, since that is no matter of one device.
     """
+
+    add_variable: Callable[..., keras.Variable]  # the Keras optimiser's
 
     def __init__(self, *arguments: Any, spec: OptimizerSpec, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._decay = spec.weight_decay
+        self._decay, self.accumulate = spec.weight_decay, spec.accumulate
         self._rates, self._decays = _pairs(spec.rate_factors), _pairs(spec.decay_factors)
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        super().build(variables)  # type: ignore[misc]
+        if self.accumulate > 1:
+            # What devices add is summed over them.
+            new = partial(self.add_variable, aggregation="sum")
+            self.gradient_sums = [new(each.shape, dtype=each.dtype, name="gradient_sum") for each in variables]
+            self.gathered = self.add_variable((), dtype="int32", aggregation="only_first_replica", name="gathered")
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate, decay = _factor(self._rates, variable.name), _factor(self._decays, variable.name)
@@ -45,18 +61,17 @@ class _Adam(_Factors, keras.optimizers.Adam): ...
 
 def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimizer:
     """The optimiser, whose learning rate reaches zero after `steps` batches unless it is constant."""
-    schedules = keras.optimizers.schedules
+    schedules, updates = keras.optimizers.schedules, max(1, steps // spec.accumulate)
     rate = {
         "constant": lambda: spec.learning_rate,
-        "cosine": lambda: schedules.CosineDecay(spec.learning_rate, steps),
+        "cosine": lambda: schedules.CosineDecay(spec.learning_rate, updates),
         "polynomial": lambda: schedules.PolynomialDecay(
-            spec.learning_rate, steps, end_learning_rate=0.0, power=spec.power
+            spec.learning_rate, updates, end_learning_rate=0.0, power=spec.power
         ),
     }[spec.schedule]()
     options: dict[str, Any] = {
         "spec": spec,
         "global_clipnorm": spec.clip_norm,
-        "gradient_accumulation_steps": None if spec.accumulate == 1 else spec.accumulate,
         "use_ema": spec.ema > 0,
         "ema_momentum": spec.ema,
     }

@@ -163,12 +163,7 @@ class Prepared:
         if recipe.data.crop:
             geometry_of(model).check(*recipe.data.crop, "data.crop")
         check_factors(recipe.optimizer, model)
-        if (devices := tf.distribute.get_strategy().num_replicas_in_sync) > 1:
-            if recipe.optimizer.accumulate > 1:
-                raise ConfigError(
-                    f"optimizer.accumulate is {recipe.optimizer.accumulate}, but {devices} devices share each batch: "
-                    "pass --set optimizer.accumulate=1 and a larger --batch-size."
-                )
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             synchronise(model)
         model.compile(optimizer=make_optimizer(recipe.optimizer, self.steps), loss=make_loss(recipe.loss))
         model.optimizer.build(model.trainable_variables)

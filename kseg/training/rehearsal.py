@@ -12,9 +12,9 @@ from typing import Any
 import tensorflow as tf
 
 from kseg.training.begin import begin
-from kseg.training.loop import step_of
 from kseg.training.recipe import Recipe
 from kseg.training.stages import Stage, stages_of
+from kseg.training.step import step_of
 
 
 @dataclass(frozen=True)

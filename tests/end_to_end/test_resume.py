@@ -22,6 +22,7 @@ EPOCH_STEPS, STEPS = 6, 24
 WORDS = [
     "train", "--deterministic", "--crop", "32,32", "--batch-size", "2", "--set", f"epoch_steps={EPOCH_STEPS}",
     "--set", "model.width=4", "--set", "model.depth=1", "--set", "model.dropout=0.5",
+    "--set", "optimizer.accumulate=2", "--set", "optimizer.ema=0.9",
     "--set", "checkpoint.every_steps=1", "--set", "checkpoint.keep=2",
 ]  # fmt: skip
 PATIENCE_S = 200

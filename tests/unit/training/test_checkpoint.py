@@ -87,7 +87,8 @@ def test_a_training_taken_up_in_the_middle_of_an_epoch_ends_as_the_unbroken_one(
     np.testing.assert_allclose(ends[3], ends[1], rtol=1e-5)
     assert [ends[1][index] for index in (0, 1, 3, 4)] == [1, 4, 2, 6]
     for one, other in zip(ends[0].variables, ends[2].variables, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+        # Threads may add up in another order; bit for bit is what --deterministic is for.
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_dropout_seeds_optimiser_and_loss_scale_are_in_it(tmp_path):

@@ -23,7 +23,13 @@ def trainings():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", ["batch sizes that do not divide", "a broken image on one device", "clipped"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "batch sizes that do not divide", "a broken image on one device", "clipped", "accumulated",
+        "accumulated and clipped",
+    ],
+)  # fmt: skip
 def test_two_devices_do_what_one_does(trainings, case):
     one, two = trainings[case]
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=ROUNDING)

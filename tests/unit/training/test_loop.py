@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import keras
@@ -12,11 +13,12 @@ from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation
 from kseg.training import devices
 from kseg.training.devices import dtype_policy, settled_precision
 from kseg.training.diagnosis import first_not_finite
-from kseg.training.loop import run_steps, step_of
+from kseg.training.loop import run_steps
 from kseg.training.optimizers import make_optimizer
 from kseg.training.preparation import make_augmentations, make_loss
 from kseg.training.recipe import Recipe
 from kseg.training.specs import AugmentSpec, LossSpec, OptimizerSpec
+from kseg.training.step import step_of
 
 
 def network(optimizer) -> keras.Model:
@@ -215,17 +217,33 @@ def test_clipped_gradients_are_shortened_together():
     assert length == pytest.approx(0.5 * 0.01, rel=1e-5)
 
 
-def test_two_accumulated_batches_move_as_one_of_twice_the_size():
-    image = np.random.default_rng(0).random((2, 4, 4, 1)).astype(np.float32)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weight_decay": 0.1, "momentum": 0.9, "rate_factors": ("*/bias:2",), "ema": 0.5},  # Caffe's iter_size
+        {"clip_norm": 0.05},
+        {"name": "adam", "learning_rate": 0.01, "schedule": "cosine"},
+    ],
+)
+def test_two_accumulated_batches_move_as_one_of_twice_the_size(options):
+    image = np.random.default_rng(0).random((6, 4, 4, 1)).astype(np.float32)
     label = (image[..., 0] > 0.3).astype(np.int32)
     items = tf.data.Dataset.from_tensor_slices((image, label)).repeat()
-    paths = []
-    for size, options in ((1, {"accumulate": 2}), (2, {})):
+    spec, paths = dataclasses.replace(plain(), **options), []
+    for size in (1, 2):
         keras.utils.set_random_seed(0)
-        paths.append(moved(network(make_optimizer(plain(**options), 4)), items.batch(size), 4 // size))
+        accumulating = dataclasses.replace(spec, accumulate=2 // size)
+        paths.append(moved(network(make_optimizer(accumulating, 12 // size)), items.batch(size), 6 // size))
     for one, other in zip(*paths, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
         assert np.abs(one).max() > 0.01
+
+
+def test_nothing_moves_before_the_last_batch_to_an_update():
+    model = network(make_optimizer(plain(accumulate=3), 9))
+    assert not any(np.any(step) for step in moved(model, batches(9.0), 2))
+    assert np.any(moved(model, batches(9.0), 1)[0])
 
 
 def test_dice_is_added_where_asked_for():

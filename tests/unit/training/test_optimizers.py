@@ -41,13 +41,6 @@ def test_the_update_is_caffes():
     np.testing.assert_allclose(after(CAFFE, 1.0, 1.0), [1.43, 1.42, 1.43, 1.42], rtol=1e-6)
 
 
-def test_gradients_are_averaged_before_the_decay_is_added():
-    # Caffe's iter_size 2: g = (1 + 3) / 2 = 2, to which .5 2 comes: w = 2 - .1 3.
-    spec = OptimizerSpec(**{**vars(CAFFE), "accumulate": 2})
-    np.testing.assert_allclose(after(spec, 1.0, 3.0), [1.7, 1.6, 1.7, 1.6], rtol=1e-6)
-    np.testing.assert_allclose(after(spec, 1.0), [2, 2, 2, 2])
-
-
 def test_the_last_pattern_that_fits_counts_and_0_keeps_a_layer():
     rates = ("*:3", "fc6:0", "score_fr/bias:1")
     spec = OptimizerSpec(name="sgd", learning_rate=0.1, momentum=0.0, schedule="constant", rate_factors=rates)

@@ -1,6 +1,7 @@
 """Run in a process of its own: trains on one device and on two logical CPUs, and prints what came out as JSON."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -71,6 +72,9 @@ CASES = {
     "batch sizes that do not divide": {},
     "a broken image on one device": {"broken": True, "sizes": (4, 4, 4, 4)},
     "clipped": {"norm": "none", "spec": OptimizerSpec(name="sgd", learning_rate=0.1, clip_norm=0.1)},
+    "accumulated": {"sizes": (4, 3, 5, 2, 3, 4, 2), "spec": replace(SGD, accumulate=3)},
+    "accumulated and clipped": {"norm": "none", "spec": replace(SGD, accumulate=2, clip_norm=0.1)},
+    "loss scaling, accumulated": {"precision": "mixed_float16", "norm": "none", "spec": replace(SGD, accumulate=2)},
     "loss scaling, broken": {"precision": "mixed_float16", "broken": True, "norm": "none"},
 }
 

@@ -1,0 +1,145 @@
+"""One step of a training: a batch forward and back on all devices, and the weights' update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kseg.datasets import by_name
+from kseg.device import trains_faster_compiled
+
+SUM = tf.distribute.ReduceOp.SUM
+
+
+def step_of(
+    model: keras.Model, element_spec: Any, strategy: tf.distribute.Strategy
+) -> Callable[..., tuple[float, bool]]:
+    """One batch forward and back, and the weights' update; returns the loss before it and whether all was finite.
+
+    Where a gradient is no finite number nothing changes but the scale of an optimiser that scales the loss.
+
+    Args:
+      model: compiled.
+      element_spec: of the batches.
+      strategy: in whose scope the network was made.
+    """
+    replicas, update = strategy.num_replicas_in_sync, _update_of(model, strategy)
+    moving = [variable for variable in model.non_trainable_variables if variable.dtype == "float32"]
+
+    def of_any_count(batch: Any) -> Any:
+        """The batch without its number of images, which may differ from device to device.
+
+        Gradients are summed over the devices in the order in which they are made, and that depends on known shapes.
+        """
+        if replicas == 1:
+            return batch
+        shapeless = tf.compat.v1.placeholder_with_default
+        return tf.nest.map_structure(lambda part: shapeless(part, (None, *part.shape[1:])), batch)
+
+    def forward_and_back(*batch: Any) -> tuple[Any, Any, Any]:
+        image, label, weight_map = (*of_any_count(batch), None)[:3]
+        before = [tf.identity(variable.value) for variable in moving]
+        with tf.GradientTape() as tape:
+            scores, labels = by_name(model(image, training=True)), by_name(label)
+            sums = [model.loss.sums(labels[head], part, weight_map) for head, part in scores.items()]
+            # Several heads' losses are summed, as the FCN release does.
+            loss = tf.add_n([model.loss.of_sums(_summed(each)) for each in sums])
+            # The sums' gradients are summed over the devices, and so are the weights'.
+            scaled = model.optimizer.scale_loss(loss) / replicas
+        gradients = tape.gradient(scaled, model.trainable_variables)
+        broken = tf.add_n([tf.cast(tf.reduce_any(~tf.math.is_finite(each)), tf.float32) for each in gradients])
+        broken = _summed([broken + tf.cast(~tf.math.is_finite(loss), tf.float32)])[0]
+        for variable, value in zip(moving, before, strict=True):
+            variable.assign(tf.where(broken > 0, value, variable.value))
+        return loss, broken, gradients
+
+    # One trace for all sizes; what is shared among devices has no such signature.
+    signature = element_spec if replicas == 1 else None
+
+    @tf.function(input_signature=signature, jit_compile=_compiled(element_spec, replicas), reduce_retracing=True)
+    def step(*batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        loss, broken, gradients = strategy.run(forward_and_back, batch)
+        loss, broken = (strategy.experimental_local_results(each)[0] for each in (loss, broken))
+        update(broken > 0, gradients)
+        return loss, broken
+
+    def run(*batch: Any) -> tuple[float, bool]:
+        loss, broken = step(*batch)
+        return float(loss), float(broken) == 0
+
+    return run
+
+
+def _update_of(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor, Any], None]:
+    """The weights' update, given whether the gradients are broken, and every device's own; to be traced once a step.
+
+    What is conditional stands outside a device's part, where nothing that crosses devices may be.
+    """
+    optimizer, replicas = model.optimizer, strategy.num_replicas_in_sync
+    if not optimizer.built:  # else the first scale would be a constant of the traced step
+        optimizer.build(model.trainable_variables)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    clips, accumulate = inner.global_clipnorm, getattr(inner, "accumulate", 1)
+
+    def lower_scale() -> None:
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer.step_counter.assign(0)
+            optimizer.dynamic_scale.assign(optimizer.dynamic_scale * 0.5)
+
+    def gather(gradients: Sequence[tf.Tensor]) -> None:
+        for total, each in zip(inner.gradient_sums, gradients, strict=True):
+            total.value.assign_add(each / optimizer.scale_loss(1.0))
+        inner.gathered.assign(inner.gathered + 1)
+
+    def apply(gradients: Sequence[tf.Tensor]) -> None:
+        if accumulate > 1:
+            share = optimizer.scale_loss(1.0) / replicas
+            sums = [total.value * share for total in inner.gradient_sums]
+            gradients = [(each + total) / accumulate for each, total in zip(gradients, sums, strict=True)]
+            for variable in (*inner.gradient_sums, inner.gathered):
+                variable.assign(tf.zeros_like(variable))
+        if clips and replicas > 1:  # the whole is clipped, not each device's part; the optimiser adds them up again
+            whole, _ = tf.clip_by_global_norm(_summed(gradients), optimizer.scale_loss(clips))
+            gradients = [each / replicas for each in whole]
+        optimizer.apply(gradients, model.trainable_variables)
+
+    def move(gradients: Any) -> None:
+        if accumulate == 1:
+            strategy.run(apply, (gradients,))
+        else:
+            is_last = tf.equal(inner.gathered.value, accumulate - 1)
+            tf.cond(is_last, lambda: strategy.run(apply, (gradients,)), lambda: strategy.run(gather, (gradients,)))
+
+    return lambda is_broken, gradients: tf.cond(is_broken, lower_scale, lambda: move(gradients))
+
+
+def _summed(values: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+    """The sums over all devices; within a device's part."""
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(SUM, list(values)) if context.num_replicas_in_sync > 1 else values
+
+
+def _compiled(element_spec: Any, replicas: int) -> bool:
+    """Whether a step is compiled for its batches' one size."""
+    is_one_size = all(part.shape[1:3].is_fully_defined() for part in tf.nest.flatten(element_spec))
+    return is_one_size and replicas == 1 and trains_faster_compiled()
+
+
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Inside, the network has the running average of its weights, where its optimiser keeps one."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
+    own = [tf.identity(variable.value) for variable in model.trainable_variables]
+    optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, own, strict=True):
+            variable.assign(value)
