@@ -93,13 +93,24 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str
     return '<div class="frame"><table>\n' + "\n".join(lines) + "\n</table></div>"
 
 
+def in_figures(value: float | None) -> str:
+    """A score with three digits behind the point, six if below 0.01, as a warping error; None or NaN is a dash."""
+    if value is None or value != value:
+        return "-"
+    return f"{value:.6f}" if 0 < abs(value) < 0.01 else f"{value:.3f}"
+
+
+def in_share(value: float) -> str:
+    """A share, as an IU, with three digits behind the point; NaN is a dash."""
+    return "-" if value != value else f"{value:.3f}"
+
+
 def bars(head: Sequence[str], values: Mapping[str, float]) -> str:
-    """A table of shares, 0..1 each, with a bar beside the number; None or NaN is a dash without a bar."""
+    """A table of shares, 0..1 each, with a bar beside the number; NaN is a dash without a bar."""
     lines = ["<tr>" + f"<th>{escape(head[0])}<th>" + f'<th class="number">{escape(head[1])}']
     for name, value in values.items():
-        shown = _cell(value)
-        bar = "" if shown == "–" else f'<meter value="{value:.4f}"></meter>'
-        lines.append(f'<tr><td>{escape(name)}<td>{bar}<td class="number">{shown}')
+        bar = "" if value != value else f'<meter value="{value:.4f}"></meter>'
+        lines.append(f'<tr><td>{escape(name)}<td>{bar}<td class="number">{in_share(value)}')
     return '<div class="frame"><table>\n' + "\n".join(lines) + "\n</table></div>"
 
 
@@ -149,8 +160,6 @@ def _shade(share: float, words: str) -> str:
 
 
 def _cell(value: object) -> str:
-    if value is None or value != value:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.6f}" if 0 < abs(value) < 0.01 else f"{value:.3f}"
+    if value is None or isinstance(value, float):
+        return in_figures(value)
     return f"{value:,}" if isinstance(value, int) else str(value)

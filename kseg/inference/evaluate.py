@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
+from kseg import pages
 from kseg.datasets import Dataset, by_name
 from kseg.errors import DataError
 from kseg.inference.averaging import IN_WORDS, Average
@@ -26,6 +28,7 @@ from kseg.metrics import (
     object_scores,
     pixel_accuracy,
 )
+from kseg.pages import in_figures, in_share
 
 if TYPE_CHECKING:
     from kseg.metrics.em import Best
@@ -125,22 +128,20 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.dataset} {self.split}: mean IU {self.mean_iu:.3f}", ""]
-        lines += _table([("class", "IU"), *((name, _shown(value)) for name, value in self.per_class.items())])
-        lines += ["", *_table([("measure", ""), *((name, _shown(value)) for name, value in self.measures.items())])]
+        lines += _table([("class", "IU"), *((name, in_share(value)) for name, value in self.per_class.items())])
+        lines += ["", *_table([("measure", ""), *((name, in_figures(value)) for name, value in self.measures.items())])]
         columns = [key for key in self.images[0] if key != "id"]
         shown = self.images
         if len(shown) > MOST_SHOWN:
             shown = tuple(sorted(shown, key=lambda image: image["mean_iu"])[:WORST_SHOWN])
         title = "image" if shown is self.images else f"worst of {len(self.images)} images"
-        rows = [(title, *columns), *((image["id"], *(_shown(image[key]) for key in columns)) for image in shown)]
+        rows = [(title, *columns), *((image["id"], *(in_figures(image[key]) for key in columns)) for image in shown)]
         return "\n".join([*lines, "", *_table(rows), "", self.protocol])
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{name}<td><meter value={0 if math.isnan(value) else value:.4f}></meter><td>{_shown(value)}"
-            for name, value in {**self.per_class, "mean IU": self.mean_iu, **self.measures}.items()
-        )
-        return f"<table>{rows}</table><p>{self.protocol}</p>"
+        figures = [(name, value) for name, value in {"mean IU": self.mean_iu, **self.measures}.items()]
+        parts = [pages.bars(("class", "IU"), self.per_class), pages.table(("measure", ""), figures)]
+        return "\n".join([*parts, f"<p>{escape(self.protocol)}</p>"])
 
 
 def evaluate(
@@ -235,10 +236,6 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-
-
-def _shown(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.6f}" if 0 < value < 0.01 else f"{value:.3f}"
 
 
 def _number(value: object) -> object:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from textwrap import fill
 
+from kseg.pages import in_figures, in_share
 from kseg.pictures import in_words
 from kseg.storage import write_text
 from kseg.training.result import Result, machine
@@ -38,9 +39,9 @@ def _lines(result: Result) -> Iterator[str]:
     )
     yield f"\n## Scores on {report.dataset} {report.split}\n"
     figures = {"mean IU": report.mean_iu, **{in_words(name): value for name, value in report.measures.items()}}
-    yield from _table(("measure", "score"), [(name, _number(value)) for name, value in figures.items()])
+    yield from _table(("measure", "score"), [(name, in_figures(value)) for name, value in figures.items()])
     yield ""
-    yield from _table(("class", "IU"), [(name, _number(value)) for name, value in report.per_class.items()])
+    yield from _table(("class", "IU"), [(name, in_share(value)) for name, value in report.per_class.items()])
     yield f"\n{_wrapped(report.protocol)}\n"
     if text := result.recipe_text():
         yield f"Of the recipe `{recipe.name}` kseg says:\n"
@@ -103,7 +104,3 @@ def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> Iterator[str]:
     for row in rows:
         cells = (" ".join(cell.split()).replace("|", "\\|") for cell in row)
         yield f"| {' | '.join(cells)} |"
-
-
-def _number(value: float) -> str:
-    return "-" if value != value else f"{value:.6f}" if 0 < value < 0.01 else f"{value:.3f}"

@@ -58,7 +58,7 @@ def test_what_is_empty_has_no_heading():
 def test_numbers_stand_right_and_what_is_not_there_is_a_dash():
     text = pages.table(("image", "IU", "pixels"), [("a", 0.5, 1234567), ("b", math.nan, None), ("c", 0.0012, 5)])
     cells = re.findall(r'<td( class="number")?>([^<\n]*)', text)
-    assert [cell for _, cell in cells] == ["a", "0.500", "1,234,567", "b", "–", "–", "c", "0.001200", "5"]
+    assert [cell for _, cell in cells] == ["a", "0.500", "1,234,567", "b", "-", "-", "c", "0.001200", "5"]
     assert [bool(kind) for kind, _ in cells] == [False, True, True] * 3
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -64,10 +65,19 @@ def test_a_report_prints_draws_and_serialises_itself():
     report = evaluate(echo(3), Two())
     text = str(report)
     assert "mean IU 0.733" in text and "left out: other" in text and "one confusion matrix" in text
-    assert "<meter" in report._repr_html_()
+    assert "<meter" in report._repr_html_() and '<td class="number">0.733' in report._repr_html_()
     stored = json.loads(json.dumps(report.to_json()))
     assert stored["per_class"]["other"] is None and stored["split"] == "val" and stored["precision"] == "float32"
     assert stored["mean_iu"] == pytest.approx(report.mean_iu)
+
+
+def test_names_of_classes_are_no_markup_and_small_shares_no_longer_than_others():
+    data = Two()
+    data.classes = ("<b>", *data.classes[1:])
+    report = evaluate(echo(3), data)
+    assert "<b>" not in report._repr_html_() and "&lt;b&gt;" in report._repr_html_()
+    few = dataclasses.replace(report, confusion=np.array([[1, 2999, 0], [0, 1, 0], [0, 0, 0]]))
+    assert [line.split()[1] for line in str(few).splitlines()[3:6]] == ["0.000", "0.000", "-"]
 
 
 def test_other_classes_than_the_datas_are_refused():
