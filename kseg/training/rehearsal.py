@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from kseg.training.begin import begin
+from kseg.training.devices import shared, strategy_at_hand, workers_named
 from kseg.training.recipe import Recipe
 from kseg.training.stages import Stage, stages_of
 from kseg.training.step import step_of
@@ -26,7 +28,7 @@ class Rehearsal:
       network: its name.
       parameters: of the network.
       precision: what it would compute in.
-      memory_bytes: the most that was in use, on the GPU where there is one.
+      memory_bytes: the most that was in use, on the first GPU where there is one; None on Windows, which does not say.
       step_s: seconds of a step, waiting for its batch included.
       steps: of the whole training.
     """
@@ -35,14 +37,15 @@ class Rehearsal:
     network: str
     parameters: int
     precision: str
-    memory_bytes: int
+    memory_bytes: int | None
     step_s: float
     steps: int
 
     def __str__(self) -> str:
+        memory = "unknown" if self.memory_bytes is None else f"{self.memory_bytes / 2**30:.1f} GiB at most"
         return (
             f"{self.recipe}: {self.network}, {self.parameters:,} parameters, {self.precision}\n"
-            f"memory: {self.memory_bytes / 2**30:.1f} GiB at most\n"
+            f"memory: {memory}\n"
             f"time: {self.step_s:.2f} s a step, {self.step_s * self.steps / 60:.1f} min for {self.steps} steps; "
             "validation comes on top"
         )
@@ -58,7 +61,8 @@ def rehearse(
 ) -> list[Rehearsal]:
     """What `train` with the same arguments would take, for each stage; writes nothing.
 
-    A step is timed after one that is not. Stages that start from one before start from random weights here.
+    A step is timed after one that is not, on as many GPUs of this machine as `train` would take; of several workers
+    on this one alone, with the whole batch. Stages that start from one before start from random weights here.
 
     Raises:
       KsegError: as `train`.
@@ -69,27 +73,41 @@ def rehearse(
 
 def _rehearsed(stage: Stage) -> Rehearsal:
     prepared = stage.prepared
-    model = prepared.network("none" if stage.start else None)
+    is_one = workers_named() == 1
+    strategy = strategy_at_hand(prepared.recipe.data.batch_size) if is_one else tf.distribute.get_strategy()
+    _forget_peak()
+    with strategy.scope():
+        model = prepared.network("none" if stage.start else None)
     batches = replace(prepared, recipe=prepared.recipe.with_settings({"steps": 2})).batches(model)
-    step, stream = step_of(model, batches.element_spec, tf.distribute.get_strategy()), iter(batches)
-    step(*next(stream))  # traces and compiles
+    step, stream = step_of(model, batches.element_spec, strategy), iter(batches)
+    step(*shared(next(stream), strategy))  # traces and compiles
     started = time.monotonic()
-    step(*next(stream))
+    step(*shared(next(stream), strategy))
     return Rehearsal(
         prepared.recipe.name,
         prepared.recipe.model.name,
         model.count_params(),
         prepared.recipe.precision,
-        _most_memory(),
+        _peak(),
         time.monotonic() - started,
         prepared.steps,
     )
 
 
-def _most_memory() -> int:
-    """The most bytes that were in use so far: of the GPU where there is one, else of this process."""
+def _forget_peak() -> None:
+    """Begins `_peak` anew, where the system lets one."""
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.reset_memory_stats("GPU:0")
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> int | None:
+    """The most bytes that were in use: of the first GPU where there is one, else of this process."""
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    import resource  # Windows has none
-
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -84,13 +84,14 @@ def train(
     with _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder:
         try:
             checkpoint = None if resume in ("auto", "never") else Path(resume)
-            return Run(folder, _run_stages(stages_of(prepared, folder), strategy, callbacks, checkpoint))
+            stages = stages_of(prepared, folder)
+            return Run(folder, _run_stages(stages, strategy, callbacks, checkpoint))
         except Interrupted as error:
             raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder) from error
         except LOST as error:
             if workers == 1:
                 raise
-            raise _lost(error, folder) from error
+            raise _lost(error, stages) from error
 
 
 def _run_stages(
@@ -131,9 +132,10 @@ def _new_folder(name: str) -> Iterator[Path]:
             folder.parent.rmdir()
 
 
-def _lost(error: tf.errors.OpError, folder: Path) -> EnvironmentFailure:
+def _lost(error: tf.errors.OpError, stages: Sequence[Stage]) -> EnvironmentFailure:
     """What to say where another worker is gone."""
-    saved = newest_of(folder / "checkpoints")
+    newest = (newest_of(stage.folder / "checkpoints") for stage in reversed(stages))
+    saved = next((path for path in newest if path), None)
     return EnvironmentFailure(
         f"A worker of this training was lost ({error.message.strip().splitlines()[-1][:160]}). "
         + (f"{saved} is the newest checkpoint. " if saved else "No checkpoint was made yet. ")

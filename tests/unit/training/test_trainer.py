@@ -1,9 +1,11 @@
 import json
+import os
 import signal
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tifffile
 
 import kseg
@@ -11,6 +13,8 @@ from kseg.errors import Interrupted, TrainingDiverged
 from kseg.images import write_image
 from kseg.training.begin import settled
 from kseg.training.rehearsal import rehearse
+from kseg.training.stages import Stage
+from kseg.training.trainer import _lost
 
 SLIM = {"model.width": 2, "model.depth": 1, "data.crop": "16,16", "data.batch_size": 1, "steps": 1}
 
@@ -84,6 +88,24 @@ def test_a_rehearsal_tells_what_a_training_takes_and_writes_nothing(halves):
     assert found.parameters == 482 and found.memory_bytes > 2**20 and found.step_s > 0
     assert "unet, 482 parameters" in str(found) and "min for 100 steps" in str(found)
     assert [path.name for path in halves.parent.iterdir()] == ["data"]
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system forgets no peak of memory")
+def test_a_rehearsal_does_not_count_the_memory_that_was_used_before(halves):
+    resource = pytest.importorskip("resource")
+    np.ones(1 << 29, np.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    (found,) = rehearse("own-unet", data_dir=halves, settings=SLIM)
+    assert found.memory_bytes < before
+
+
+def test_where_a_worker_is_lost_in_a_stage_the_stages_checkpoint_is_named(tmp_path):
+    stages = [Stage(None, tmp_path / name) for name in ("stages/a", "stages/b", "")]
+    lost = tf.errors.UnavailableError(None, None, "connection reset")
+    assert "No checkpoint was made yet" in str(_lost(lost, stages))
+    for name in ("stages/a/checkpoints/step-000009", "stages/b/checkpoints/step-000002"):
+        (tmp_path / name).mkdir(parents=True)
+    assert "stages/b/checkpoints/step-000002 is the newest checkpoint" in str(_lost(lost, stages))
 
 
 def test_the_saved_network_opens_in_plain_keras(halves):
