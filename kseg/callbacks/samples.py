@@ -22,7 +22,7 @@ from kseg.storage import aside
 class Samples(keras.callbacks.Callback):
     """Draws input, truth, prediction and errors of `count` items from all over the data, as `folder`/ID.png.
 
-    After each epoch, or every few so that drawing takes no more than a quarter percent of the time.
+    After each epoch, or every few so that drawing takes no more than a quarter percent of the time, and after the last.
 
     Attributes:
       drawn: the strips of the latest drawing, (H, W, 3) uint8 by the items' ids.
@@ -41,7 +41,8 @@ class Samples(keras.callbacks.Callback):
         self._pace = Pace()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self._pace(self._draw)
+        is_last = epoch + 1 == (self.params or {}).get("epochs")
+        self._pace(self._draw, always=is_last)
 
     def _draw(self) -> None:
         call, data = self._shared(self.model), self.data
