@@ -1,8 +1,12 @@
 """What `compile` takes: pixel-weighted cross-entropy, Dice, and the mean-IU metric.
 
-All of them take labels (N, H, W) with a void number and scores (N, H', W', K) before softmax. Where
-the scores are smaller than the label, as a U-Net with valid convolutions gives them, the label's centre
-counts. Everything is computed in float32, whatever the precision of the scores.
+All of them take labels (N, H, W) or (N, H, W, 1) with a void number, and scores (N, H', W', K) before
+softmax. The losses take weights (`sample_weight`) of a label's shape, or (N,), which is that of each
+pixel of the image; the metric heeds none. Where the scores are smaller than the label, as a U-Net with
+valid convolutions gives them, the centre of label and weights counts. Any other rank is a ValueError.
+
+A label that is neither a class nor void makes loss and metric NaN rather than passing unseen.
+Everything is computed in float32, whatever the precision of the scores.
 """
 
 from __future__ import annotations
@@ -14,34 +18,62 @@ import keras
 from keras import ops
 
 
-def pixel_cross_entropy(label: Any, scores: Any, ignore_class: int = 255) -> tuple[Any, Any]:
-    """-log softmax at the label, and which pixels count.
+def pixel_cross_entropy(label: Any, scores: Any, ignore_class: int = 255) -> tuple[Any, Any, Any]:
+    """-log softmax at the label, which pixels count, and whether a label is neither class nor void.
 
     Args:
-      label: (N, H, W) integers, 0..K-1 or `ignore_class`.
+      label: (N, H, W) or (N, H, W, 1) integers, 0..K-1 or `ignore_class`.
       scores: (N, H', W', K) of any float dtype.
       ignore_class: the void number.
 
     Returns:
-      (N, H', W') float32, 0 where void, and (N, H', W') float32, 1 where the pixel counts, else 0.
+      (N, H', W') float32, 0 where void; (N, H', W') float32, 1 where the pixel counts, else 0; and one boolean, where
+      it is true the loss means nothing.
+
+    Raises:
+      ValueError: a label of another rank.
 
     Source: U-Net paper, equation 1 (whose sum is to be made large: the sign is turned here).
     """
     scores = ops.cast(scores, "float32")
-    label = centre(ops.cast(label, "int32"), scores)
-    counts = label != ignore_class
-    one_hot = ops.one_hot(ops.where(counts, label, 0), scores.shape[-1], dtype="float32")
-    loss = ops.logsumexp(scores, axis=-1) - ops.sum(one_hot * scores, axis=-1)
-    counts = ops.cast(counts, "float32")
-    return loss * counts, counts
+    truth, counts, strays = _truth(label, scores, ignore_class)
+    loss = ops.logsumexp(scores, axis=-1) - ops.sum(truth * scores, axis=-1)
+    return loss * counts, counts, strays
 
 
 def centre(pixels: Any, scores: Any) -> Any:
-    """The centre of (N, H, W) `pixels` of the height and width of `scores` (N, H', W', K)."""
+    """The centre of `pixels`, (N, H, W) or (N, H, W, 1), as (N, H', W'), the size of `scores` (N, H', W', K).
+
+    Raises:
+      ValueError: `pixels` has another rank.
+    """
+    if pixels.ndim == 4 and pixels.shape[-1] in (1, None):
+        pixels = ops.squeeze(pixels, -1)
+    if pixels.ndim != 3:
+        raise ValueError(
+            f"Labels and weights per pixel have to be (N, H, W) or (N, H, W, 1), found the shape {pixels.shape}. "
+            "A network that has taken arrays of another rank before has to be compiled again."
+        )
     height, width = ops.shape(pixels)[1:3]
     wanted_height, wanted_width = ops.shape(scores)[1:3]
     top, left = (height - wanted_height) // 2, (width - wanted_width) // 2
     return pixels[:, top : top + wanted_height, left : left + wanted_width]
+
+
+def _truth(label: Any, scores: Any, ignore_class: int) -> tuple[Any, Any, Any]:
+    """The truth, (N, H', W', K) of 0 and 1; which pixels count, (N, H', W'); whether a label is no class, nor void."""
+    label, classes = centre(ops.cast(label, "int32"), scores), scores.shape[-1]
+    counts, is_class = label != ignore_class, (label >= 0) & (label < classes)
+    truth = ops.one_hot(ops.where(counts & is_class, label, 0), classes, dtype="float32")
+    return truth, ops.cast(counts, "float32"), ops.any(counts & ~is_class)
+
+
+def _weights(weight_map: Any, counts: Any, scores: Any) -> Any:
+    """The weights of the pixels, (N, H', W') float32, 0 where they do not count."""
+    if weight_map is None:
+        return counts
+    weights = ops.cast(weight_map, "float32")
+    return counts * (ops.reshape(weights, (-1, 1, 1)) if weights.ndim == 1 else centre(weights, scores))
 
 
 class BatchLoss(keras.losses.Loss):
@@ -67,7 +99,7 @@ class BatchLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("kseg")
 class PixelCrossEntropy(BatchLoss):
-    """Softmax cross-entropy with a weight per pixel (`sample_weight`, (N, H, W)); void pixels count nothing.
+    """Softmax cross-entropy with a weight per pixel or image (`sample_weight`); void pixels count nothing.
 
     Args:
       ignore_class: the void number.
@@ -85,15 +117,17 @@ class PixelCrossEntropy(BatchLoss):
         self.ignore_class, self.average = ignore_class, average
 
     def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
-        loss, counts = pixel_cross_entropy(label, scores, self.ignore_class)
-        weights = counts if weight_map is None else counts * centre(ops.cast(weight_map, "float32"), scores)
-        return [ops.sum(loss * weights), ops.sum(weights if self.average == "weights" else counts)]
+        loss, counts, strays = pixel_cross_entropy(label, scores, self.ignore_class)
+        weights = _weights(weight_map, counts, scores)
+        # NaN goes into the divisor: among the pixels' losses it would change how XLA rounds all gradients.
+        whole = ops.sum(weights if self.average == "weights" else counts)
+        return [ops.sum(loss * weights), ops.where(strays, float("nan"), whole)]
 
     def of_sums(self, sums: Sequence[Any]) -> Any:
         total, whole = sums
         if self.average == "none":
-            return total
-        return ops.where(whole > 0, total / ops.where(whole > 0, whole, 1.0), 0.0)
+            return ops.where(ops.isnan(whole), whole, total)
+        return ops.where(whole == 0, 0.0, total / ops.where(whole == 0, 1.0, whole))
 
     def get_config(self) -> dict:
         return {"ignore_class": self.ignore_class, "average": self.average, "name": self.name}
@@ -103,7 +137,7 @@ class PixelCrossEntropy(BatchLoss):
 class Dice(BatchLoss):
     """1 - the mean over the classes of 2 sum(p y) / (sum p + sum y), p the softmax, over the whole batch.
 
-    A weight per pixel weighs every sum; a class with neither truth nor probability counts as found;
+    A weight per pixel or image weighs every sum; a class with neither truth nor probability counts as found;
     void pixels count nothing, and a batch that is all void gives 0.
 
     Source: Milletari, Navab, Ahmadi, "V-Net" (2016), with plain sums in place of squares below the line.
@@ -115,20 +149,16 @@ class Dice(BatchLoss):
 
     def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
         scores = ops.cast(scores, "float32")
-        label = centre(ops.cast(label, "int32"), scores)
-        counts = label != self.ignore_class
-        truth = ops.one_hot(ops.where(counts, label, 0), scores.shape[-1], dtype="float32")
-        weights = ops.cast(counts, "float32")
-        if weight_map is not None:
-            weights = weights * centre(ops.cast(weight_map, "float32"), scores)
+        truth, counts, strays = _truth(label, scores, self.ignore_class)
         probabilities = ops.softmax(scores, axis=-1)
-        weights = ops.expand_dims(weights, -1)
+        weights = ops.expand_dims(_weights(weight_map, counts, scores), -1)
         common = ops.sum(weights * probabilities * truth, axis=(0, 1, 2))
-        return [common, ops.sum(weights * (probabilities + truth), axis=(0, 1, 2))]
+        whole = ops.sum(weights * (probabilities + truth), axis=(0, 1, 2))
+        return [common, ops.where(strays, float("nan"), whole)]
 
     def of_sums(self, sums: Sequence[Any]) -> Any:
         common, whole = sums
-        return 1 - ops.mean(ops.where(whole > 0, 2 * common / ops.where(whole > 0, whole, 1.0), 1.0))
+        return 1 - ops.mean(ops.where(whole == 0, 1.0, 2 * common / ops.where(whole == 0, 1.0, whole)))
 
     def get_config(self) -> dict:
         return {"ignore_class": self.ignore_class, "name": self.name}

@@ -251,14 +251,15 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
         for key in keys:
             steps, values = zip(*((row["step"], row[key]) for row in rows if key in row), strict=True)
             (line,) = axes.plot(steps, values, marker="o", markersize=3)
-            if key != "loss" and not any(map(math.isnan, values)):
-                best = values.index((min if key.endswith(("loss", "error")) else max)(values))
+            numbers = [index for index, value in enumerate(values) if math.isfinite(value)]
+            if key != "loss" and numbers:
+                best = (min if key.endswith(("loss", "error")) else max)(numbers, key=values.__getitem__)
                 line.set_label(f"{in_words(key.removeprefix('val_'))}: best {values[best]:.3f} at step {steps[best]:,}")
                 axes.plot(steps[best], values[best], "*", markersize=12, color=line.get_color())
         axes.set(title=title, xlabel="step")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(alpha=0.3)
-    if scores:
+    if axes.get_legend_handles_labels()[0]:
         axes.legend()
     with aside(path) as place:
         figure.savefig(place, dpi=110)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from kseg.callbacks.samples import Samples
+from kseg.errors import EnvironmentFailure
 from kseg.pictures import fitted, jpeg
 
 LOSS_STEPS = 20  # the loss curve has a point for so many steps
@@ -23,7 +26,7 @@ class EventFiles(keras.callbacks.Callback):
     """Writes curves, the strips that `samples` draws, and the network's layers as a graph for TensorBoard.
 
     The horizontal axis is steps. A training that goes on tells TensorBoard to drop what an earlier process wrote of
-    steps that come again.
+    steps that come again. Where the disk is full, or the folder can't be written, EnvironmentFailure is raised.
     """
 
     def __init__(self, folder: str | Path, samples: Samples | None = None) -> None:
@@ -35,16 +38,18 @@ class EventFiles(keras.callbacks.Callback):
         self._pictured_at, self._pictured = 0.0, 0
 
     def state(self) -> dict[str, Any]:
-        return {"step": self._step, "pictured_at": self._pictured_at}
+        return {"step": self._step, "pictured_at": self._pictured_at, "losses": list(self._losses)}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._step, self._pictured_at = state["step"], state["pictured_at"]
+        self._losses = list(state["losses"])
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        self._writer = EventFileWriter(str(self.folder))
+        with self._writing():
+            self._writer = EventFileWriter(str(self.folder))
         # TensorBoard forgets earlier files' events from this step on.
         self._add(self._step + 1, session_log=SessionLog(status=SessionLog.START))
         if self._step == 0:
@@ -69,12 +74,20 @@ class EventFiles(keras.callbacks.Callback):
         if self.samples and self.samples.drawings > self._pictured and self._step >= PICTURES_GROW * self._pictured_at:
             self._pictured_at, self._pictured = self._step, self.samples.drawings
             self._pictures(self.samples.drawn)
-        self._writer.flush()
+        with self._writing():
+            self._writer.flush()
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        broken_off = sys.exception() is not None  # what broke the training off is what is to be told
+        try:
+            with self._writing():
+                writer.close()
+        except EnvironmentFailure:
+            if not broken_off:
+                raise
 
     def _scalars(self, figures: Mapping[str, Any]) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
@@ -94,7 +107,19 @@ class EventFiles(keras.callbacks.Callback):
     def _add(self, step: int, **what: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
 
-        self._writer.add_event(Event(step=step, wall_time=time.time(), **what))
+        with self._writing():
+            self._writer.add_event(Event(step=step, wall_time=time.time(), **what))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns the refusals of the system and of TensorBoard's writer into one sentence."""
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror or str(error)
+            raise EnvironmentFailure(
+                f"{self.folder}: can't be written ({reason}). Free some space or choose another place."
+            ) from error
 
 
 def layer_graph(model: keras.Model) -> Any:

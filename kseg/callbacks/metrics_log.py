@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from kseg.storage import write_text
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """One row per epoch in metrics.csv and metrics.jsonl, drawn as curves.png now and then and at the end."""
+    """One row per epoch in metrics.csv and metrics.jsonl, drawn as curves.png now and then and at the end.
+
+    What is no finite number is nan or inf in metrics.csv, and null in metrics.jsonl, since JSON has no word for it.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
@@ -56,6 +60,7 @@ class MetricsLog(keras.callbacks.Callback):
         self.rows, self._step, self._seconds = list(state["rows"]), state["step"], state["seconds"]
         if self.rows:
             self._write()  # the files may hold rows of steps that are to come again
+        self._drawn = not self.rows  # the curves too, or lack some
 
     def _write(self) -> None:
         table = io.StringIO()
@@ -64,4 +69,5 @@ class MetricsLog(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.folder / "metrics.csv", table.getvalue())
-        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in self.rows))
+        lines = [{key: value if math.isfinite(value) else None for key, value in row.items()} for row in self.rows]
+        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))

@@ -60,16 +60,22 @@ class Validate(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Saves the network to `path` whenever `monitor` is higher than ever before."""
+    """Saves the network to `path` whenever `monitor` is higher than ever before.
+
+    While it was NaN only, the latest network is kept. An epoch without `monitor`, as one that a plain fit does not
+    validate after, is passed over.
+    """
 
     def __init__(self, path: str | Path, monitor: str = "val_mean_iu") -> None:
         super().__init__()
         self.path, self.monitor, self.best = Path(path), monitor, -math.inf
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        score = (logs or {})[self.monitor]
-        if not score <= self.best or not self.path.exists():  # a NaN never stays the best
-            self.best = score
+        score = (logs or {}).get(self.monitor)
+        if score is None:
+            return
+        if score > self.best or self.best == -math.inf or not self.path.exists():
+            self.best = -math.inf if math.isnan(score) else score
             save_network(self.model, self.path)
 
     def state(self) -> dict[str, Any]:

@@ -81,6 +81,8 @@ def train(
     try:
         finished = run_training(recipe, data_dir=data_dir, run=run, settings=given, resume=resume)
     except Interrupted as error:
+        if error.folder is None:
+            raise Interrupted("Interrupted before the first step; nothing was written.") from error
         command = f"{program} train --run {shlex.quote(str(error.folder))}"
         raise Interrupted(f"Interrupted; the state is saved. To go on:\n  {command}", error.folder) from error
     if finished.report is None:

@@ -34,6 +34,9 @@ class Verb(click.Command):
             return super().invoke(context)
         except KsegError as error:
             _end(context, error, error)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            sys.exit(130)  # what a shell reports
         except OSError as error:
             _end(context, EnvironmentFailure(f"{error}. Is there space, and permission?"), error)
 
@@ -92,7 +95,7 @@ def _start_tensorflow() -> None:
 
             if "TF_CONFIG" not in os.environ:  # workers must find each other before there are devices
                 tf.config.list_logical_devices()
-        except BaseException:
+        except Exception:
             held.seek(0)
             os.write(kept, held.read())
             raise

@@ -157,3 +157,5 @@ def _check_options(
     ):
         if not least <= number <= most:
             raise ConfigError(f"unet: {name} is {number}, but must be from {least} to {most}.")
+    if width != int(width):
+        raise ConfigError(f"unet: width is {width}, but must be a whole number of channels.")

@@ -39,12 +39,16 @@ class Place:
       step: batches done.
       loss_sum, losses: the sum of the losses of the epoch under way, and of how many; those skipped are not in it.
       skipped: steps of the whole training that were, since their gradients were no numbers.
+      row: how many of the latest were skipped one after another.
+      stopped: whether a callback ended the training here.
     """
 
     step: int = 0
     loss_sum: float = 0.0
     losses: int = 0
     skipped: int = 0
+    row: int = 0
+    stopped: bool = False
 
     @property
     def mean_loss(self) -> float:
@@ -55,7 +59,7 @@ class Place:
         """The place one step on, `loss` that step's, None where it was skipped."""
         loss_sum, losses = (0.0, 0) if begins_epoch else (self.loss_sum, self.losses)
         if loss is None:
-            return Place(self.step + 1, loss_sum, losses, self.skipped + 1)
+            return Place(self.step + 1, loss_sum, losses, self.skipped + 1, self.row + 1)
         return Place(self.step + 1, loss_sum + loss, losses + 1, self.skipped)
 
 
@@ -140,10 +144,10 @@ class Keeper:
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         self._variables = [*model.variables, *model.optimizer.variables]
-        kept = [each for each in callbacks if hasattr(each, "restore")]
-        kinds = [type(each).__name__ for each in kept]
-        names = [f"{kind}-{kinds[:place].count(kind)}" for place, kind in enumerate(kinds)]
-        self._callbacks = dict(zip(names, kept, strict=True))
+        self._callbacks = _named([each for each in callbacks if hasattr(each, "restore")])
+        self._others = _named([each for each in callbacks if not hasattr(each, "restore")])
+        self._as_made = {name: _plain(each) for name, each in self._others.items()}
+        self._of_others: dict[str, dict[str, Any]] = {}
         self._bests = [each for each in callbacks if isinstance(each, KeepBest)]
         self._best_scores: list[float] = [each.best for each in self._bests]
         self._best_step: int | None = None
@@ -163,19 +167,25 @@ class Keeper:
             )
         for variable, value in zip(self._variables, saved.variables, strict=True):
             variable.assign(value)
-        missing = [name for name in self._callbacks if name not in saved.callbacks]
-        if missing:
-            raise WeightsError(
-                f"{saved.path}: nothing about {', '.join(missing)}, whose state this run keeps. Go on with the version "
-                "of kseg and the callbacks that began the run, or begin another."
-            )
         for name, callback in self._callbacks.items():
-            callback.restore(saved.callbacks[name])
+            try:
+                callback.restore(saved.callbacks[name])
+            except KeyError as error:
+                raise WeightsError(
+                    f"{saved.path}: it lacks what {name} keeps ({error}). Go on with the version of kseg and the "
+                    "callbacks that began the run, or begin another."
+                ) from error
+        self._of_others = {name: state for name, state in saved.callbacks.items() if name in self._others}
         if self._writes and (saved.path / BEST).exists():
             with aside(self._run / "model.keras") as room:
                 _link(saved.path / BEST, room)
         self.place, self._best_step = saved.place, saved.best_step
         self._best_scores = [each.best for each in self._bests]
+
+    def begin(self) -> None:
+        """Gives callbacks that can't restore themselves what they knew; to be called after their `on_train_begin`."""
+        for name, state in self._of_others.items():
+            vars(self._others[name]).update(state)
 
     def after_step(self, place: Place, *, epoch_ended: bool) -> None:
         """Saves where it is time to.
@@ -202,7 +212,7 @@ class Keeper:
             "place": asdict(self.place),
             "best_step": self._best_step,
             "has_best": best.exists(),
-            "callbacks": {name: each.state() for name, each in self._callbacks.items()},
+            "callbacks": {**{name: each.state() for name, each in self._callbacks.items()}, **self._states()},
             "variables": len(self._variables),
         }
         path = self._folder / f"step-{step:06d}"
@@ -220,6 +230,13 @@ class Keeper:
         self._saved_at = time.monotonic()
         return path
 
+    def _states(self) -> dict[str, dict[str, Any]]:
+        """What Keras' callbacks know beside what they were made with, as EarlyStopping how long it waited."""
+        return {
+            name: {key: value for key, value in _plain(each).items() if value != self._as_made[name].get(key, each)}
+            for name, each in self._others.items()
+        }
+
     def _is_due(self) -> bool:
         steps, minutes = self._spec.every_steps, self._spec.every_minutes
         by_steps = steps is not None and self.place.step % steps == 0
@@ -234,6 +251,18 @@ class Keeper:
                     shutil.rmtree(gone, ignore_errors=True)
                     path.rename(gone)
                     shutil.rmtree(gone)
+
+
+def _named(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Any]:
+    """The callbacks by kind and number."""
+    kinds = [type(each).__name__ for each in callbacks]
+    return {f"{kind}-{kinds[:place].count(kind)}": callbacks[place] for place, kind in enumerate(kinds)}
+
+
+def _plain(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    """The attributes of a callback that are plain numbers and words."""
+    values = vars(callback).items()
+    return {name: value for name, value in values if value is None or isinstance(value, bool | int | float | str)}
 
 
 def sweep(run: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,12 @@ from kseg.callbacks import (
     save_network,
     write_samples,
 )
-from kseg.errors import EnvironmentFailure
+from kseg.errors import ConfigError, EnvironmentFailure
 from kseg.inference import Report, evaluate, load
 from kseg.storage import write_json, writing
 from kseg.training.card import write_card
-from kseg.training.checkpoint import Checkpoint, Keeper, newest_whole, read_checkpoint, sweep
-from kseg.training.devices import SharedStop, over_workers, worker_of
+from kseg.training.checkpoint import Checkpoint, Keeper, newest_of, newest_whole, read_checkpoint, sweep
+from kseg.training.devices import SharedStop, mean_over_workers, worker_of
 from kseg.training.loop import run_steps
 from kseg.training.page import write_page
 from kseg.training.preparation import Prepared
@@ -42,6 +44,7 @@ def run_stage(
     stage: Stage,
     whole: Stage,
     strategy: tf.distribute.Strategy,
+    stop: StopSignal,
     others: Sequence[keras.callbacks.Callback] = (),
     checkpoint: Path | None = None,
 ) -> Report | None:
@@ -51,6 +54,7 @@ def run_stage(
       stage: which.
       whole: the last of the stages, whose folder must be there from the first step on.
       strategy: the devices.
+      stop: says when to save and end.
       others: callbacks beside those that fill the run folder.
       checkpoint: what to go on from; None for the newest that is whole.
 
@@ -58,12 +62,15 @@ def run_stage(
       The scores on the held-out split; None on another worker.
     """
     prepared, (worker, _) = stage.prepared, worker_of(strategy)
+    newest = newest_of(stage.folder / "checkpoints")
     saved = read_checkpoint(checkpoint) if checkpoint else newest_whole(stage.folder / "checkpoints")
-    _check_together(saved, strategy, stage.folder)
+    _check_together(prepared, saved, strategy, stage.folder)
+    if worker == 0 and saved is None and (stage.folder / "config.json").is_file():
+        click.echo(f"{stage.folder}: no whole checkpoint is there; this begins from the first step.", err=True)
     with strategy.scope():
         model = prepared.network("none" if saved else stage.start)
     if worker:
-        _steps(stage, model, strategy, [], saved)
+        _steps(stage, model, strategy, stop, [], saved)
         return None
     for each in (whole, stage):
         _write_config(each)
@@ -72,21 +79,39 @@ def run_stage(
         err=True,
     )
     with alone(stage.folder):
-        return _steps(stage, model, strategy, others, saved)
+        if newest_of(stage.folder / "checkpoints") != newest:
+            raise ConfigError(f"{stage.folder}: another process has trained there since. Start this one again.")
+        log = MetricsLog(stage.folder)
+        _steps(stage, model, strategy, stop, [*_callbacks(stage, log), *others], saved)
+        with averaged(model):
+            save_network(model, stage.folder / "last.keras")
+            if "val" not in prepared.parts:
+                save_network(model, stage.folder / "model.keras")
+        return _report(stage, log.seconds)
 
 
-def _check_together(saved: Checkpoint | None, strategy: tf.distribute.Strategy, folder: Path) -> None:
-    """Whether all workers go on from the same step.
+def _check_together(
+    prepared: Prepared, saved: Checkpoint | None, strategy: tf.distribute.Strategy, folder: Path
+) -> None:
+    """Whether all workers do the same training, and go on from the same step.
 
     Raises:
-      EnvironmentFailure: they do not.
+      ConfigError: they were started with other settings or data.
+      EnvironmentFailure: they find other checkpoints.
     """
     worker, workers = worker_of(strategy)
     if workers == 1:
         return
+    mean = mean_over_workers(strategy)
+    config = prepared.config()
+    same = json.dumps([config["recipe"], config["classes"], config["fingerprint"]], sort_keys=True)
+    number = float(int(hashlib.sha256(same.encode()).hexdigest()[:8], 16))  # whose sum a float64 holds exactly
+    if mean(number) != number:
+        raise ConfigError(
+            f"{folder}: the workers were started with different settings or data. Start all with the same command."
+        )
     step = saved.place.step if saved else 0
-    mean = over_workers(strategy)(float(step)) / strategy.num_replicas_in_sync
-    if step != mean:
+    if step != mean(float(step)):
         raise EnvironmentFailure(
             f"{folder}: worker {worker} finds {f'step {step}' if step else 'no checkpoint'} there, another does not. "
             "Name a --run folder that all workers share, and start them all again."
@@ -105,23 +130,22 @@ def _steps(
     stage: Stage,
     model: keras.Model,
     strategy: tf.distribute.Strategy,
-    others: Sequence[keras.callbacks.Callback],
+    stop: StopSignal,
+    callbacks: Sequence[keras.callbacks.Callback],
     saved: Checkpoint | None,
-) -> Report | None:
-    """The steps from `saved` on; then, on the first worker, networks and report."""
+) -> None:
+    """The steps from `saved` on."""
     prepared, folder, (worker, workers) = stage.prepared, stage.folder, worker_of(strategy)
-    log = MetricsLog(folder)
-    callbacks = [] if worker else [*_callbacks(prepared, folder, log), *others]
-    with StopSignal() as stop:
-        shared_stop = SharedStop(stop, strategy) if workers > 1 else stop
-        keeper = Keeper(folder, prepared.recipe.checkpoint, model, callbacks, shared_stop, writes=worker == 0)
+    shared_stop = SharedStop(stop, strategy) if workers > 1 else stop
+    keeper = Keeper(folder, prepared.recipe.checkpoint, model, callbacks, shared_stop, writes=worker == 0)
+    if saved:
+        keeper.restore(saved)
+    if worker == 0:
+        sweep(folder)
+        (folder / "report.json").unlink(missing_ok=True)
         if saved:
-            keeper.restore(saved)
-        if worker == 0:
-            sweep(folder)
-            (folder / "report.json").unlink(missing_ok=True)
-            if saved:
-                click.echo(f"going on after step {saved.place.step} of {prepared.steps}: {saved.path}", err=True)
+            click.echo(f"going on after step {saved.place.step} of {prepared.steps}: {saved.path}", err=True)
+    with stop.noting():
         run_steps(
             model,
             prepared.batches(model, keeper.place.step, worker, workers),
@@ -133,19 +157,12 @@ def _steps(
             names=lambda step: prepared.batch_names(step)[worker::workers],
             strategy=strategy,
         )
-        stop.wait_no_longer()
-        if worker:
-            return None
-        with averaged(model):
-            save_network(model, folder / "last.keras")
-            if "val" not in prepared.parts:
-                save_network(model, folder / "model.keras")
-        return _report(stage, log.seconds)
 
 
-def _callbacks(prepared: Prepared, folder: Path, log: MetricsLog) -> list[keras.callbacks.Callback]:
+def _callbacks(stage: Stage, log: MetricsLog) -> list[keras.callbacks.Callback]:
     """What a run folder is filled by."""
-    recipe, shared = prepared.recipe, SharedPredictor()
+    prepared, folder, shared = stage.prepared, stage.folder, SharedPredictor()
+    recipe = prepared.recipe
     samples = Samples(prepared.looked_at, folder / "samples", shared=shared)
     judge: Validate | Samples = samples
     chosen: list[keras.callbacks.Callback] = []
@@ -158,7 +175,7 @@ def _callbacks(prepared: Prepared, folder: Path, log: MetricsLog) -> list[keras.
         samples,
         log,
         EventFiles(folder / "tensorboard", samples),
-        Watch(judge, folder / "warnings.txt", steps=prepared.steps),
+        Watch(judge, folder / "warnings.txt", steps=prepared.steps, continues=stage.start is not None),
         Progress(prepared.steps, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
     ]
 

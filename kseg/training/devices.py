@@ -37,9 +37,12 @@ def workers_named() -> int:
     if not os.environ.get("TF_CONFIG"):
         return 1
     try:
-        cluster = json.loads(os.environ["TF_CONFIG"])["cluster"]
+        config = json.loads(os.environ["TF_CONFIG"])
+        cluster, index = config["cluster"], config["task"]["index"]
         if set(cluster) != {"worker"}:
             raise ValueError(f"there are {', '.join(cluster)}, not workers alone; the first worker is the chief")
+        if not 0 <= index < len(cluster["worker"]):
+            raise ValueError(f"this is worker {index} of {len(cluster['worker'])}, counted from 0")
         return len(cluster["worker"])
     except (ValueError, KeyError, TypeError) as error:
         raise _not_followed(error) from error
@@ -103,8 +106,8 @@ def shared(batch: Any, strategy: tf.distribute.Strategy) -> Any:
     return tf.nest.pack_sequence_as(batch, flat)
 
 
-def over_workers(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
-    """A function that adds up a number over all devices of all workers; every worker must call it as often."""
+def mean_over_workers(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
+    """A function that gives the mean of all workers' numbers; every worker must call it as often."""
 
     @tf.function
     def total(number: tf.Tensor) -> tf.Tensor:
@@ -113,19 +116,35 @@ def over_workers(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
 
         return strategy.experimental_local_results(strategy.run(of_device, (number,)))[0]
 
-    return lambda number: float(total(tf.constant(number, tf.float64)))
+    return lambda number: float(total(tf.constant(number, tf.float64))) / strategy.num_replicas_in_sync
+
+
+def agreement(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[[], None]:
+    """A function after which all workers stop, or go on at a rate, as the first's callbacks said; all must call it."""
+    worker, workers = worker_of(strategy)
+    if workers == 1:
+        return lambda: None
+    mean = mean_over_workers(strategy)
+
+    def agree() -> None:
+        model.stop_training = mean(float(model.stop_training)) > 0
+        rate = model.optimizer.learning_rate
+        if isinstance(rate, keras.Variable):
+            rate.assign(mean(0.0 if worker else float(rate.numpy()) * workers))
+
+    return agree
 
 
 class SharedStop:
     """A signal to stop that holds for all workers, in the same step, when any of them got it."""
 
     def __init__(self, own: StopSignal, strategy: tf.distribute.Strategy) -> None:
-        self._own, self._total = own, over_workers(strategy)
+        self._own, self._mean = own, mean_over_workers(strategy)
 
     @property
     def asked(self) -> bool:
         """Whether it came; every worker must ask as often as the others."""
-        return self._total(float(self._own.asked)) > 0
+        return self._mean(float(self._own.asked)) > 0
 
 
 def synchronise(model: keras.Model) -> None:

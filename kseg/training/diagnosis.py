@@ -39,8 +39,13 @@ def first_not_finite(model: keras.Model, batch: Any) -> str:
     # Backwards: the gradient of the last layer is made first.
     for variable, gradient in reversed(list(zip(model.trainable_variables, gradients, strict=True))):
         if found := _found(gradient):
-            return f"the gradient of {_place(variable)} holds {found}"
+            return f"the gradient of {_place(variable)} holds {found}{_at_scale(model)}"
     return "gradients that are no numbers, though not when made again"
+
+
+def _at_scale(model: keras.Model) -> str:
+    scale = float(model.optimizer.scale_loss(1.0))
+    return "" if scale == 1 else f" (of the loss times {scale:g}; --precision float32 needs no such scale)"
 
 
 def _outputs(model: keras.Model, image: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from kseg.errors import DataError, TrainingDiverged
 from kseg.training.checkpoint import Keeper, Place
-from kseg.training.devices import shared
+from kseg.training.devices import agreement, shared, worker_of
 from kseg.training.diagnosis import first_not_finite
 from kseg.training.step import averaged, step_of
 
@@ -48,41 +49,52 @@ def run_steps(
       DataError: an item could not be read.
     """
     strategy = strategy or tf.distribute.get_strategy()
+    _, workers = worker_of(strategy)
     step = step_of(model, batches.element_spec, strategy)
     lengths = {"epochs": -(-steps // epoch_steps), "steps": epoch_steps}
-    around = keras.callbacks.CallbackList(list(callbacks), model=model, **lengths)
+    around = keras.callbacks.CallbackList(list(callbacks), model=model, verbose=0, **lengths)
+    place, agree = keeper.place if keeper else Place(), agreement(model, strategy)
     model.stop_training = False
     around.on_train_begin()
-    place = keeper.place if keeper else Place()
+    if keeper:
+        keeper.begin()
     first, bad = place.step + 1, None
+    if place.stopped:
+        steps = place.step
     try:
         for done, (wait_s, batch) in enumerate(_readable(batches.take(steps - place.step)), start=first):
             epoch, position = divmod(done - 1, epoch_steps)
             if position == 0 or done == first:
                 around.on_epoch_begin(epoch)
             around.on_train_batch_begin(position)
+            scale = float(model.optimizer.scale_loss(1.0))
             loss, finite = step(*shared(batch, strategy))
             place = place.after(loss if finite else None, begins_epoch=position == 0)
-            bad = None if finite else bad or (done, batch)
-            if bad and done - bad[0] >= skip:
+            bad = None if finite else bad or (done, batch, scale)
+            if bad and (place.row > skip or (place.skipped == steps and scale == 1)):
                 raise _diverged(model, *bad, f"step {bad[0]} of {steps}", names)
             around.on_train_batch_end(position, {"loss": loss, "wait_s": wait_s, "skipped": place.skipped})
-            ended = done % epoch_steps == 0 or done == steps
+            # A callback may stop it, as EarlyStopping; several workers stop together, at an epoch's end.
+            ended = done % epoch_steps == 0 or done == steps or (model.stop_training and workers == 1)
             if ended:
                 with averaged(model):
                     around.on_epoch_end(epoch, {"loss": place.mean_loss, "skipped": place.skipped})
+                agree()
+                place = replace(place, stopped=model.stop_training)
             if keeper:
                 keeper.after_step(place, epoch_ended=ended)
-            if model.stop_training:  # a callback said so, as EarlyStopping
+            if place.stopped:
                 break
     finally:
         around.on_train_end()  # a broken training leaves no half-drawn bar and no open file either
 
 
 def _diverged(
-    model: keras.Model, step: int, batch: Any, where: str, names: Callable[[int], Sequence[str]]
+    model: keras.Model, step: int, batch: Any, scale: float, where: str, names: Callable[[int], Sequence[str]]
 ) -> TrainingDiverged:
     """What to say of the first of the steps that were skipped; the weights are still as they were before it."""
+    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        model.optimizer.dynamic_scale.assign(scale)
     files = ", ".join(names(step - 1))
     return TrainingDiverged(
         f"Training diverged at {where}: {first_not_finite(model, batch)}"

@@ -7,6 +7,7 @@ weight_decay x decay_mult x weight; velocity = momentum x velocity + rate x lr_m
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -33,7 +34,7 @@ class _Factors:
 
     def __init__(self, *arguments: Any, spec: OptimizerSpec, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._decay, self.accumulate = spec.weight_decay, spec.accumulate
+        self._spec, self._decay, self.accumulate = spec, spec.weight_decay, spec.accumulate
         self._rates, self._decays = _pairs(spec.rate_factors), _pairs(spec.decay_factors)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
@@ -44,6 +45,19 @@ class _Factors:
             self.gradient_sums = [new(each.shape, dtype=each.dtype, name="gradient_sum") for each in variables]
             self.gathered = self.add_variable((), dtype="int32", aggregation="only_first_replica", name="gathered")
 
+    def get_config(self) -> dict[str, Any]:
+        # Lists, as JSON gives them back.
+        spec = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self._spec).items()}
+        return {**super().get_config(), "spec": spec}  # type: ignore[misc]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        spec: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in config["spec"].items()
+        }
+        config = {**config, "spec": OptimizerSpec(**spec)}
+        return super().from_config(config, custom_objects)  # type: ignore[misc]
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate, decay = _factor(self._rates, variable.name), _factor(self._decays, variable.name)
         if rate == 0:
@@ -53,9 +67,11 @@ class _Factors:
         super().update_step(gradient, variable, learning_rate * rate)  # type: ignore[misc]
 
 
+@keras.saving.register_keras_serializable("kseg")
 class _SGD(_Factors, keras.optimizers.SGD): ...
 
 
+@keras.saving.register_keras_serializable("kseg")
 class _Adam(_Factors, keras.optimizers.Adam): ...
 
 
@@ -70,6 +86,7 @@ def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimize
         ),
     }[spec.schedule]()
     options: dict[str, Any] = {
+        "name": spec.name,  # a name of Keras' making begins with "_", which TensorFlow refuses in `fit`
         "spec": spec,
         "global_clipnorm": spec.clip_norm,
         "use_ema": spec.ema > 0,
@@ -97,15 +114,41 @@ def check_factors(spec: OptimizerSpec, model: keras.Model) -> None:
 def for_mean_loss(spec: OptimizerSpec, pixels: int) -> OptimizerSpec:
     """What does with the mean over `pixels` pixels the same as `spec` with their sum, for SGD.
 
-    The mean's gradient is the sum's divided by `pixels`: the rate is as many times larger. So that the decay stays as
-    it was beside the gradient, it is as many times smaller.
+    The mean's gradient is the sum's divided by `pixels`: the rate is as many times larger. So that the decay and the
+    length that gradients are clipped to stay as they were beside the gradient, they are as many times smaller.
     """
-    return dataclasses.replace(spec, learning_rate=spec.learning_rate * pixels, weight_decay=spec.weight_decay / pixels)
+    return _rescaled(spec, 1 / pixels)
 
 
 def for_summed_loss(spec: OptimizerSpec, pixels: int) -> OptimizerSpec:
     """What does with the sum over `pixels` pixels the same as `spec` with their mean, for SGD."""
-    return dataclasses.replace(spec, learning_rate=spec.learning_rate / pixels, weight_decay=spec.weight_decay * pixels)
+    return _rescaled(spec, pixels)
+
+
+def _rescaled(spec: OptimizerSpec, factor: float) -> OptimizerSpec:
+    """What does with gradients times `factor` the same as `spec` with these, for SGD."""
+    return dataclasses.replace(
+        spec,
+        learning_rate=spec.learning_rate / factor,
+        weight_decay=spec.weight_decay * factor,
+        clip_norm=spec.clip_norm and spec.clip_norm * factor,
+    )
+
+
+def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], spec: OptimizerSpec) -> None:
+    """Whether the recipe leaves the learning rate to the callbacks that set it.
+
+    Raises:
+      ConfigError: one sets it, but the recipe's schedule does too.
+    """
+    if spec.schedule == "constant":
+        return
+    for each in callbacks:
+        if isinstance(each, keras.callbacks.LearningRateScheduler | keras.callbacks.ReduceLROnPlateau):
+            raise ConfigError(
+                f"callbacks: {type(each).__name__} sets the learning rate, but the recipe's schedule ({spec.schedule}) "
+                "does too: pass settings={'optimizer.schedule': 'constant'}."
+            )
 
 
 def _pairs(factors: Sequence[str]) -> list[tuple[str, float]]:
@@ -121,7 +164,7 @@ def _pairs(factors: Sequence[str]) -> list[tuple[str, float]]:
             pairs.append((pattern, float(number)))
         except ValueError:
             colon = ""
-        if not colon or pairs[-1][1] < 0:
+        if not colon or not 0 <= pairs[-1][1] < math.inf:
             raise ConfigError(f"optimizer: {each!r} is no factor. Write PATTERN:FACTOR, as conv1_*:0.1 or */bias:2.")
     return pairs
 

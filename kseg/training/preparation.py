@@ -46,6 +46,8 @@ from kseg.training.specs import AugmentSpec, LossSpec, ModelSpec
 from kseg.weights import initial_weights
 
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
+# What the loss is multiplied by at first under mixed_float16: Keras' own; of a sum over some 2^18 pixels as much less.
+FIRST_SCALE = {"pixels": 2.0**15, "none": 2.0**-3}
 HELD_OUT = {False: ("val", "test"), True: ("test",)}  # by whether val is trained on
 
 
@@ -165,7 +167,10 @@ class Prepared:
         check_factors(recipe.optimizer, model)
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             synchronise(model)
-        model.compile(optimizer=make_optimizer(recipe.optimizer, self.steps), loss=make_loss(recipe.loss))
+        optimizer = make_optimizer(recipe.optimizer, self.steps)
+        if recipe.precision == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=FIRST_SCALE[recipe.loss.average])
+        model.compile(optimizer=optimizer, loss=make_loss(recipe.loss))
         model.optimizer.build(model.trainable_variables)
         return model
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,7 @@ POSITIVE = (
     "data.batch_size",
     "data.white",
     "data.augment.scale",
+    "data.augment.elastic_spacing",
     "optimizer.learning_rate",
     "optimizer.clip_norm",
     "optimizer.accumulate",
@@ -27,6 +30,24 @@ POSITIVE = (
     "checkpoint.every_minutes",
     "checkpoint.keep",
 )
+NOT_NEGATIVE = (
+    "seed",
+    "data.augment.rotation",
+    "data.augment.shift",
+    "data.augment.elastic",
+    "data.augment.gain",
+    "data.augment.offset",
+    "data.augment.saturation",
+    "loss.dice",
+    "loss.border_weight",
+    "optimizer.momentum",
+    "optimizer.power",
+    "optimizer.weight_decay",
+    "optimizer.ema",
+    "optimizer.skip",
+)
+# The seed's bound is that of keras.utils.set_random_seed.
+BELOW = {"seed": 2**32, "optimizer.momentum": 1, "optimizer.ema": 1}
 
 
 @dataclass(frozen=True)
@@ -37,7 +58,8 @@ class Recipe:
       name: the registered name.
       init_weights: what the network starts from: none, imagenet (its backbone's classifier), or a file or preset.
         With stages it is what the first of them starts from.
-      stages: names of the recipes whose networks this one starts from, one, or one per stream; they are trained first.
+      stages: names of the recipes whose networks this one starts from, one, or one per stream; they are trained first,
+        with what was set here. A learning rate that was set changes each stage's own by the same factor.
       steps: how many; None where `epochs` says it.
       epochs: how many; None where `steps` says it.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
@@ -71,21 +93,26 @@ class Recipe:
             raise ConfigError(
                 f"{self.name}: give either steps or epochs, found steps={self.steps}, epochs={self.epochs}."
             )
-        for name in POSITIVE:
-            value = self.value(name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"{name} is {value}, but must be above 0.")
+        self._check_numbers()
         if self.data.crop is not None and (len(self.data.crop) != 2 or min(self.data.crop) < 1):
             raise ConfigError(f"data.crop is {self.data.crop}, but must be a height and a width: --crop 256,256.")
-        for name in ("optimizer.weight_decay", "optimizer.ema", "optimizer.skip"):
-            if self.value(name) < 0:
-                raise ConfigError(f"{name} is {self.value(name)}, but must not be below 0.")
         if self.loss.dice and self.loss.average != "pixels":
             raise ConfigError(
                 "loss.average is none, but Dice is a mean. Pass --set loss.dice=0 or loss.average=pixels."
             )
-        if self.optimizer.ema >= 1:
-            raise ConfigError(f"optimizer.ema is {self.optimizer.ema}, but must be below 1: 0.99 averages 100 steps.")
+
+    def _check_numbers(self) -> None:
+        """Raises ConfigError where a number is one that nothing can be done with."""
+        for name in field_names():
+            value = self.value(name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{name} is {value}, but must be a finite number.")
+            if name in POSITIVE and value is not None and value <= 0:
+                raise ConfigError(f"{name} is {value}, but must be above 0.")
+            if name in NOT_NEGATIVE and value < 0:
+                raise ConfigError(f"{name} is {value}, but must not be below 0.")
+            if name in BELOW and value >= BELOW[name]:
+                raise ConfigError(f"{name} is {value}, but must be below {BELOW[name]}.")
 
     def value(self, name: str) -> Any:
         """The field of that dotted name."""
@@ -110,19 +137,22 @@ class Recipe:
         """The recipe with fields replaced.
 
         Args:
-          settings: values by dotted name ("optimizer.learning_rate"); text is read as the field's type. With another
-            network ("model.name") or data set ("data.name") its options are its own again.
+          settings: values by dotted name ("optimizer.learning_rate"); text is read as the field's type. With a network
+            of another family ("model.name") or another data set ("data.name") its options are its own again, and the
+            data set's split; with another of the same family, as fcn16s for fcn32s, only the stages are dropped.
 
         Raises:
           ConfigError: there is no such field (the message names the nearest), or the text is no such value.
         """
         values = self.to_json()
-        if settings.get("model.name", self.model.name) != self.model.name:
-            values["model"] = dataclasses.asdict(ModelSpec())  # another network has options of its own
+        network = settings.get("model.name", self.model.name)
+        if network != self.model.name:
             values["stages"] = ()
+            if not _are_alike(network, self.model.name):
+                values["model"] = dataclasses.asdict(ModelSpec())
         if settings.get("data.name", self.data.name) != self.data.name:
-            plain = DataSpec()  # another data set too
-            values["data"] |= {name: getattr(plain, name) for name in self.data.options()}
+            plain = DataSpec()
+            values["data"] |= {name: getattr(plain, name) for name in ("split", *self.data.options())}
         for name, value in settings.items():
             inner, leaf = values, name
             *path, leaf = name.split(".")
@@ -137,6 +167,18 @@ class Recipe:
 
 
 RECIPES: Registry[Callable[[], Recipe]] = Registry("recipe")
+
+
+def _are_alike(network: str, other: str) -> bool:
+    """Whether the two networks take the same options, as those of one family do.
+
+    Raises:
+      ConfigError: there is no such network.
+    """
+    from kseg.models import NETWORKS  # with TensorFlow, which `kseg data` does without
+
+    first, second = (inspect.signature(NETWORKS.get(name)) for name in (network, other))
+    return first == second
 
 
 def field_names(kind: Any = Recipe, prefix: str = "") -> list[str]:
@@ -196,6 +238,6 @@ def convert(value: Any, hint: Any, name: str) -> Any:
         if hint is int and isinstance(value, float) and not value.is_integer():
             raise ValueError
         return hint(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         kind = {"int": "a whole number", "float": "a number"}.get(hint.__name__, hint.__name__)
         raise ConfigError(f"{name} is {value!r}, but must be {kind}.") from error

@@ -46,15 +46,16 @@ class Result:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The figures of each epoch."""
+        """The figures of each epoch; None for one that is no number."""
         path = self.folder / "metrics.jsonl"
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return [json.loads(line, parse_constant=lambda _: None) for line in lines]
 
     @property
     def chosen_at(self) -> int | None:
         """The step at which the network was best on val; None where it was not chosen."""
         key = f"val_{self.prepared.recipe.measure}"
-        scored = [row for row in self.rows if key in row]
+        scored = [row for row in self.rows if row.get(key) is not None]
         return max(scored, key=lambda row: row[key])["step"] if scored else None
 
     @property
@@ -123,9 +124,11 @@ class Result:
 
     def training(self) -> str:
         """Recipe, seed, steps and time, in words."""
-        recipe, rows = self.prepared.recipe, self.rows
+        recipe, rows, planned = self.prepared.recipe, self.rows, self.prepared.steps
+        steps = rows[-1]["step"] if rows else planned
+        early = f" (stopped early, of {planned:,} planned)" if steps < planned else ""
         text = (
-            f"recipe {recipe.name}, seed {recipe.seed}, {self.prepared.steps:,} steps of {recipe.data.batch_size}, "
+            f"recipe {recipe.name}, seed {recipe.seed}, {steps:,} steps of {recipe.data.batch_size}{early}, "
             f"{recipe.precision}, {clock(self.seconds)}"
         )
         skipped = int(rows[-1].get("skipped", 0)) if rows else 0
@@ -134,7 +137,8 @@ class Result:
     def choice(self) -> str:
         """Which network of the training this is, in words."""
         if self.chosen_at is None:
-            return "the last: there is no val to choose by"
+            has_val = "val" in self.prepared.parts
+            return "the last: " + ("no score on val was a number" if has_val else "there is no val to choose by")
         return f"the one of step {self.chosen_at:,}, best by {self.prepared.recipe.measure} on val"
 
     def terms(self) -> str:

@@ -135,8 +135,9 @@ class OptimizerSpec:
         variable ("*/bias") fits; of several that fit the last counts. Caffe's lr_mult.
       decay_factors: the same of the weight decay, Caffe's decay_mult.
       clip_norm: gradients, all taken as one vector, are shortened to this length; None for not at all.
-      accumulate: batches whose gradients are averaged into one update, Caffe's iter_size. Steps count batches.
-      ema: what the running average of the weights keeps of itself at each step; it is what is validated, saved as a
+      accumulate: batches whose gradients are averaged into one update, Caffe's iter_size. Steps count batches. Those
+        left over at the end of the training, too few for an update, change nothing.
+      ema: what the running average of the weights keeps of itself at each update; it is what is validated, saved as a
         network and reported. 0 for none.
       skip: steps in a row, at most, whose gradients are no numbers; they change nothing, the next ends the training.
     """

@@ -1,4 +1,7 @@
-"""The trainings a recipe stands for: its stages, one after another, and itself."""
+"""The trainings a recipe stands for: its stages, one after another, and itself.
+
+What is set for the recipe holds for its stages too; a learning rate in proportion to theirs.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from kseg.training.recipe import RECIPES, Recipe, field_names
 from kseg.training.run import read_config
 
 STAGES = "stages"
+RATE = "optimizer.learning_rate"
 # What a stage has of its own, whatever was set for the whole.
 OWN = ("name", "stages", "model.name", "model.streams", "data.view")
 
@@ -68,7 +72,12 @@ def _start(recipe: Recipe, folder: Path) -> Path | Mapping[str, Path] | None:
 
 
 def of_stage(name: str, whole: Recipe) -> Recipe:
-    """The recipe `name` as a stage of `whole`, with what was set there otherwise than its own recipe says."""
+    """The recipe `name` as a stage of `whole`, with what was set there otherwise than its own recipe says.
+
+    A learning rate that was set multiplies the stage's own by as much as the whole's own: the rates of the stages may
+    lie far apart (voc-fcn32s 1e-10, voc-fcn8s 1e-14). With another optimiser, to which they say nothing, each stage has
+    the rate that was set.
+    """
     base = RECIPES.get(whole.name)() if whole.name in RECIPES.names() else whole
     settings = {field: whole.value(field) for field in field_names() if whole.value(field) != base.value(field)}
     settings |= {field: whole.value(field) for field in ("precision", "seed", "deterministic")}
@@ -76,4 +85,7 @@ def of_stage(name: str, whole: Recipe) -> Recipe:
         settings = {
             field: value for field, value in settings.items() if not (field in ("steps", "epochs") and value is None)
         }
-    return RECIPES.get(name)().with_settings({field: value for field, value in settings.items() if field not in OWN})
+    own = RECIPES.get(name)()
+    if RATE in settings and "optimizer.name" not in settings:
+        settings[RATE] *= own.optimizer.learning_rate / base.optimizer.learning_rate
+    return own.with_settings({field: value for field, value in settings.items() if field not in OWN})

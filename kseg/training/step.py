@@ -133,7 +133,7 @@ def _compiled(element_spec: Any, replicas: int) -> bool:
 def averaged(model: keras.Model) -> Iterator[None]:
     """Inside, the network has the running average of its weights, where its optimiser keeps one."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not optimizer.use_ema:
+    if not optimizer.use_ema or optimizer.iterations.numpy() == 0:  # there is none before the first update
         yield
         return
     own = [tf.identity(variable.value) for variable in model.trainable_variables]

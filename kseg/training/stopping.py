@@ -6,27 +6,31 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from kseg.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-NOTHING_LEFT = "Interrupted before the report was made; every step is done and saved."
+AT_ONCE = "Interrupted; every step that was done is saved."
 
 
 class StopSignal:
-    """Notes Ctrl-C and SIGTERM instead of obeying them, so that a step can end; a second one ends the program at once.
+    """Makes Ctrl-C and SIGTERM raise Interrupted where they meet the program; inside `noting` they are noted instead.
+
+    A step can end so, and its state be saved; a second signal then ends the program at once.
 
     Python hands a signal over between two of its own instructions, which a long step keeps apart; so a thread listens
     to the bytes that are written the moment a signal comes. In another thread than the main one, which signals do not
     reach, none is noted.
 
     Attributes:
-      asked: whether a signal came.
+      asked: whether one was noted.
     """
 
     def __init__(self) -> None:
-        self.asked, self._waits = False, True
+        self.asked, self._waits = False, False
         self._reached = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> StopSignal:
@@ -47,20 +51,25 @@ class StopSignal:
             self._mouth.close()
             self._listener.join()
 
-    def wait_no_longer(self) -> None:
-        """From now on a signal raises Interrupted where it meets the program: there is nothing left to save.
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Inside, a signal is noted; who asks for it saves and ends.
 
         Raises:
-          Interrupted: one came before.
+          Interrupted: at the end, where one was noted that nobody asked for.
         """
-        self._waits = False
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
         if self.asked:
-            raise Interrupted(NOTHING_LEFT)
+            raise Interrupted(AT_ONCE)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
         if not self._waits:
-            raise Interrupted(NOTHING_LEFT)
+            raise Interrupted(AT_ONCE)
+        self.asked = True
 
     def _listen(self, ear: socket.socket) -> None:
         with ear:

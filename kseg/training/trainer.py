@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from kseg.training.begin import begin
 from kseg.training.checkpoint import newest_of
 from kseg.training.course import run_stage
 from kseg.training.devices import LOST, strategy_at_hand, worker_of, workers_named
+from kseg.training.optimizers import check_callbacks
 from kseg.training.recipe import Recipe
 from kseg.training.stages import Stage, stages_of
+from kseg.training.stopping import StopSignal
 
 
 @dataclass(frozen=True)
@@ -74,29 +77,36 @@ def train(
     """
     if run is None and workers_named() > 1:
         raise ConfigError(f"{workers_named()} workers train together: name the folder they share, --run DIR.")
-    prepared, folder = begin(recipe, data_dir, run, settings, resume)
-    strategy = strategy or strategy_at_hand(prepared.recipe.data.batch_size)
-    worker, workers = worker_of(strategy)
-    if folder and resume == "auto" and (folder / "report.json").is_file():
-        click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
-        scored = evaluate(load(folder), prepared.scored, average=prepared.recipe.average) if worker == 0 else None
-        return Run(folder, scored)
-    with _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder:
-        try:
+    with StopSignal():
+        prepared, folder = begin(recipe, data_dir, run, settings, resume)
+        callbacks = tf.nest.flatten(callbacks)  # one alone will do
+        check_callbacks(callbacks, prepared.recipe.optimizer)
+        strategy = strategy or strategy_at_hand(prepared.recipe.data.batch_size)
+    with StopSignal() as stop:  # anew, since TensorFlow's workers take SIGTERM for themselves
+        worker, workers = worker_of(strategy)
+        if folder and resume == "auto" and (folder / "report.json").is_file():
+            click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
+            scored = evaluate(load(folder), prepared.scored, average=prepared.recipe.average) if worker == 0 else None
+            return Run(folder, scored)
+        with _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder:
             checkpoint = None if resume in ("auto", "never") else Path(resume)
             stages = stages_of(prepared, folder)
-            return Run(folder, _run_stages(stages, strategy, callbacks, checkpoint))
-        except Interrupted as error:
-            raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder) from error
-        except LOST as error:
-            if workers == 1:
-                raise
-            raise _lost(error, stages) from error
+            try:
+                return Run(folder, _run_stages(stages, strategy, stop, callbacks, checkpoint))
+            except Interrupted as error:
+                if not (folder / "config.json").is_file():
+                    raise
+                raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder) from error
+            except LOST as error:
+                if workers == 1:
+                    raise
+                raise _lost(error, stages) from error
 
 
 def _run_stages(
     stages: Sequence[Stage],
     strategy: tf.distribute.Strategy,
+    stop: StopSignal,
     callbacks: Sequence[keras.callbacks.Callback],
     checkpoint: Path | None,
 ) -> Report | None:
@@ -104,11 +114,17 @@ def _run_stages(
     *before, whole = stages
     for number, stage in enumerate(before, start=1):
         if not stage.is_finished:
-            click.echo(f"stage {number} of {len(stages)}: {stage.prepared.recipe.name}", err=True)
-            run_stage(stage, whole, strategy, callbacks)
+            _announce(number, stages)
+            run_stage(stage, whole, strategy, stop, callbacks)
     if before:
-        click.echo(f"stage {len(stages)} of {len(stages)}: {whole.prepared.recipe.name}", err=True)
-    return run_stage(whole, whole, strategy, callbacks, checkpoint)
+        _announce(len(stages), stages)
+    return run_stage(whole, whole, strategy, stop, callbacks, checkpoint)
+
+
+def _announce(number: int, stages: Sequence[Stage]) -> None:
+    recipe = stages[number - 1].prepared.recipe
+    words = f"stage {number} of {len(stages)}: {recipe.name}, learning rate {recipe.optimizer.learning_rate:g}"
+    click.echo(words, err=True)
 
 
 @contextmanager
@@ -136,8 +152,9 @@ def _lost(error: tf.errors.OpError, stages: Sequence[Stage]) -> EnvironmentFailu
     """What to say where another worker is gone."""
     newest = (newest_of(stage.folder / "checkpoints") for stage in reversed(stages))
     saved = next((path for path in newest if path), None)
+    reason = re.sub(r"\s*(\[\[.*?\]\]|\[Op:\w+\])", "", error.message).strip().splitlines() or [type(error).__name__]
     return EnvironmentFailure(
-        f"A worker of this training was lost ({error.message.strip().splitlines()[-1][:160]}). "
+        f"A worker of this training was lost ({reason[0][:160]}). "
         + (f"{saved} is the newest checkpoint. " if saved else "No checkpoint was made yet. ")
         + "Start all workers again, with the same commands: they go on from there."
     )

@@ -1,12 +1,13 @@
 import csv
+import json
 
 import keras
 import numpy as np
 import pytest
 
 import kseg
-from kseg.callbacks import KeepBest, MetricsLog, Pace, Samples, SharedPredictor, Validate
-from kseg.objectives import PixelCrossEntropy
+from kseg.callbacks import EventFiles, KeepBest, MetricsLog, Pace, Progress, Samples, SharedPredictor, Validate, Watch
+from kseg.objectives import MeanIU, PixelCrossEntropy
 
 
 def test_they_work_in_a_plain_fit(tmp_path):
@@ -35,6 +36,67 @@ def test_a_row_has_every_column_though_validation_comes_now_and_then(tmp_path):
     assert rows[0]["val_loss"] == "" and float(rows[1]["val_loss"]) >= 0
 
 
+def test_all_work_in_a_plain_fit_that_validates_after_every_second_epoch(tmp_path, capsys):
+    data = kseg.datasets.open("demo", split="val")
+    network = kseg.build("unet", width=2, depth=1, padding="same", dropout=0)
+    network.compile("adam", PixelCrossEntropy(), metrics=[MeanIU(2)])
+    samples = Samples(data, tmp_path, 1)
+    log, events = MetricsLog(tmp_path), EventFiles(tmp_path / "events", samples)
+    callbacks = [samples, KeepBest(tmp_path / "best.keras"), log, events, Watch(samples), Progress(6)]
+    batches = kseg.batches(data, size=2, crop=(32, 32), steps=2).repeat()
+    options = {"steps_per_epoch": 2, "epochs": 3, "shuffle": False, "verbose": 0, "validation_steps": 1}
+    network.fit(batches, validation_data=batches, validation_freq=2, callbacks=callbacks, **options)
+    assert ["val_mean_iu" in row for row in log.rows] == [False, True, False]
+    assert callbacks[1].best == pytest.approx(log.rows[1]["val_mean_iu"]) and (tmp_path / "best.keras").is_file()
+    assert (tmp_path / "curves.png").is_file() and list((tmp_path / "events").iterdir())
+    assert "step 6/6" in capsys.readouterr().err
+
+
+def keep(best, network, *scores):
+    """What `best` kept after epochs with these scores: the number of the epoch, which is the network's one weight."""
+    best.set_model(network)
+    for number, score in enumerate(scores, start=1):
+        network.set_weights([np.full((1, 1), number, np.float32)])
+        best.on_epoch_end(number, {} if score is None else {"val_mean_iu": score})
+    return int(keras.saving.load_model(best.path).get_weights()[0].item())
+
+
+@pytest.mark.parametrize(
+    "scores, kept",
+    [
+        ((0.9, np.nan, 0.1), 1),
+        ((0.1, np.nan, 0.9), 3),
+        ((np.nan, 0.1), 2),
+        ((np.nan, np.nan), 2),
+        ((None, 0.1, None), 2),
+        ((0.0, 0.0), 1),
+    ],
+)
+def test_the_best_network_is_kept_whatever_nan_or_lack_of_a_score_comes(tmp_path, scores, kept):
+    network = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    assert keep(KeepBest(tmp_path / "best.keras"), network, *scores) == kept
+
+
+def test_a_best_network_that_is_gone_is_replaced_by_the_next(tmp_path):
+    network = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    best = KeepBest(tmp_path / "best.keras")
+    keep(best, network, 0.9)
+    best.path.unlink()
+    assert keep(best, network, np.nan, 0.1) == 2
+
+
+def test_what_is_no_number_is_null_in_the_lines_and_nan_in_the_table(tmp_path):
+    log = MetricsLog(tmp_path)
+    log._pace = lambda work: False
+    log.on_epoch_end(0, {"loss": float("inf"), "val_mean_iu": float("nan")})
+    log.on_epoch_end(1, {"loss": 1.0, "val_mean_iu": 0.5})
+    text = (tmp_path / "metrics.jsonl").read_text()
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
+    assert [(line["loss"], line["val_mean_iu"]) for line in lines] == [(None, None), (1.0, 0.5)]
+    table = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
+    assert (table[0]["loss"], table[0]["val_mean_iu"]) == ("inf", "nan")
+
+
 def test_what_takes_a_second_is_done_again_after_a_hundred(monkeypatch):
     now, done = [0.0], []
     monkeypatch.setattr("kseg.callbacks.pace.time.monotonic", lambda: now[0])
@@ -61,6 +123,18 @@ def test_curves_are_drawn_at_the_end_at_the_latest(tmp_path, monkeypatch):
     assert not drawn
     log.on_train_end()
     assert drawn == [3]
+
+
+def test_curves_of_a_training_that_goes_on_are_drawn_though_no_epoch_is_left(tmp_path):
+    log = MetricsLog(tmp_path)
+    log.on_epoch_end(0, {"loss": 1.0})
+    saved = log.state()
+    (tmp_path / "curves.png").unlink()
+    again = MetricsLog(tmp_path)
+    again.restore(saved)
+    again.on_train_begin()
+    again.on_train_end()
+    assert (tmp_path / "curves.png").is_file()
 
 
 def test_callbacks_share_one_predictor_of_a_network():

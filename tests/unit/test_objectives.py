@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from kseg.objectives import CrossEntropyAndDice, Dice, MeanIU, PixelCrossEntropy
 
 LABEL = np.array([[[0, 1], [255, 1]]], np.int32)
 SCORES = np.log(np.array([[[[0.5, 0.5], [0.25, 0.75]], [[0.9, 0.1], [0.5, 0.5]]]], np.float32))
+LOSSES = [PixelCrossEntropy(), PixelCrossEntropy(average="weights"), Dice(), CrossEntropyAndDice()]
 
 
 def test_cross_entropy_is_the_mean_over_the_pixels_that_count():
@@ -21,9 +24,7 @@ def test_pixel_weights_weigh_and_are_divided_out_where_asked():
     assert float(PixelCrossEntropy(average="pixels")(LABEL, SCORES, weights)) == pytest.approx(total / 3)
 
 
-@pytest.mark.parametrize(
-    "loss", [PixelCrossEntropy(), PixelCrossEntropy(average="weights"), Dice(), CrossEntropyAndDice()]
-)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_an_image_that_is_all_void_costs_nothing_and_gives_no_gradient(loss):
     tf = pytest.importorskip("tensorflow")
     scores = tf.Variable(SCORES)
@@ -81,6 +82,62 @@ def test_a_plain_fit_takes_loss_metric_and_weights():
     history = network.fit(image, label, sample_weight=np.ones(label.shape, np.float32), epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
     assert 0 <= history["mean_iu"][1] <= 1
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_labels_and_weights_may_have_a_last_axis_of_one(loss):
+    weights = np.array([[[2, 1], [7, 1]]], np.float32)
+    assert float(loss(LABEL[..., None], SCORES)) == float(loss(LABEL, SCORES))
+    assert float(loss(LABEL[..., None], SCORES, weights[..., None])) == float(loss(LABEL, SCORES, weights))
+    metrics = MeanIU(2), MeanIU(2)
+    for metric, label in zip(metrics, (LABEL, LABEL[..., None]), strict=True):
+        metric.update_state(label, SCORES)
+    assert float(metrics[0].result()) == float(metrics[1].result())
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2), (1, 2, 2, 2), (1, 2, 2, 1, 1)])
+def test_labels_of_another_rank_are_refused_with_their_shape_and_the_one_wanted(shape):
+    for take in (*LOSSES, MeanIU(2).update_state):
+        with pytest.raises(
+            ValueError, match=r"\(N, H, W\) or \(N, H, W, 1\), found the shape " + re.escape(str(shape))
+        ):
+            take(np.zeros(shape, np.int32), SCORES)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weights_of_another_rank_are_refused_with_their_shape(loss):
+    with pytest.raises(ValueError, match=r"found the shape \(1, 2\)"):
+        loss(LABEL, SCORES, np.ones((1, 2), np.float32))
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, PixelCrossEntropy(average="none")])
+@pytest.mark.parametrize("stray", [-1, 2, 254])
+def test_a_label_that_is_neither_class_nor_void_makes_the_loss_nan_whatever_it_weighs(loss, stray):
+    label = LABEL.copy()
+    label[0, 1, 0] = stray
+    assert np.isnan(float(loss(label, SCORES)))
+    assert np.isnan(float(loss(label, SCORES, np.zeros_like(label))))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_images_weight_is_that_of_each_of_its_pixels(loss):
+    rng = np.random.default_rng(0)
+    label, scores = rng.choice([0, 1, 255], size=(3, 6, 8)), rng.normal(size=(3, 4, 6, 2)).astype(np.float32)
+    each = np.array([0.5, 0, 3], np.float32)
+    per_pixel = np.broadcast_to(each[:, None, None], label.shape)
+    assert float(loss(label, scores, each)) == float(loss(label, scores, per_pixel)) != float(loss(label, scores))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("shape", [(8,), (8, 4, 4), (8, 4, 4, 1)])
+def test_a_plain_fit_takes_weights_per_image_and_per_pixel_in_training_and_validation(loss, shape):
+    network = keras.Sequential([keras.layers.Input((4, 4, 1)), keras.layers.Conv2D(2, 1)])
+    network.compile("sgd", loss=loss, metrics=[MeanIU(2)])
+    image = np.random.default_rng(0).random((8, 4, 4, 1), np.float32)
+    label, weights = (image > 0.5).astype(np.int32), np.ones(shape, np.float32)
+    validation = image, label, 2 * weights
+    history = network.fit(image, label, sample_weight=weights, validation_data=validation, verbose=0).history
+    assert np.isfinite([history["loss"], history["val_loss"], history["val_mean_iu"]]).all()
 
 
 @pytest.mark.parametrize("thing", [PixelCrossEntropy(7, "none"), Dice(7), CrossEntropyAndDice(0.3, 7), MeanIU(3, 7)])

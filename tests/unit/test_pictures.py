@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -138,3 +140,10 @@ def test_curves_are_drawn_to_a_file_whenever_scores_were_measured(tmp_path, meas
     draw_curves(rows, tmp_path / "curves.png")
     assert read_image(tmp_path / "curves.png").shape == (374, 990, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_curves_with_scores_that_are_no_numbers_are_drawn(tmp_path):
+    for score in (math.nan, 0.5):
+        rows = [{"step": 1, "loss": 1.0, "val_mean_iu": math.nan}, {"step": 2, "loss": math.nan, "val_mean_iu": score}]
+        draw_curves(rows, tmp_path / f"{score}.png")
+    assert (read_image(tmp_path / "nan.png") != read_image(tmp_path / "0.5.png")).any()

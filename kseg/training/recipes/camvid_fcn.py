@@ -18,13 +18,17 @@ def _camvid(network: str) -> Recipe:
 
 @RECIPES.register("camvid-fcn32s")
 def camvid_fcn32s() -> Recipe:
-    """CamVid with a slim FCN-32s, from random weights."""
+    """CamVid with a slim FCN-32s, from random weights.
+
+    Measured with `--steps 800`: on the 101 frames of val mean IU 0.328. One seed. With its own 2,000 steps: not
+    measured.
+    """
     return _camvid("fcn32s")
 
 
 @RECIPES.register("camvid-fcn16s")
 def camvid_fcn16s() -> Recipe:
-    """CamVid with a slim FCN-16s, from random weights or a run of camvid-fcn32s (--init-weights)."""
+    """CamVid with a slim FCN-16s, from random weights or a run of camvid-fcn32s (--init-weights). Not measured."""
     return _camvid("fcn16s")
 
 

@@ -1,10 +1,14 @@
+import json
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kseg
 from kseg.callbacks import EventFiles, Samples
 from kseg.callbacks.event_files import layer_graph
+from kseg.errors import EnvironmentFailure, Interrupted
 from kseg.objectives import PixelCrossEntropy
 
 
@@ -64,6 +68,70 @@ def test_no_step_is_there_twice_after_a_training_was_taken_up_again(network, tmp
     assert [event.step for event in found.Scalars("val/mean_iu")] == [40, 80, 120]
     assert [event.step for event in found.Scalars("loss")] == [20, 40, 60, 80, 100, 120]
     assert found.Graph().node
+
+
+def test_losses_of_an_unfinished_window_are_kept_over_a_break(network, tmp_path):
+    first = EventFiles(tmp_path)
+    first.set_model(network)
+    first.on_train_begin()
+    for loss in range(15):
+        first.on_train_batch_end(0, {"loss": float(loss)})
+    saved = json.loads(json.dumps(first.state()))
+    first.on_train_end()
+    again = EventFiles(tmp_path)
+    again.set_model(network)
+    again.restore(saved)
+    again.on_train_begin()
+    for loss in range(15, 20):
+        again.on_train_batch_end(0, {"loss": float(loss)})
+    again.on_train_end()
+    assert [(event.step, event.value) for event in read(tmp_path).Scalars("loss")] == [(20, 9.5)]
+
+
+def test_a_folder_that_is_a_file_is_named_in_one_sentence(network, tmp_path):
+    (tmp_path / "events").write_text("")
+    events = EventFiles(tmp_path / "events")
+    events.set_model(network)
+    with pytest.raises(EnvironmentFailure, match="events: can't be written .*Free some space or choose another place"):
+        events.on_train_begin()
+    events.on_train_end()
+
+
+class FullDisk:
+    """TensorBoard's writer where the disk is full."""
+
+    def refuse(self, *_):
+        raise tf.errors.ResourceExhaustedError(None, None, "events.out; No space left on device")
+
+    add_event = flush = close = refuse
+
+
+@pytest.fixture
+def events_on_full_disk(network, tmp_path):
+    events = EventFiles(tmp_path)
+    events.set_model(network)
+    events._writer = FullDisk()
+    return events
+
+
+def test_a_full_disk_is_told_in_one_sentence_wherever_it_shows(events_on_full_disk):
+    events = events_on_full_disk
+    full = pytest.raises(EnvironmentFailure, match="can't be written .*No space left on device.* Free some space")
+    with full:
+        events.on_epoch_end(0, {})
+    events._writer.add_event = lambda event: None
+    with full:
+        events.on_epoch_end(0, {})
+    with full:
+        events.on_train_end()
+
+
+def test_a_full_disk_at_the_end_hides_nothing_that_broke_the_training_off(events_on_full_disk):
+    with pytest.raises(Interrupted):
+        try:
+            raise Interrupted("told to stop")
+        finally:
+            events_on_full_disk.on_train_end()
 
 
 def test_pictures_are_kept_again_after_a_tenth_more_steps(network, tmp_path):

@@ -1,3 +1,4 @@
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -104,6 +105,89 @@ def test_a_training_that_goes_on_says_nothing_twice_and_forgets_what_is_to_come_
     assert capsys.readouterr().err == ""
     steps(again, [1.0])
     assert "steps up to 220" in capsys.readouterr().err
+
+
+def test_a_training_killed_before_its_report_says_of_one_class_what_the_unbroken_one_does(capsys):
+    unbroken = Watch(judge(*ALL_BACKGROUND), steps=60)
+    steps(unbroken, [1.0] * 60)
+    unbroken.on_epoch_end(0)
+    saved = json.loads(json.dumps(unbroken.state()))
+    unbroken.on_train_end()
+    said = capsys.readouterr().err
+    assert "one class only" in said
+    nothing_yet = judge()
+    nothing_yet.confusions = {}
+    once, twice = Watch(nothing_yet, steps=60), Watch(nothing_yet, steps=60)
+    once.restore(saved)
+    twice.restore(once.state())
+    for again in (once, twice):
+        again.on_train_end()
+        assert capsys.readouterr().err == said
+
+
+def skip(watch, skipped, epochs, of=100):
+    """So many steps skipped in each epoch of `of`."""
+    for epoch in range(epochs):
+        for step in range(of):
+            total = skipped * epoch + min(step + 1, skipped)
+            watch.on_train_batch_end(step, {"loss": 1 / (1 + watch._step), "skipped": total})
+        watch.on_epoch_end(epoch)
+
+
+@pytest.mark.parametrize("skipped, warns", [(50, False), (51, True)])
+def test_an_epoch_of_which_more_than_half_was_skipped_is_told_once(capsys, skipped, warns):
+    watch = Watch()
+    skip(watch, skipped, 2)
+    said = capsys.readouterr().err
+    assert said.startswith("warning: 51 of the 100 steps of the epoch up to step 100 were skipped") == warns
+    assert said.count("warning") == int(warns) == len(watch.warnings)
+    if warns:
+        assert "--set optimizer.learning_rate=" in said and "--precision float32" in said
+        watch.on_train_end()
+        assert capsys.readouterr().err == ""
+
+
+def test_fewer_than_30_skipped_in_the_first_epoch_are_usual(capsys):
+    watch = Watch()
+    skip(watch, 29, 1, of=30)
+    watch.on_train_end()
+    assert capsys.readouterr().err == ""
+    watch = Watch()
+    skip(watch, 30, 1, of=30)
+    assert capsys.readouterr().err.startswith("warning: 30 of the 30 steps")
+
+
+@pytest.mark.parametrize("skipped, warns", [(10, False), (20, True)])
+def test_a_training_of_which_more_than_a_tenth_was_skipped_is_told_in_the_end(capsys, skipped, warns):
+    watch = Watch(steps=300)
+    skip(watch, skipped, 3)
+    assert capsys.readouterr().err == ""
+    watch.on_train_end()
+    said = capsys.readouterr().err
+    assert said.startswith("warning: 60 of the 300 steps of the training were skipped") == warns
+    assert bool(said) == warns
+
+
+def test_skipped_steps_are_counted_over_a_break(capsys):
+    watch = Watch()
+    skip(watch, 20, 1)
+    for step in range(80):
+        watch.on_train_batch_end(step, {"loss": 0.001, "skipped": 20 + min(step, 40)})
+    again = Watch()
+    again.restore(json.loads(json.dumps(watch.state())))
+    for step in range(80, 100):
+        again.on_train_batch_end(step, {"loss": 0.001, "skipped": step - 19})
+    again.on_epoch_end(1)
+    assert capsys.readouterr().err.startswith("warning: 60 of the 100 steps of the epoch up to step 200 were skipped")
+
+
+@pytest.mark.parametrize("latest, warns", [(0.995, False), (1.005, False), (1.02, True)])
+def test_a_loss_that_starts_low_is_told_only_where_it_rises(capsys, latest, warns):
+    watch = Watch(continues=True)
+    steps(watch, [1.0] * 20 + [latest] * 300)
+    said = capsys.readouterr().err
+    assert said.startswith("warning: the loss rises: 1.02 in the mean over the 200 steps up to 220") == warns
+    assert said.count("warning") == int(warns)
 
 
 def test_classes_without_pixels_are_named_with_what_to_do():

@@ -102,3 +102,8 @@ def test_sizes_that_do_not_fit_are_refused_with_those_that_do():
         kseg.build("unet", input_shape=(500, 572, 1), width=1)
     with pytest.raises(SizeError, match="width 190 does not fit.*Take 188 or 204"):
         kseg.build("unet", width=1)(np.zeros((1, 188, 190, 1), np.float32))
+
+
+def test_half_a_channel_is_refused():
+    with pytest.raises(ConfigError, match=r"width is 2\.5, but must be a whole number"):
+        kseg.build("unet", width=2.5)

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kseg
 from kseg.callbacks import KeepBest, MetricsLog
-from kseg.errors import Interrupted, WeightsError
+from kseg.errors import Interrupted, TrainingDiverged, WeightsError
 from kseg.objectives import PixelCrossEntropy
 from kseg.training import checkpoint
 from kseg.training.checkpoint import Keeper, Place, newest_whole, read_checkpoint, sweep
@@ -89,6 +90,45 @@ def test_a_training_taken_up_in_the_middle_of_an_epoch_ends_as_the_unbroken_one(
     for one, other in zip(ends[0].variables, ends[2].variables, strict=True):
         # Threads may add up in another order; bit for bit is what --deterministic is for.
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("stops", [[6], [1, 2, 3, 4, 5, 6]])
+def test_keras_callbacks_go_on_where_they_were(stops, tmp_path):
+    watched = {"monitor": "val_mean_iu", "mode": "max", "min_delta": 0}
+    for stop in stops:
+        model = network()
+        model.compile(keras.optimizers.SGD(0.1), PixelCrossEntropy())
+        others = [
+            keras.callbacks.ReduceLROnPlateau(patience=2, factor=0.5, **watched),
+            keras.callbacks.EarlyStopping(patience=3, **watched),
+        ]
+        callbacks = [*parts(tmp_path, 0.5, 0.4, 0.3, 0.2, 0.6, 0.6), *others]
+        keeper = keeper_of(tmp_path, model, callbacks)
+        if found := newest_whole(tmp_path / "checkpoints"):
+            keeper.restore(found)
+        begun = keeper.place.step
+        run_steps(model, batches(begun).take(stop - begun), steps=6, epoch_steps=1, callbacks=callbacks, keeper=keeper)
+    # Two epochs below 0.5 halve the rate, three end the training for good.
+    assert keeper.place.step == 4 and keeper.place.stopped
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("stops", [[6], [3, 4, 6]])
+def test_a_row_of_skipped_steps_goes_on_after_a_break(stops, tmp_path):
+    for stop in stops:
+        model = network()
+        keeper = keeper_of(tmp_path, model, every_steps=1)
+        if found := newest_whole(tmp_path / "checkpoints"):
+            keeper.restore(found)
+        begun = keeper.place.step
+        image, label = next(iter(batches()))[:2]
+        broken = tf.data.Dataset.from_tensors((image * np.nan, label)).repeat(stop - begun)
+        try:
+            run_steps(model, broken, steps=7, epoch_steps=7, callbacks=[], keeper=keeper, skip=4)
+        except TrainingDiverged as error:
+            assert keeper.place.row == 4 and "the image holds NaN" in str(error)
+            return
+    pytest.fail("not noticed")
 
 
 def test_dropout_seeds_optimiser_and_loss_scale_are_in_it(tmp_path):

@@ -49,7 +49,10 @@ def test_one_device_gets_the_batch_as_it_is():
     assert shared(batch, strategy) is batch and worker_of(strategy) == (0, 1)
 
 
-@pytest.mark.parametrize("config", ["{", "[]", '{"cluster": {}}', '{"cluster": {"worker": 3}}'])
+BEYOND = '{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 3}}'
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '{"cluster": {}}', '{"cluster": {"worker": 3}}', BEYOND])
 def test_a_tf_config_that_can_not_be_followed_says_what_it_should_be(monkeypatch, config):
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(EnvironmentFailure, match="TF_CONFIG can.t be followed.*It must name the workers"):

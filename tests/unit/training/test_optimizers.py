@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 from kseg.errors import ConfigError
-from kseg.training.optimizers import check_factors, for_mean_loss, for_summed_loss, make_optimizer
+from kseg.training.optimizers import check_callbacks, check_factors, for_mean_loss, for_summed_loss, make_optimizer
 from kseg.training.specs import OptimizerSpec
 
 CAFFE = OptimizerSpec(
@@ -60,6 +62,7 @@ def test_adams_steps_have_factors_too():
         (("fc6",), "'fc6' is no factor. Write PATTERN:FACTOR"),
         (("fc6:much",), "'fc6:much' is no factor"),
         (("fc6:-1",), "'fc6:-1' is no factor"),
+        (("fc6:nan",), "'fc6:nan' is no factor"),
     ],
 )
 def test_a_wrong_factor_is_named(factors, words):
@@ -75,3 +78,48 @@ def test_rates_of_a_summed_loss_and_of_a_mean_do_the_same():
     assert for_summed_loss(mean, 500 * 375).weight_decay == pytest.approx(5e-4)
     scaled = for_mean_loss(CAFFE, 4)
     np.testing.assert_allclose(after(scaled, 1.0, 0.5), after(CAFFE, 4.0, 2.0), rtol=1e-6)
+
+
+def test_gradients_of_a_summed_loss_and_of_a_mean_are_clipped_alike():
+    # Four gradients of 4 are a vector of length 8, four of 0.5 one of length 1, which stays.
+    clipped = replace(CAFFE, clip_norm=2.0)
+    assert after(clipped, 4.0) != pytest.approx(after(CAFFE, 4.0))
+    np.testing.assert_allclose(after(for_mean_loss(clipped, 4), 1.0, 0.125), after(clipped, 4.0, 0.5), rtol=1e-6)
+    mean = replace(CAFFE, clip_norm=0.5)
+    np.testing.assert_allclose(after(for_summed_loss(mean, 4), 4.0, 0.5), after(mean, 1.0, 0.125), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        replace(CAFFE, schedule="polynomial", clip_norm=1.0),
+        OptimizerSpec(learning_rate=0.1, accumulate=2, ema=0.9, rate_factors=("fc6:0.5", "*/bias:2")),
+    ],
+)
+def test_an_optimiser_comes_back_from_a_keras_file_and_goes_on_exactly(spec, tmp_path):
+    model = network()
+    model.compile(optimizer=make_optimizer(spec, steps=10), loss="mse")
+    images, labels = np.arange(8.0).reshape(8, 1), np.ones((8, 1))
+    model.fit(images, labels, batch_size=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
+    for _ in range(2):
+        for theirs, ours in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+            np.testing.assert_array_equal(theirs, ours)
+        for each in (model, loaded):
+            each.fit(images, labels, batch_size=2, shuffle=False, verbose=0)
+    for theirs, ours in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(theirs, ours)
+
+
+@pytest.mark.parametrize(
+    "callback", [keras.callbacks.ReduceLROnPlateau(), keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)]
+)
+def test_a_callback_and_a_schedule_cant_both_set_the_rate(callback):
+    others = [keras.callbacks.TerminateOnNaN(), callback]
+    words = rf"{type(callback).__name__} sets the learning rate, but the recipe's schedule \(cosine\) does too: pass"
+    with pytest.raises(ConfigError, match=words):
+        check_callbacks(others, OptimizerSpec())
+    check_callbacks(others, OptimizerSpec(schedule="constant"))
+    check_callbacks(others[:1], OptimizerSpec())

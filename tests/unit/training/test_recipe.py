@@ -59,6 +59,18 @@ def test_steps_replace_epochs_and_the_other_way_round():
         ({"data.truth": "bronze"}, "must be one of gold, silver"),
         ({"measure": "warping_error"}, "must be one of mean_iu, seg, v_rand"),
         ({"optimizer.schedule": "linear"}, "must be one of constant, cosine, polynomial"),
+        ({"optimizer.learning_rate": "nan"}, "optimizer.learning_rate is nan, but must be a finite number"),
+        ({"model.width": "inf"}, "model.width is inf, but must be a finite number"),
+        ({"optimizer.learning_rate": 10**400}, "but must be a number"),
+        ({"optimizer.momentum": "1.5"}, "optimizer.momentum is 1.5, but must be below 1"),
+        ({"optimizer.momentum": "-0.1"}, "optimizer.momentum is -0.1, but must not be below 0"),
+        ({"optimizer.power": "-1"}, "optimizer.power is -1.0, but must not be below 0"),
+        ({"seed": "-1"}, "seed is -1, but must not be below 0"),
+        ({"seed": 2**32}, "seed is 4294967296, but must be below 4294967296"),
+        ({"loss.dice": "-1"}, "loss.dice is -1.0, but must not be below 0"),
+        ({"loss.border_weight": "-3"}, "loss.border_weight is -3.0, but must not be below 0"),
+        ({"data.augment.rotation": "-5"}, "data.augment.rotation is -5.0, but must not be below 0"),
+        ({"data.augment.elastic_spacing": "0"}, "data.augment.elastic_spacing is 0.0, but must be above 0"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, words):
@@ -90,6 +102,17 @@ def test_another_network_has_options_of_its_own():
     assert RECIPES.get("own-unet")().with_settings({"model.name": "unet"}).model.width == 16
 
 
+def test_a_network_of_the_same_family_keeps_the_options_but_not_the_stages():
+    recipe = RECIPES.get("siftflow-fcn8s")().with_settings({"model.name": "fcn16s"})
+    assert (recipe.model, recipe.stages) == (ModelSpec("fcn16s", preprocessing="siftflow"), ())
+    slim = RECIPES.get("camvid-fcn8s")().with_settings({"model.name": "fcn32s", "model.fc_width": "64"})
+    assert (slim.model.width, slim.model.fc_width, slim.model.upsampling) == (0.25, 64, "learned")
+    # One that takes depth as a fourth channel has means of its own.
+    assert RECIPES.get("nyud-fcn32s-rgb")().with_settings({"model.name": "fcn32s-rgbd"}).model.preprocessing is None
+    with pytest.raises(ConfigError, match="no network 'fcn16'. Did you mean"):
+        RECIPES.get("siftflow-fcn8s")().with_settings({"model.name": "fcn16"})
+
+
 def test_a_width_may_be_a_factor_or_a_number_of_channels():
     widths = [
         RECIPES.get("own-unet")().with_settings({"model.width": text}).model.width for text in ("0.25", "8", "none")
@@ -97,8 +120,12 @@ def test_a_width_may_be_a_factor_or_a_number_of_channels():
     assert widths == [0.25, 8, None] and isinstance(widths[1], int)
 
 
-def test_another_data_set_has_options_of_its_own():
+def test_another_data_set_has_options_and_a_split_of_its_own():
     recipe = RECIPES.get("ctc-unet")().with_settings({"data.name": "packed"})
     assert recipe.data.options() == {} and recipe.data.batch_size == 4
     kept = RECIPES.get("ctc-unet")().with_settings({"data.name": "ctc"})
     assert kept.data.options() == {"drop": (67,)}
+    rooms = RECIPES.get("nyud-fcn32s-rgb")()
+    elsewhere = rooms.with_settings({"data.name": "voc2012"})
+    assert (rooms.data.split, elsewhere.data.split, elsewhere.data.options()) == ("trainval", None, {})
+    assert rooms.with_settings({"data.name": "voc2012", "data.split": "train"}).data.split == "train"

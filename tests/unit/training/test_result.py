@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,24 @@ def test_a_card_tells_what_it_is_how_it_came_about_limits_use_and_terms(result):
         assert wanted in text, wanted
     lines = [line for line in text.splitlines() if not line.startswith("|") and str(result.folder) not in line]
     assert max(map(len, lines)) <= 120
+
+
+def test_a_training_that_was_stopped_early_says_after_how_many_steps(result):
+    assert "7 steps of 4, auto" in result.training()
+    (result.folder / "metrics.jsonl").write_text('{"epoch": 1, "step": 5, "loss": 1.0, "skipped": 0}\n')
+    assert "5 steps of 4 (stopped early, of 7 planned), auto" in result.training()
+
+
+@pytest.mark.parametrize("no_number", ["null", "NaN"])
+def test_a_score_that_is_no_number_is_not_the_best(result, no_number):
+    scores = (no_number, 0.5, no_number, 0.25)
+    text = "".join(f'{{"step": {step}, "val_mean_iu": {score}}}\n' for step, score in enumerate(scores, start=1))
+    (result.folder / "metrics.jsonl").write_text(text)
+    assert result.chosen_at == 2 and result.rows[0]["val_mean_iu"] is None
+    (result.folder / "metrics.jsonl").write_text(f'{{"step": 1, "val_mean_iu": {no_number}}}\n')
+    parts = {**result.prepared.parts, "val": Streets("test")}
+    with_val = replace(result, prepared=replace(result.prepared, parts=parts))
+    assert with_val.choice() == "the last: no score on val was a number"
 
 
 def test_the_terms_are_those_the_data_set_was_published_under(result):

@@ -48,6 +48,20 @@ def test_a_stage_has_what_was_set_for_the_whole_and_keeps_its_own():
     assert (by_epochs.steps, by_epochs.epochs) == (None, 3)
 
 
+def test_a_rate_that_was_set_changes_each_stages_own_by_the_same_factor():
+    rates, recipe = [], RECIPES.get("voc-fcn8s")().with_settings({"optimizer.learning_rate": 3e-14})
+    for name in ("voc-fcn16s", "voc-fcn32s"):
+        recipe = of_stage(name, recipe)
+        rates.append(recipe.optimizer.learning_rate)
+    assert rates == pytest.approx([3e-12, 3e-10], rel=1e-9, abs=0)
+
+
+def test_another_optimisers_rate_is_that_of_all_stages():
+    adam = {"optimizer.name": "adam", "optimizer.learning_rate": 1e-4}
+    stage = of_stage("voc-fcn16s", RECIPES.get("voc-fcn8s")().with_settings(adam))
+    assert (stage.optimizer.name, stage.optimizer.learning_rate) == ("adam", 1e-4)
+
+
 class Known:
     """What is known of data that no test needs."""
 

@@ -12,7 +12,7 @@ TWICE = """
 import hashlib, os, signal, sys, threading
 from kseg.training.stopping import StopSignal
 send = lambda: os.kill(os.getpid(), signal.SIGINT)
-with StopSignal() as stop:
+with StopSignal() as stop, stop.noting():
     for seconds in map(float, sys.argv[1:]):
         threading.Timer(seconds, send).start()
     hashlib.pbkdf2_hmac("sha256", b"", b"", 6_000_000)  # seconds in which Python runs no handler, as in a long step
@@ -29,17 +29,21 @@ def test_the_first_signal_lets_a_step_end_and_the_second_ends_at_once(seconds, c
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_afterwards_signals_are_what_they_were(number):
     before = signal.getsignal(number)
-    with StopSignal() as stop:
+    with pytest.raises(Interrupted), StopSignal() as stop, stop.noting():
         assert not stop.asked and signal.getsignal(number) is not before
         signal.raise_signal(number)
         assert stop.asked
     assert signal.getsignal(number) is before and signal.set_wakeup_fd(-1) == -1
 
 
-def test_a_signal_interrupts_where_nothing_is_left_to_save():
-    with pytest.raises(Interrupted, match="every step is done and saved"), StopSignal() as stop:
-        stop.wait_no_longer()
+@pytest.mark.parametrize("has_noted", [False, True])
+def test_a_signal_interrupts_at_once_where_no_step_is_under_way(has_noted):
+    with pytest.raises(Interrupted, match="every step that was done is saved"), StopSignal() as stop:
+        if has_noted:
+            with stop.noting():
+                pass
         signal.raise_signal(signal.SIGTERM)
+        pytest.fail("not interrupted")
 
 
 def test_another_thread_has_no_signals_to_note():

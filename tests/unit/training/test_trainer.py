@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 
 import keras
@@ -71,6 +72,41 @@ def test_an_interrupted_training_says_what_goes_on(halves, monkeypatch):
     monkeypatch.setattr("kseg.training.course.run_steps", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Interrupted, match=r"kseg.train\(run='.*run'\) goes on"):
         kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
+
+
+def test_what_is_interrupted_before_the_first_step_leaves_nothing(halves, monkeypatch):
+    monkeypatch.setattr("kseg.training.course.newest_of", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(Interrupted) as caught:
+        kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
+    assert caught.value.folder is None and not (halves.parent / "run").exists()
+
+
+def test_one_callback_needs_no_list(halves):
+    seen = []
+    counting = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM, callbacks=counting)
+    assert seen == [0]
+
+
+def test_a_run_whose_checkpoints_are_gone_begins_anew_and_says_so(halves, capsys):
+    run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
+    shutil.rmtree(run.folder / "checkpoints")
+    (run.folder / "report.json").unlink()
+    kseg.train(run=run.folder)
+    assert "no whole checkpoint is there; this begins from the first step" in capsys.readouterr().err
+
+
+def test_summed_losses_under_mixed_float16_begin_at_a_scale_that_fits(halves):
+    settings = {
+        **SLIM,
+        "precision": "mixed_float16",
+        "loss.average": "none",
+        "optimizer.learning_rate": 1e-6,
+        "steps": 4,
+    }
+    settings |= {"data.crop": "512,512", "model.width": 8, "optimizer.learning_rate": 1e-6}
+    run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=settings)
+    assert json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])["skipped"] <= 2
 
 
 def test_what_diverged_says_which_files_came_first(halves):
