@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -75,6 +76,8 @@ def find_bundle(path: Path) -> Path | None:
 
 def _load_keras(path: Path) -> keras.Model:
     try:
+        if not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("no zip archive, which .keras files are")
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__

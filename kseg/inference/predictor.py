@@ -106,6 +106,7 @@ def predictor(model: keras.Model | Predictor) -> Predictor:
     streams, heads = streams_of(model), heads_of(model)
     signature = [tf.TensorSpec((None, None, None, sum(streams.values())), tf.float32)]
     scores = tf.function(lambda images: call_joined(model, images), input_signature=signature)
+    scores.get_concrete_function()  # traced by a call, one network after another looks to TensorFlow like one retraced
     return Predictor(
         lambda images: scores(tf.cast(images, tf.float32)), geometry_of(model), streams, heads, precision_of(model)
     )

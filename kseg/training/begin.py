@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kseg.errors import ConfigError
 from kseg.training import recipes  # noqa: F401  registers them
 from kseg.training.devices import settled_precision
 from kseg.training.preparation import Prepared, prepare
@@ -33,8 +34,17 @@ def begin(
     settings: Mapping[str, Any] | None,
     resume: str | Path,
 ) -> tuple[Prepared, Path | None]:
-    """The recipe met with its data, and the run folder that was named."""
+    """The recipe met with its data, and the run folder that was named.
+
+    Raises:
+      ConfigError: a folder of data was named, but neither data set, recipe nor run.
+    """
     folder, recorded = open_run(run, resume)
+    if data_dir is not None and recipe is None and recorded is None and "data.name" not in (settings or {}):
+        raise ConfigError(
+            f"{data_dir}: which data set lies there? Pass --dataset folder where it holds images/ and labels/, else "
+            "another of `kseg data list`."
+        )
     chosen = settled(recipe, settings or {}, recorded)
     if chosen.deterministic:
         tf.config.experimental.enable_op_determinism()

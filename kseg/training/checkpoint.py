@@ -90,6 +90,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     try:
+        if (path / STATE).exists() and not zipfile.is_zipfile(path / STATE):
+            raise zipfile.BadZipFile(f"{STATE} is not as it was written")
         with (path / STATE).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         state = json.loads(arrays.pop("state").tobytes())

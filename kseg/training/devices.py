@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import click
 import keras
 import tensorflow as tf
 
@@ -55,6 +56,8 @@ def strategy_at_hand(images: int) -> tf.distribute.Strategy:
       EnvironmentFailure: TF_CONFIG can't be followed.
     """
     if workers_named() > 1:
+        task = json.loads(os.environ["TF_CONFIG"])["task"]
+        click.echo(f"worker {task['index']} of {workers_named()}: begins when all others have come.", err=True)
         options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=WAIT_S)
         try:
             return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)

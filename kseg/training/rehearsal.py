@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kseg.callbacks.progress import clock
 from kseg.training.begin import begin
 from kseg.training.devices import shared, strategy_at_hand, workers_named
 from kseg.training.recipe import Recipe
@@ -46,7 +47,7 @@ class Rehearsal:
         return (
             f"{self.recipe}: {self.network}, {self.parameters:,} parameters, {self.precision}\n"
             f"memory: {memory}\n"
-            f"time: {self.step_s:.2f} s a step, {self.step_s * self.steps / 60:.1f} min for {self.steps} steps; "
+            f"time: {self.step_s:.2f} s a step, {clock(self.step_s * self.steps)} for {self.steps:,} steps; "
             "validation comes on top"
         )
 

@@ -105,7 +105,7 @@ def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, A
     if lines:
         raise ConfigError(
             f"{folder}: this run has another configuration.\n" + "\n".join(lines) + "\n"
-            "Ask for the same (--run alone does), or choose another --run."
+            f"Ask for the same (--run alone does), or go on from its network: --run NEW --init-weights {folder}."
         )
     if recorded["versions"] != config["versions"]:
         changed = [f"{name} {old}" for name, old in recorded["versions"].items() if old != config["versions"].get(name)]

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kseg.datasets import by_name
 from kseg.device import trains_faster_compiled
+from kseg.errors import EnvironmentFailure
 
 SUM = tf.distribute.ReduceOp.SUM
 
@@ -20,7 +21,8 @@ def step_of(
 ) -> Callable[..., tuple[float, bool]]:
     """One batch forward and back, and the weights' update; returns the loss before it and whether all was finite.
 
-    Where a gradient is no finite number nothing changes but the scale of an optimiser that scales the loss.
+    Where a gradient is no finite number nothing changes but the scale of an optimiser that scales the loss. Where
+    memory does not suffice it raises EnvironmentFailure.
 
     Args:
       model: compiled.
@@ -68,7 +70,12 @@ def step_of(
         return loss, broken
 
     def run(*batch: Any) -> tuple[float, bool]:
-        loss, broken = step(*batch)
+        try:
+            loss, broken = step(*batch)
+        except tf.errors.ResourceExhaustedError as error:
+            raise EnvironmentFailure(
+                "A step does not fit into memory. Pass a smaller --batch-size or --crop, or --precision mixed_float16."
+            ) from error
         return float(loss), float(broken) == 0
 
     return run

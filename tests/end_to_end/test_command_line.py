@@ -195,7 +195,7 @@ def test_runs_are_numbered(tmp_path, monkeypatch):
 def test_a_dry_run_says_what_a_training_takes_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = call("train", *SMALL, "--steps", 10, "--dry-run").stdout
-    assert "demo: unet, 1,746 parameters, float32" in said and "min for 10 steps" in said
+    assert "demo: unet, 1,746 parameters, float32" in said and " for 10 steps" in said
     assert not list(tmp_path.iterdir())
 
 

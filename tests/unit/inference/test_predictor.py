@@ -21,8 +21,8 @@ class Counting(keras.layers.Layer):
 
 def test_a_predictor_is_traced_once_whatever_the_sizes():
     image = keras.Input((None, None, 1))
-    call = predictor(keras.Model(image, keras.layers.Conv2D(2, 1)(Counting()(image))))
-    before = Counting.calls
+    network = keras.Model(image, keras.layers.Conv2D(2, 1)(Counting()(image)))
+    before, call = Counting.calls, predictor(network)
     for size in ((1, 4, 5, 1), (2, 4, 5, 1), (1, 9, 3, 1), (1, 4, 5, 1)):
         assert call(np.zeros(size, np.uint8)).shape == (*size[:3], 2)
     assert Counting.calls == before + 1

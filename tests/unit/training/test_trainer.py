@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import tensorflow as tf
 import tifffile
 
 import kseg
-from kseg.errors import Interrupted, TrainingDiverged
+from kseg.errors import ConfigError, EnvironmentFailure, Interrupted, TrainingDiverged
 from kseg.images import write_image
 from kseg.training.begin import settled
 from kseg.training.rehearsal import rehearse
@@ -74,6 +75,20 @@ def test_an_interrupted_training_says_what_goes_on(halves, monkeypatch):
         kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
 
 
+def test_data_without_a_data_set_are_not_taken_for_the_demos(halves):
+    with pytest.raises(ConfigError, match="which data set lies there. Pass --dataset folder"):
+        kseg.train(data_dir=halves, settings=SLIM)
+
+
+def test_a_step_that_does_not_fit_into_memory_says_so(halves, monkeypatch):
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "failed to allocate memory")
+
+    monkeypatch.setattr("kseg.objectives.PixelCrossEntropy.sums", full)
+    with pytest.raises(EnvironmentFailure, match="does not fit into memory. Pass a smaller --batch-size"):
+        rehearse("own-unet", data_dir=halves, settings=SLIM)
+
+
 def test_what_is_interrupted_before_the_first_step_leaves_nothing(halves, monkeypatch):
     monkeypatch.setattr("kseg.training.course.newest_of", lambda *_: signal.raise_signal(signal.SIGINT))
     with pytest.raises(Interrupted) as caught:
@@ -122,7 +137,8 @@ def test_what_diverged_says_which_files_came_first(halves):
 def test_a_rehearsal_tells_what_a_training_takes_and_writes_nothing(halves):
     (found,) = rehearse("own-unet", data_dir=halves, run=halves.parent / "run", settings={**SLIM, "steps": 100})
     assert found.parameters == 482 and found.memory_bytes > 2**20 and found.step_s > 0
-    assert "unet, 482 parameters" in str(found) and "min for 100 steps" in str(found)
+    assert "unet, 482 parameters" in str(found) and " for 100 steps" in str(found)
+    assert "10:00:00 for 36,000 steps" in str(dataclasses.replace(found, step_s=1.0, steps=36_000))
     assert [path.name for path in halves.parent.iterdir()] == ["data"]
 
 
