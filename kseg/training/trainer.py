@@ -64,7 +64,9 @@ def train(
       resume: "auto"; "never" refuses a folder that exists; or the folder of the checkpoint to go on from.
       strategy: the devices; None for all workers that TF_CONFIG names, else as many GPUs of this machine as a
         batch has images.
-      callbacks: Keras callbacks beside kseg's own, after them; on the first worker only.
+      callbacks: Keras callbacks beside kseg's own, after them; on the first worker only, but where they end the
+        training or set its rate all follow at the epoch's end. Their numbers and words outlive a break, arrays do not
+        (as EarlyStopping's best weights; the run's best network is in model.keras anyway).
 
     Raises:
       ConfigError: a name, a field, a run that was begun with another configuration, or one that another process trains.
