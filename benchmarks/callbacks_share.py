@@ -8,10 +8,14 @@ callback takes one: on N quiet cores the clock's share lies between the processo
 epoch traces, imports and draws for the first time comes once in a training, and is told apart; so is the computing of
 the scores on val, which is work that was asked for.
 
-Measured on two quiet cores with AVX-512, TensorFlow 2.21.0, the demo's 450 steps and 9 validations in 65 s, by the
-clock and in brackets of the processor's time: after the first epoch 1.3 % (0.7 %), of which the best network 0.85
-(0.5) and checkpoints 0.4 (0.2); with the first epoch, its imports and first pictures, 0.6 s that come once, 2.15 %
-(1.25 %). A training of 90 s or more stays below 2 %. The scores on val are 4.1 % (3.4 %) beside that.
+Measured on two quiet cores with AVX-512, TensorFlow 2.21.0, the demo's 450 steps and 9 validations in 69 s, by the
+clock and in brackets of the processor's time: after the first epoch 1.42 % (0.73 %), of which the best network 0.78
+(0.42) and checkpoints 0.38 (0.17); with the first epoch, its imports and first pictures, 0.6 s that come once, 2.05 %
+(1.16 %). The scores on val are 4.2 % (3.4 %) beside that.
+
+Tried: strips drawn by two threads (a fifth quicker, not worth it), and once more after the last epoch (0.4 % more; the
+report's strips go to TensorBoard in their place). Three quarters of the best network's time is Keras' walk through the
+layers, which it does anew for each file.
 """
 
 from __future__ import annotations

@@ -46,10 +46,8 @@ class EventFiles(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         from tensorboard.compat.proto.event_pb2 import SessionLog
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        with self._writing():
-            self._writer = EventFileWriter(str(self.folder))
+        self._open()
         # TensorBoard forgets earlier files' events from this step on.
         self._add(self._step + 1, session_log=SessionLog(status=SessionLog.START))
         if self._step == 0:
@@ -88,6 +86,18 @@ class EventFiles(keras.callbacks.Callback):
         except EnvironmentFailure:
             if not broken_off:
                 raise
+
+    def finish(self, strips: Mapping[str, Any]) -> None:
+        """Adds the strips of the finished network, by the items' ids, at the last step."""
+        self._open()
+        self._pictures(strips)
+        self.on_train_end()
+
+    def _open(self) -> None:
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        with self._writing():
+            self._writer = EventFileWriter(str(self.folder))
 
     def _scalars(self, figures: Mapping[str, Any]) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary

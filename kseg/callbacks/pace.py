@@ -11,10 +11,10 @@ class Pace:
     def __init__(self, share: float = 0.0025) -> None:
         self._share, self._next = share, -math.inf
 
-    def __call__(self, work: Callable[[], None], *, always: bool = False) -> bool:
-        """Does `work` unless it was done too lately and need not be `always`; returns whether."""
+    def __call__(self, work: Callable[[], None]) -> bool:
+        """Does `work` unless it was done too lately; returns whether."""
         started = time.monotonic()
-        if started < self._next and not always:
+        if started < self._next:
             return False
         work()
         ended = time.monotonic()

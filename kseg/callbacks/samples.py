@@ -22,7 +22,7 @@ from kseg.storage import aside
 class Samples(keras.callbacks.Callback):
     """Draws input, truth, prediction and errors of `count` items from all over the data, as `folder`/ID.png.
 
-    After each epoch, or every few so that drawing takes no more than a quarter percent of the time, and after the last.
+    After each epoch, or every few so that drawing takes no more than a quarter percent of the time.
 
     Attributes:
       drawn: the strips of the latest drawing, (H, W, 3) uint8 by the items' ids.
@@ -41,8 +41,7 @@ class Samples(keras.callbacks.Callback):
         self._pace = Pace()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        is_last = epoch + 1 == (self.params or {}).get("epochs")
-        self._pace(self._draw, always=is_last)
+        self._pace(self._draw)
 
     def _draw(self) -> None:
         call, data = self._shared(self.model), self.data
@@ -65,17 +64,20 @@ def write_samples(
     folder: Path,
     indices: Sequence[int] | None = None,
     average: Average | None = None,
-) -> list[Path]:
+) -> dict[str, np.ndarray]:
     """Draws input, truth, prediction and errors of the items `indices` as `folder`/ID.png; None for four of all.
 
     Of several streams the first is drawn, of several heads the first too. `average` as in `predict`.
+
+    Returns:
+      The strips, (H, W, 3) uint8 by the items' ids.
     """
-    call, paths = predictor(model), []
+    call, strips = predictor(model), {}
     for index in spread(len(data), 4) if indices is None else indices:
         item = data[index]
-        paths.append(folder / f"{item.id}.png")
-        _write(paths[-1], draw_strip(data, item, _found(call, item, average)))
-    return paths
+        strips[item.id] = draw_strip(data, item, _found(call, item, average))
+        _write(folder / f"{item.id}.png", strips[item.id])
+    return strips
 
 
 def spread(length: int, count: int) -> list[int]:

@@ -81,13 +81,13 @@ def run_stage(
     with alone(stage.folder):
         if newest_of(stage.folder / "checkpoints") != newest:
             raise ConfigError(f"{stage.folder}: another process has trained there since. Start this one again.")
-        log = MetricsLog(stage.folder)
-        _steps(stage, model, strategy, stop, [*_callbacks(stage, log), *others], saved)
+        callbacks, log, events = _callbacks(stage)
+        _steps(stage, model, strategy, stop, [*callbacks, *others], saved)
         with averaged(model):
             save_network(model, stage.folder / "last.keras")
             if "val" not in prepared.parts:
                 save_network(model, stage.folder / "model.keras")
-        return _report(stage, log.seconds)
+        return _report(stage, log.seconds, events)
 
 
 def _check_together(
@@ -159,8 +159,8 @@ def _steps(
         )
 
 
-def _callbacks(stage: Stage, log: MetricsLog) -> list[keras.callbacks.Callback]:
-    """What a run folder is filled by."""
+def _callbacks(stage: Stage) -> tuple[list[keras.callbacks.Callback], MetricsLog, EventFiles]:
+    """What a run folder is filled by; two of them that the report needs, too."""
     prepared, folder, shared = stage.prepared, stage.folder, SharedPredictor()
     recipe = prepared.recipe
     samples = Samples(prepared.looked_at, folder / "samples", shared=shared)
@@ -170,24 +170,25 @@ def _callbacks(stage: Stage, log: MetricsLog) -> list[keras.callbacks.Callback]:
         measures = [recipe.measure] if recipe.measure == "v_rand" else []
         judge = Validate(prepared.parts["val"], measures, shared=shared)
         chosen += [judge, KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}")]
-    return [
-        *chosen,
+    log, events = MetricsLog(folder), EventFiles(folder / "tensorboard", samples)
+    chosen += [
         samples,
         log,
-        EventFiles(folder / "tensorboard", samples),
+        events,
         Watch(judge, folder / "warnings.txt", steps=prepared.steps, continues=stage.start is not None),
         Progress(prepared.steps, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
     ]
+    return chosen, log, events
 
 
-def _report(stage: Stage, seconds: float) -> Report:
+def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
     """The scores of the best network on the held-out split, written as report.json, page and card, with pictures."""
     prepared, folder = stage.prepared, stage.folder
     best: Any = load(folder)
     report = evaluate(best, prepared.scored, average=prepared.recipe.average)
     result = Result(prepared, folder, report, best.count_params(), seconds)
     places = sorted({*result.worst, *result.spread})
-    write_samples(best, prepared.scored, folder / "samples", places, prepared.recipe.average)
+    events.finish(write_samples(best, prepared.scored, folder / "samples", places, prepared.recipe.average))
     write_card(result)
     write_page(result)
     # Last: where it is, the run is finished.

@@ -70,6 +70,18 @@ def test_no_step_is_there_twice_after_a_training_was_taken_up_again(network, tmp
     assert found.Graph().node
 
 
+def test_the_strips_of_the_finished_network_come_last(network, tmp_path):
+    events = EventFiles(tmp_path)
+    events.set_model(network)
+    events.on_train_begin()
+    epochs(events, 0, 2)
+    events.on_train_end()
+    events.finish({"cells": np.zeros((20, 90, 3), np.uint8)})
+    found = read(tmp_path)
+    assert [event.step for event in found.Images("samples/cells")] == [80]
+    assert [event.step for event in found.Scalars("val/mean_iu")] == [40, 80]
+
+
 def test_losses_of_an_unfinished_window_are_kept_over_a_break(network, tmp_path):
     first = EventFiles(tmp_path)
     first.set_model(network)
