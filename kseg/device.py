@@ -1,7 +1,9 @@
-"""What this processor does quickly, as far as it can be told without TensorFlow."""
+"""What this machine does quickly and holds, as far as it can be told without TensorFlow."""
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -29,3 +31,14 @@ def _flags() -> str:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return ""
+
+
+def memory_bytes() -> int | None:
+    """The memory this process may fill: the machine's or, where that is less, its container's; None where unknown."""
+    try:
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, ValueError, OSError):  # Windows
+        return None
+    with suppress(OSError, ValueError):  # no container, or none with a limit
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8")))
+    return min(found)

@@ -39,7 +39,8 @@ from kseg.pipeline import (
     batch_indices,
     batches,
 )
-from kseg.training.devices import dtype_policy, synchronise
+from kseg.training.devices import dtype_policy, synchronise, worker_of
+from kseg.training.memory import check_memory
 from kseg.training.optimizers import check_factors, make_optimizer
 from kseg.training.recipe import Recipe
 from kseg.training.specs import AugmentSpec, LossSpec, ModelSpec
@@ -145,6 +146,7 @@ class Prepared:
 
         Raises:
           ConfigError: a factor of the optimiser is for no layer of it.
+          EnvironmentFailure: a step can't fit into this machine's memory.
           SizeError: the crop does not fit it.
           WeightsError: what it starts from can't be read.
         """
@@ -164,6 +166,10 @@ class Prepared:
         initial_weights(model, start or str(resolved(recipe.init_weights)))
         if recipe.data.crop:
             geometry_of(model).check(*recipe.data.crop, "data.crop")
+        found = self.surveys["train"]
+        _, workers = worker_of(tf.distribute.get_strategy())
+        size = recipe.data.crop or (found.heights[1], found.widths[0])
+        check_memory(model, math.ceil(recipe.data.batch_size / workers), *size)
         check_factors(recipe.optimizer, model)
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             synchronise(model)
