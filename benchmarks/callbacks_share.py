@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-METHODS = ("on_train_begin", "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_epoch_end")
+METHODS = ("on_train_begin", "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_epoch_end", "on_train_end")
 
 
 class Meter:

@@ -18,7 +18,7 @@ from kseg.storage import write_text
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """One row per epoch in metrics.csv and metrics.jsonl, drawn as curves.png now and then and at the end.
+    """One row per epoch in metrics.csv and metrics.jsonl, drawn as curves.png at the end, and before that now and then.
 
     What is no finite number is nan or inf in metrics.csv, and null in metrics.jsonl, since JSON has no word for it.
     """
@@ -28,7 +28,7 @@ class MetricsLog(keras.callbacks.Callback):
         self.folder = Path(folder)
         self.rows: list[dict[str, float]] = []
         self._step, self._seconds, self._start = 0, 0.0, time.monotonic()
-        self._pace, self._drawn = Pace(), True
+        self._pace, self._drawn = Pace(wait_s=60), True  # before that curves have few points, and cost the most
 
     @property
     def seconds(self) -> float:

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 
 
 class Pace:
-    """Keeps what is done now and then, like drawing, below `share` of the time."""
+    """Keeps what is done now and then, like drawing, below `share` of the time, from `wait_s` seconds on."""
 
-    def __init__(self, share: float = 0.0025) -> None:
-        self._share, self._next = share, -math.inf
+    def __init__(self, share: float = 0.0025, wait_s: float = 0.0) -> None:
+        self._share, self._next = share, time.monotonic() + wait_s
 
     def __call__(self, work: Callable[[], None]) -> bool:
         """Does `work` unless it was done too lately; returns whether."""

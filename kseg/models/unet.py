@@ -78,10 +78,10 @@ def unet(
     for level in range(depth + 1):
         x = block(x, f"enc{level}", width * 2**level)
         if dropout and level >= depth - 1:
-            x = layers.Dropout(dropout, name=f"enc{level}.dropout")(x)
+            x = layers.Dropout(dropout, name=f"enc{level}_dropout")(x)
         if level < depth:
             skips.append(x)
-            x = layers.MaxPooling2D(2, name=f"enc{level}.pool")(x)
+            x = layers.MaxPooling2D(2, name=f"enc{level}_pool")(x)
 
     for level in reversed(range(depth)):
         channels = width * 2**level
@@ -93,13 +93,13 @@ def unet(
             strides=2,
             activation="relu" if released else None,
             kernel_initializer=_gaussian(fan_in),
-            name=f"up{level}.upconv",
+            name=f"up{level}_upconv",
         )(x)
         skip = skips[level]
         if padding == "valid":
             # Larger by what the path below lost of it, twice this number.
-            skip = layers.Cropping2D(6 * 2 ** (depth - level) - 8, name=f"dec{level}.crop")(skip)
-        x = layers.Concatenate(name=f"dec{level}.concat")([x, skip] if released else [skip, x])
+            skip = layers.Cropping2D(6 * 2 ** (depth - level) - 8, name=f"dec{level}_crop")(skip)
+        x = layers.Concatenate(name=f"dec{level}_concat")([x, skip] if released else [skip, x])
         x = block(x, f"dec{level}", channels)
 
     # Scores stay float32 under any precision.
@@ -123,15 +123,15 @@ class _Block:
                 activation=None if normalized else "relu",
                 use_bias=not normalized,
                 kernel_initializer=_gaussian(9 * x.shape[-1]),
-                name=f"{name}.conv{number}",
+                name=f"{name}_conv{number}",
             )(x)
             if self.normalization == "batch":
                 # Few steps of few images: an average over 10 rather than 100 of them follows the weights.
-                x = layers.BatchNormalization(momentum=0.9, name=f"{name}.norm{number}")(x)
+                x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm{number}")(x)
             if self.normalization == "group":
-                x = layers.GroupNormalization(math.gcd(8, channels), name=f"{name}.norm{number}")(x)
+                x = layers.GroupNormalization(math.gcd(8, channels), name=f"{name}_norm{number}")(x)
             if normalized:
-                x = layers.ReLU(name=f"{name}.relu{number}")(x)
+                x = layers.ReLU(name=f"{name}_relu{number}")(x)
         return x
 
 

@@ -18,11 +18,11 @@ Shapes = Mapping[str, tuple[int, ...]]  # of kernels, by layer
 
 # The U-Net authors' names: level and place along the path, a to d (release u-net-release-2015-10-02, phseg_v5).
 _UNET = {
-    r"conv_d(\d)a-b": r"enc\1.conv1",
-    r"conv_d(\d)b-c": r"enc\1.conv2",
-    r"upconv_[du]\d[cd]_u(\d)a": r"up\1.upconv",
-    r"conv_u(\d)b-c": r"dec\1.conv1",
-    r"conv_u(\d)c-d": r"dec\1.conv2",
+    r"conv_d(\d)a-b": r"enc\1_conv1",
+    r"conv_d(\d)b-c": r"enc\1_conv2",
+    r"upconv_[du]\d[cd]_u(\d)a": r"up\1_upconv",
+    r"conv_u(\d)b-c": r"dec\1_conv1",
+    r"conv_u(\d)c-d": r"dec\1_conv2",
     r"conv_u0d-score": "head",
 }
 # The FCN authors' before the release, of 2015. Their last up-sampling was `upsample` in every network.
@@ -89,7 +89,7 @@ def recognised(source: Source) -> tuple[str, dict[str, Any]]:
       WeightsError: it is none of kseg's, or larger than what the file has; the message lacks the file's name.
     """
     shapes = {name: tensors[0].shape for name, tensors in source.items() if tensors}
-    name, options = _unet(shapes) if "enc0.conv1" in shapes else _fcn_or_classifier(shapes, source)
+    name, options = _unet(shapes) if "enc0_conv1" in shapes else _fcn_or_classifier(shapes, source)
     wanted, found = _numbers(name, options), sum(math.prod(t.shape) for tensors in source.values() for t in tensors)
     if wanted > 2 * found + 1_000_000:  # a rough count; layers that do not fit are named once it is built
         raise WeightsError(
@@ -127,9 +127,9 @@ def own_preprocessing(name: str, options: Mapping[str, Any]) -> str:
 
 
 def _unet(shapes: Shapes) -> tuple[str, dict[str, Any]]:
-    width, channels, *_ = _sizes(shapes, "enc0.conv1", 3)
+    width, channels, *_ = _sizes(shapes, "enc0_conv1", 3)
     depth = 0
-    while depth < 8 and f"enc{depth + 1}.conv1" in shapes:
+    while depth < 8 and f"enc{depth + 1}_conv1" in shapes:
         depth += 1
     classes = _sizes(shapes, "head", 1)[0]
     shape = (None, None, channels)

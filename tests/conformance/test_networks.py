@@ -169,8 +169,14 @@ def test_a_description_counts_all_parameters(name, case):
 def test_another_backend_gives_the_same_scores(name, backend, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    networks = [network_for(name, case) for case in NETWORK_CASES[name]]
-    images = [images_for(case, network) for case, network in zip(NETWORK_CASES[name], networks, strict=True)]
-    assert_same_in_a_fresh_process(
-        list(zip(networks, images, strict=True)), tmp_path, rounding=1e-5, KERAS_BACKEND=backend
-    )
+    networks = [(network_for(name, case), case) for case in NETWORK_CASES[name]]
+    # PyTorch takes no dots in the names of weights, which GoogLeNet's Caffe names have.
+    taken = [(network, case) for network, case in networks if backend != "torch" or not is_dotted(network)]
+    if not taken:
+        pytest.skip(f"{backend} takes no dots in the names of weights")
+    cases = [(network, images_for(case, network)) for network, case in taken]
+    assert_same_in_a_fresh_process(cases, tmp_path, rounding=1e-5, KERAS_BACKEND=backend)
+
+
+def is_dotted(network):
+    return any("." in layer.name for layer in network.layers if layer.weights)

@@ -33,8 +33,9 @@ def golden_network(golden, variant: str) -> keras.Model:
     )
     for layer in network.layers:
         if layer.weights:
-            kernel = golden[f"weights/{layer.name}.weight"].transpose(2, 3, 1, 0)
-            layer.set_weights([kernel, golden[f"weights/{layer.name}.bias"]])
+            name = layer.name.replace("_", ".")
+            kernel = golden[f"weights/{name}.weight"].transpose(2, 3, 1, 0)
+            layer.set_weights([kernel, golden[f"weights/{name}.bias"]])
     return network
 
 
@@ -47,7 +48,7 @@ def case(request, shared):
         scores = network(golden["input_nchw"].transpose(0, 2, 3, 1), training=False)
         loss = PixelCrossEntropy()(golden["loss/target"], scores, golden["loss/weight_map"])
     gradients = tape.gradient(loss, network.trainable_variables)
-    paths = [variable.path for variable in network.trainable_variables]
+    paths = [variable.path.replace("_", ".") for variable in network.trainable_variables]
     return golden, order, network, scores, dict(zip(paths, gradients, strict=True))
 
 

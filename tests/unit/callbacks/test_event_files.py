@@ -47,7 +47,7 @@ def test_curves_pictures_and_the_graph_are_read_back_by_tensorboard(network, tmp
     picture = found.Images(tag)[0]
     assert tag == "samples/cells_00" and picture.step == 24
     assert picture.encoded_image_string.startswith(b"\xff\xd8\xff") and picture.width <= 1024
-    assert {node.name for node in found.Graph().node} >= {"image", "scaling", "enc0/conv1", "dec0/concat"}
+    assert {node.name for node in found.Graph().node} >= {"image", "scaling", "enc0_conv1", "dec0_concat"}
 
 
 def test_no_step_is_there_twice_after_a_training_was_taken_up_again(network, tmp_path):
@@ -166,7 +166,7 @@ def test_pictures_are_kept_again_after_a_tenth_more_steps(network, tmp_path):
 
 def test_a_graph_joins_the_layers_as_the_network_does(network):
     nodes = {node.name: node for node in layer_graph(network).node}
-    assert nodes["enc0/conv1"].input == ["scaling"] and nodes["enc0/conv1"].op == "Conv2D"
+    assert nodes["enc0_conv1"].input == ["scaling"] and nodes["enc0_conv1"].op == "Conv2D"
     assert any(len(node.input) == 2 for node in nodes.values())  # the concatenation
     assert all(name in nodes for node in nodes.values() for name in node.input)
 

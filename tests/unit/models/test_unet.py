@@ -24,8 +24,8 @@ def test_572_gives_388():
     network = kseg.build("unet", input_shape=(572, 572, 1), width=1)
     assert network.output_shape == (None, 388, 388, 2)
     sizes = {layer.name: layer.output.shape[1] for layer in network.layers}
-    assert [sizes[f"enc{level}.conv2"] for level in range(5)] == [568, 280, 136, 64, 28]
-    assert [sizes[f"up{level}.upconv"] for level in (3, 2, 1, 0)] == [56, 104, 200, 392]
+    assert [sizes[f"enc{level}_conv2"] for level in range(5)] == [568, 280, 136, 64, 28]
+    assert [sizes[f"up{level}_upconv"] for level in (3, 2, 1, 0)] == [56, 104, 200, 392]
 
 
 def test_same_padding_answers_at_the_inputs_size():
@@ -36,25 +36,25 @@ def test_same_padding_answers_at_the_inputs_size():
 def test_concatenation_has_the_skip_first_and_the_upsampled_map_first_in_the_release():
     for variant, skip_place in (("paper", 0), ("phseg_v5", 1)):
         network = kseg.build("unet", width=2, variant=variant)
-        inputs = network.get_layer("dec2.concat").input
-        assert inputs[skip_place] is network.get_layer("dec2.crop").output
+        inputs = network.get_layer("dec2_concat").input
+        assert inputs[skip_place] is network.get_layer("dec2_crop").output
 
 
 def test_dropout_stands_at_the_end_of_the_contracting_path():
     names = [layer.name for layer in kseg.build("unet", width=2).layers if "dropout" in layer.name]
-    assert names == ["enc3.dropout", "enc4.dropout"]
+    assert names == ["enc3_dropout", "enc4_dropout"]
     assert not [layer for layer in kseg.build("unet", width=2, dropout=0).layers if "dropout" in layer.name]
 
 
 @pytest.mark.parametrize(
     ("variant", "layer", "fan_in"),
     [
-        ("paper", "enc2.conv2", 9 * 64),
-        ("paper", "up2.upconv", 128),
-        ("paper", "up0.upconv", 32),
-        ("phseg_v5", "up2.upconv", 4 * 64),
-        ("phseg_v5", "up0.upconv", 4 * 32),
-        ("phseg_v5", "dec1.conv1", 9 * 64),
+        ("paper", "enc2_conv2", 9 * 64),
+        ("paper", "up2_upconv", 128),
+        ("paper", "up0_upconv", 32),
+        ("phseg_v5", "up2_upconv", 4 * 64),
+        ("phseg_v5", "up0_upconv", 4 * 32),
+        ("phseg_v5", "dec1_conv1", 9 * 64),
     ],
 )
 def test_initial_weights_have_the_deviation_of_their_fan_in(variant, layer, fan_in):
@@ -77,7 +77,7 @@ def test_normalization_makes_the_scores_deaf_to_contrast(normalization):
 
 def test_weights_stand_in_the_order_of_the_forward_path():
     paths = [weight.path for weight in kseg.build("unet", width=1, depth=1).weights]
-    layers = ["enc0.conv1", "enc0.conv2", "enc1.conv1", "enc1.conv2", "up0.upconv", "dec0.conv1", "dec0.conv2", "head"]
+    layers = ["enc0_conv1", "enc0_conv2", "enc1_conv1", "enc1_conv2", "up0_upconv", "dec0_conv1", "dec0_conv2", "head"]
     assert paths == [f"{layer}/{part}" for layer in layers for part in ("kernel", "bias")]
 
 

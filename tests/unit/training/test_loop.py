@@ -91,15 +91,15 @@ def test_as_many_bad_batches_in_a_row_as_allowed_are_skipped_and_counted_and_the
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        ("weights", "the weights enc0.conv1/kernel hold NaN"),
-        ("activation", "the output of layer enc0.conv2 holds infinity"),
+        ("weights", "the weights enc0_conv1/kernel hold NaN"),
+        ("activation", "the output of layer enc0_conv2 holds infinity"),
         ("gradient", "the gradient of head/bias holds NaN (of the loss times 1.32923e+36; "),
     ],
 )
 def test_what_is_first_no_number_is_found(harm, words):
     scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**120)
     model = mixed("float32", scaled if harm == "gradient" else keras.optimizers.SGD(0.1))
-    first, second = (model.get_layer(f"enc0.conv{number}") for number in (1, 2))
+    first, second = (model.get_layer(f"enc0_conv{number}") for number in (1, 2))
     if harm == "weights":
         first.kernel.assign(np.full(first.kernel.shape, np.nan))
     if harm == "activation":
@@ -159,7 +159,7 @@ def bright_or_dark() -> tf.data.Dataset:
 def test_a_network_learns_in_every_precision(precision):
     model, diary = mixed(precision, keras.optimizers.Adam(0.02)), Diary()
     assert (
-        keras.config.dtype_policy().name == "float32" and model.get_layer("enc0.conv1").dtype_policy.name == precision
+        keras.config.dtype_policy().name == "float32" and model.get_layer("enc0_conv1").dtype_policy.name == precision
     )
     run_steps(model, bright_or_dark(), steps=12, epoch_steps=4, callbacks=[diary])
     losses = [loss for _, _, loss in diary.epochs]

@@ -38,7 +38,7 @@ def test_configuration_and_report_state_the_precision(halves, precision):
     for name in ("config.json", "report.json"):
         assert json.loads((run.folder / name).read_text())["precision"] == precision
     assert run.report.protocol.endswith(f", {precision}.")
-    assert run.model.get_layer("enc0.conv1").dtype_policy.name == precision
+    assert run.model.get_layer("enc0_conv1").dtype_policy.name == precision
     assert keras.config.dtype_policy().name == "float32"
 
 

@@ -35,18 +35,18 @@ NETWORKS = {
 }
 # The U-Net authors' names for two levels.
 UNET = {
-    "enc0.conv1": "conv_d0a-b",
-    "enc0.conv2": "conv_d0b-c",
-    "enc1.conv1": "conv_d1a-b",
-    "enc1.conv2": "conv_d1b-c",
-    "enc2.conv1": "conv_d2a-b",
-    "enc2.conv2": "conv_d2b-c",
-    "up1.upconv": "upconv_d2c_u1a",
-    "dec1.conv1": "conv_u1b-c",
-    "dec1.conv2": "conv_u1c-d",
-    "up0.upconv": "upconv_u1d_u0a",
-    "dec0.conv1": "conv_u0b-c",
-    "dec0.conv2": "conv_u0c-d",
+    "enc0_conv1": "conv_d0a-b",
+    "enc0_conv2": "conv_d0b-c",
+    "enc1_conv1": "conv_d1a-b",
+    "enc1_conv2": "conv_d1b-c",
+    "enc2_conv1": "conv_d2a-b",
+    "enc2_conv2": "conv_d2b-c",
+    "up1_upconv": "upconv_d2c_u1a",
+    "dec1_conv1": "conv_u1b-c",
+    "dec1_conv2": "conv_u1c-d",
+    "up0_upconv": "upconv_u1d_u0a",
+    "dec0_conv1": "conv_u0b-c",
+    "dec0_conv2": "conv_u0c-d",
     "head": "conv_u0d-score",
 }
 
