@@ -17,7 +17,17 @@ import keras
 import tensorflow as tf
 
 from kseg.errors import EnvironmentFailure, ExportError
-from kseg.inference import FACTS, call_joined, geometry_of, heads_of, parts_of, precision_of, streams_of
+from kseg.inference import (
+    FACTS,
+    SEGMENTS,
+    call_joined,
+    geometry_of,
+    heads_of,
+    parts_of,
+    precision_of,
+    streams_of,
+    white_of,
+)
 from kseg.layers import ScaleInput
 from kseg.storage import aside
 
@@ -43,9 +53,11 @@ def export(
       The bundle's folder.
 
     Raises:
-      ExportError: that version exists.
+      ExportError: that version exists, the name is a path, or the network gives no scores for each pixel.
       EnvironmentFailure: the disk is full, or the place can't be written.
     """
+    if name != Path(name).name or name in ("", ".."):
+        raise ExportError(f"The name {name!r} is no plain name of a folder. Name it without a path; BASE says where.")
     home = Path(base) / name
     taken = [int(folder.name) for folder in home.glob("*") if folder.name.isdigit()]
     version = max(taken, default=0) + 1 if version is None else version
@@ -53,6 +65,8 @@ def export(
     if folder.exists():
         raise ExportError(f"{folder}: this version exists. Leave --version out for the next free one.")
 
+    if any(len(output.shape) != 4 for output in model.outputs):
+        raise ExportError(f"{model.name}: its output is no map. {SEGMENTS}")
     kind, streams, heads = input_kind(model), streams_of(model), heads_of(model)
     signature = [
         tf.TensorSpec((None, None, None, channels), kind, name=stream or "images")
@@ -79,6 +93,7 @@ def export(
         "streams": streams,
         "dtype": kind.name,
         "precision": precision_of(model),
+        "white": white_of(model),
         "geometry": dataclasses.asdict(geometry_of(model)),
     }
     with aside(folder) as place:
@@ -99,14 +114,11 @@ def input_kind(model: keras.Model) -> tf.DType:
     uint16 for depth, and where white is above 255; float32 where the scaling leaves numbers of about 1 as they are, or
     there is none; else uint8.
     """
-    for layer in model.layers:
-        if isinstance(layer, ScaleInput):
-            scaling = layer.scaling
-            if "d" in scaling.order:
-                return tf.uint16
-            white = max(1 / scaling.scale, 255.0 if max(scaling.mean) > 1 else 0.0)
-            return tf.float32 if white <= 1 else tf.uint8 if white <= 255 else tf.uint16
-    return tf.float32
+    scaled = any(isinstance(layer, ScaleInput) for layer in model.layers)
+    white = white_of(model)
+    if white is None:
+        return tf.uint16 if scaled else tf.float32
+    return tf.float32 if white <= 1 else tf.uint8 if white <= 255 else tf.uint16
 
 
 def whole_image(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:

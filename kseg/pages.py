@@ -20,7 +20,8 @@ h1 { font-size: 1.6rem; margin: .5rem 0 } h2 { font-size: 1.2rem; margin: 2rem 0
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 caption { text-align: left; padding: .2rem 0; font-weight: 600 }
 th, td { padding: .2rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
-td.number, th.number { text-align: right; white-space: nowrap }
+td.number, th.number { text-align: right }
+td.number { white-space: nowrap }
 table.shaded th, table.shaded td { padding: .15rem .4rem; border: 1px solid var(--line); text-align: right }
 table.shaded th:first-child { text-align: left; white-space: nowrap }
 meter { width: 8rem }

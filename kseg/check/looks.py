@@ -17,6 +17,7 @@ from PIL import Image
 
 from kseg.errors import DataError, KsegError
 from kseg.images import is_stack, open_pages, read_label
+from kseg.instances import count_numbered
 
 MOST_COLOURS = 256
 Colour = tuple[int, int, int]
@@ -52,6 +53,7 @@ class LabelPage:
       digest: of its pixels.
       counts: pixels by number; by grey level where it is lossy and grey.
       first: row and column of each number's first pixel.
+      objects: as `kseg.instances.count_numbered` counts them.
       colours: pixels by colour; None where there are more than 256.
     """
 
@@ -60,6 +62,7 @@ class LabelPage:
     digest: bytes
     counts: Mapping[int, int] = field(default_factory=dict)
     first: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    objects: int = 0
     colours: Mapping[Colour, int] | None = None
 
 
@@ -150,7 +153,8 @@ def _numbers(label: np.ndarray) -> LabelPage:
     rows, columns = np.unravel_index(places, label.shape)
     keys = values.tolist()
     first = dict(zip(keys, zip(rows.tolist(), columns.tolist(), strict=True), strict=True))
-    return LabelPage(label.shape, "numbers", _digest(label), dict(zip(keys, counts.tolist(), strict=True)), first)
+    pixels, objects = dict(zip(keys, counts.tolist(), strict=True)), count_numbered(label, keys)
+    return LabelPage(label.shape, "numbers", _digest(label), pixels, first, objects)
 
 
 def _lossy(array: np.ndarray) -> LabelPage:

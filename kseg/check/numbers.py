@@ -9,6 +9,7 @@ from kseg.check.finding import Finding
 from kseg.check.judgement import Judgement, Label, Mend, Options, found_at
 from kseg.datasets.contract import VOID
 from kseg.datasets.folder import MOST_GUESSED
+from kseg.instances import are_numbered
 from kseg.pictures import palette
 
 VOC_CLASSES = 21
@@ -41,7 +42,10 @@ def meaning_of(labels: Sequence[Label], options: Options, found: Judgement) -> d
         steps = {after - before for before, after in zip(order, order[1:], strict=False)}
         if order[:1] == [0] and steps and min(steps) >= 10 and max(steps) - min(steps) <= 1:
             return _levels(labels, order, found)
-    if options.count is None and max(seen.keys() - {VOID}, default=0) >= MOST_GUESSED:
+    highest = max(seen.keys() - {VOID}, default=0)
+    many = options.count is None and highest >= MOST_GUESSED
+    counts = [label.page.objects for label in labels if label.page.counts.keys() - {0}]
+    if many or highest >= (options.count or 0) and are_numbered(counts):
         what = f"numbers up to {order[-1]}: one for each object?"
         _at_largest("objects", labels, what, "--set data.instances=true", found)
         return None

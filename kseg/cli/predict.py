@@ -19,7 +19,9 @@ from kseg.cli.verb import Verb, average_option
     "-i", "--input", "inputs", metavar="PATH", multiple=True, type=click.Path(), help="An image, a stack or a folder."
 )
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Where the results go.")
+@click.option(
+    "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False), help="Where the results go."
+)
 @click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
 @average_option
 @click.option(
@@ -45,25 +47,39 @@ def predict(
     """
     if not inputs + paths:
         raise click.UsageError("Which images? Give files or folders after MODEL.")
-    from kseg.inference import load, predictor
-    from kseg.inference.files import list_images, predict_file
+    from kseg.errors import DataError
+    from kseg.inference import load, predictor, say_above_bar
+    from kseg.inference.files import check_apart, list_images, predict_file
     from kseg.training.run import average_of
 
     average = average_of(model, average)
     files = list_images(inputs + paths)
+    check_apart(inputs + paths, files, output)
+    failed: list[DataError] = []
     network = predictor(load(model))
     with click.progressbar(files, label="predicting", file=sys.stderr) as bar:
         for path in bar:
-            written = predict_file(
-                network,
-                path,
-                output,
-                tile=tile,
-                average=average,
-                with_probabilities=probabilities,
-                with_instances=instances,
-                with_overlay=overlay,
-            )
+            try:
+                written = predict_file(
+                    network,
+                    path,
+                    output,
+                    tile=tile,
+                    average=average,
+                    with_probabilities=probabilities,
+                    with_instances=instances,
+                    with_overlay=overlay,
+                )
+            except DataError as error:
+                if len(files) == 1:
+                    raise
+                failed.append(error)
+                say_above_bar(f"error: {error}")
+                continue
             if not sys.stderr.isatty():
                 click.echo(str(written[0]))
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(files)} files failed, each named above; the results of the others are in {output}."
+        ) from failed[-1]
     click.echo(f"{len(files)} {'file' if len(files) == 1 else 'files'} in {output}", err=True)

@@ -88,6 +88,8 @@ def train(
     if finished.report is None:
         return  # the first worker says what came of it
     click.echo(str(finished.report))
+    if finished.published:
+        click.echo(f"published: {', '.join(map(str, finished.published))}")
     folder = finished.folder
     click.echo(
         f"\nThe run is in {folder}: model.keras, report.html, curves.png, samples/.\n"

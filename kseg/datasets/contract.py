@@ -68,6 +68,7 @@ class Dataset(abc.ABC):
       colour_channels: by stream, how many of an image's first channels are grey levels or colours, and change with the
         light; in a stream not named none are. None: in the streams "" and "rgb" all, but of four the first three.
       colour_white: the level of these that is white, where the images' type does not say it; None where it does.
+      doubt: what looks as if it was meant otherwise, and what to do; "" where nothing does.
       ids: the items' names.
     """
 
@@ -82,6 +83,7 @@ class Dataset(abc.ABC):
     em_measures: tuple[str, ...] = ()
     colour_channels: Mapping[str, int] | None = None
     colour_white: float | None = None
+    doubt: str = ""
     ids: Sequence[str]
 
     @abc.abstractmethod

@@ -17,6 +17,7 @@ from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root, fir
 from kseg.datasets.lines import read_lines
 from kseg.errors import ConfigError, DataError
 from kseg.images import is_image, open_pages, read_label
+from kseg.instances import are_numbered, count_numbered
 
 SPLITS = ("train", "val", "test")
 MOST_GUESSED = 64
@@ -172,16 +173,25 @@ class Folder(Dataset):
         return names or tuple(f"class {number}" for number in range(count))
 
     def _largest_id(self) -> int:
-        """The largest id in the labels of all parts; refuses what looks like numbered objects."""
-        largest = 1
+        """The largest id in the labels of all parts; doubts what may be numbered objects, refuses what surely is."""
+        largest, objects = 1, []
         for pair in (pair for pairs in self._parts.values() for pair in pairs):
             label = self._read_label(pair)
-            largest = max(largest, int(label.max(initial=0, where=label != VOID)))
+            if self._void is not None:
+                label = np.where(label == VOID, 0, label)
+            largest = max(largest, int(label.max(initial=0)))
             if largest >= MOST_GUESSED:
                 raise DataError(
                     f"{_place(pair)}: {first_of(label, label == largest)}, which makes {largest + 1} classes.\n"
                     + self.advice(label)
                 )
+            if label.any():
+                objects.append(count_numbered(label, np.unique(label).tolist()))
+        if are_numbered(objects):
+            self.doubt = (
+                f"the labels seem to number their objects, each 1, 2, ... on its own, up to {largest}; they are taken "
+                f"for {largest + 1} classes. Where every object has its own number, pass --set data.instances=true."
+            )
         return largest
 
 

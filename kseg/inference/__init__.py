@@ -4,6 +4,7 @@ from kseg.inference.averaging import AVERAGES, Average
 from kseg.inference.evaluate import Report, evaluate
 from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
 from kseg.inference.predictor import (
+    SEGMENTS,
     Predictor,
     call_joined,
     geometry_of,
@@ -11,13 +12,16 @@ from kseg.inference.predictor import (
     parts_of,
     precision_of,
     predictor,
+    say_above_bar,
     streams_of,
+    white_of,
 )
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
     "AVERAGES",
     "FACTS",
+    "SEGMENTS",
     "Average",
     "Predictor",
     "Report",
@@ -35,5 +39,7 @@ __all__ = [
     "presets",
     "probabilities",
     "resolved",
+    "say_above_bar",
     "streams_of",
+    "white_of",
 ]

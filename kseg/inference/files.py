@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.errors import DataError
-from kseg.images import is_image, open_pages, stack_writer, with_channels, write_image
+from kseg.errors import ConfigError, DataError
+from kseg.images import is_image, open_pages, stack_writer, write_image
 from kseg.inference.averaging import Average
 from kseg.inference.predictor import Predictor
 from kseg.inference.tiles import class_ids, predict_scores, probabilities
@@ -28,7 +28,11 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(file for file in path.iterdir() if file.is_file() and is_image(file))
             if not inside:
-                raise DataError(f"{path}: no image in this folder. PNG, JPEG and TIFF are read.")
+                within = ", ".join(sorted(folder.name for folder in path.iterdir() if folder.is_dir())[:5])
+                raise DataError(
+                    f"{path}: no image in this folder. PNG, JPEG and TIFF are read."
+                    + (f" Folders in it are not looked into ({within}): name those you mean." if within else "")
+                )
             files += inside
         elif path.exists():
             files.append(path)
@@ -43,6 +47,31 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
             )
         seen[file.stem] = file
     return files
+
+
+def check_apart(paths: Iterable[str | Path], files: Iterable[Path], folder: str | Path) -> None:
+    """Whether results in `folder` leave the images as they are, and the folders they come from.
+
+    Args:
+      paths: what was named.
+      files: the images in it.
+      folder: where the results go.
+
+    Raises:
+      ConfigError: a result would replace an image, or be taken for one the next time.
+    """
+    home = Path(folder).resolve()
+    for path in map(Path, paths):
+        if path.is_dir() and path.resolve() == home:
+            raise ConfigError(
+                f"{folder}: the images lie there. Results beside them would be taken for images the next time, and one "
+                "of the same name replace its image. Name another folder with -o."
+            )
+    for file in files:
+        if file.parent.resolve() == home and file.suffix.lower() in (".png", ".tif"):
+            raise ConfigError(
+                f"{file}: its result in {folder} may have the same name and replace it. Name another folder with -o."
+            )
 
 
 def predict_file(
@@ -75,12 +104,12 @@ def predict_file(
       The files, that with the class ids first. Of a network with several heads STEM is followed by _HEAD.
 
     Raises:
-      DataError: the file can't be read, has other channels than the network, or more than 65,535 objects; or the
-        network takes several images at a time.
+      DataError: the file can't be read, has other channels than the network, or more than 65,535 objects.
+      ConfigError: the network takes several images at a time.
     """
     if "" not in network.streams:
-        raise DataError(
-            f"{path}: this network takes {' and '.join(network.streams)} together. "
+        raise ConfigError(
+            f"This network takes {' and '.join(network.streams)} together, not {path} alone. "
             "Predict from Python: kseg.predict(model, {...})."
         )
     pages = open_pages(path)
@@ -92,7 +121,7 @@ def predict_file(
         for results in heads.values():
             results.open(with_probabilities, with_instances, with_overlay)
         for place in range(len(pages)):
-            image = with_channels(pages[place], network.channels, str(path))
+            image = network.image_of(pages[place], str(path))
             scores = predict_scores(network, image, tile=tile, average=average)
             for head, results in heads.items():
                 results.add(place, image, scores if head == "" else scores[head])

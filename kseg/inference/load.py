@@ -52,6 +52,8 @@ def load(path: str | Path) -> keras.Model | Predictor:
     bundle = find_bundle(path)
     if bundle is not None:
         return _load_bundle(bundle)
+    if (path / "config.json").is_file():
+        raise WeightsError(f"{path}: a run folder without its network, model.keras. {_what_is_left(path)}")
     found = (
         "nothing"
         if not path.exists()
@@ -63,6 +65,16 @@ def load(path: str | Path) -> keras.Model | Predictor:
         f"{path}: no network here. A run folder (with model.keras), a preset ({', '.join(presets())}), a .keras file "
         f"or a SavedModel bundle is wanted; found {found}."
     )
+
+
+def _what_is_left(run: Path) -> str:
+    """What to do about a run whose best network is not there."""
+    ways = []
+    if any((run / "checkpoints").glob("step-*")):
+        ways.append(f"`kseg train --run {run}` goes on from the newest checkpoint and writes it.")
+    if (run / "last.keras").is_file():
+        ways.append(f"{run / 'last.keras'} is the network after the last step, and can be named in its place.")
+    return " ".join(ways) or f"Neither checkpoints nor last.keras are there: train it again (`kseg train --run {run}`)."
 
 
 def find_bundle(path: Path) -> Path | None:
@@ -107,4 +119,4 @@ def _load_bundle(folder: Path) -> Predictor:
         scores = bundle.signatures["scores"](**given)
         return tf.concat([scores["scores" + (f"_{head}" if head else "")] for head in heads], axis=-1)
 
-    return Predictor(call, Geometry(margin=None), streams, heads, precision)
+    return Predictor(call, Geometry(margin=None), streams, heads, precision, facts.get("white"))

@@ -6,18 +6,25 @@ along the channels, so that tiles and averages know one image and one map of sco
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import click
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.errors import DataError
+from kseg.errors import DataError, WeightsError
 from kseg.geometry import Geometry
 from kseg.images import with_channels
-from kseg.layers import SizeCheck
+from kseg.layers import ScaleInput, SizeCheck
 
+SEGMENTS = (
+    "A functional network from images (N, H, W, C) to the scores of two or more classes for each pixel (N, H, W, K) is "
+    "wanted, as kseg.build makes them."
+)
 Parts = Mapping[str, int]  # channels by name; of a network that takes or gives one array, {"": channels}
 
 
@@ -28,6 +35,7 @@ class Predictor:
       geometry: the sizes it takes and the border it loses.
       streams, heads: channels of each input and classes of each output, by name; {"": C} and {"": K} without names.
       precision: what it computes in: float32, mixed_float16 or mixed_bfloat16.
+      white: the grey level that is white to it; None where that is not known.
     """
 
     def __init__(
@@ -37,8 +45,9 @@ class Predictor:
         streams: Parts,
         heads: Parts,
         precision: str = "float32",
+        white: float | None = None,
     ) -> None:
-        self._call = call
+        self._call, self.white, self._warned = call, white, False
         self.geometry, self.streams, self.heads, self.precision = geometry, dict(streams), dict(heads), precision
 
     @property
@@ -67,12 +76,25 @@ class Predictor:
         return np.asarray(self._call(images))
 
     def image_of(self, image: Any, name: str) -> Any:
-        """A data set's image in the channels of the network.
+        """An image as the network takes it: (H, W, C), or arrays by stream as they are.
+
+        Where its depth can't be that of the images the network was trained on, a warning is printed, once.
+
+        Args:
+          image: (H, W) or (H, W, C).
+          name: which one, for messages.
 
         Raises:
-          DataError: it has others; `name` says which image.
+          DataError: it is no such array of finite numbers, or has other channels.
         """
-        return with_channels(image, self.channels, name) if "" in self.streams else image
+        if "" not in self.streams:
+            return image
+        image = with_channels(checked(image, name), self.channels, name)
+        doubt = "" if self._warned or self.white is None else doubt_of_depth(image, self.white)
+        if doubt:
+            self._warned = True
+            say_above_bar(f"warning: {name}: {doubt}")
+        return image
 
     def join(self, images: Any) -> np.ndarray:
         """Arrays by stream as one.
@@ -108,7 +130,60 @@ def predictor(model: keras.Model | Predictor) -> Predictor:
     scores = tf.function(lambda images: call_joined(model, images), input_signature=signature)
     scores.get_concrete_function()  # traced by a call, one network after another looks to TensorFlow like one retraced
     return Predictor(
-        lambda images: scores(tf.cast(images, tf.float32)), geometry_of(model), streams, heads, precision_of(model)
+        lambda images: scores(tf.cast(images, tf.float32)),
+        geometry_of(model),
+        streams,
+        heads,
+        precision_of(model),
+        white_of(model),
+    )
+
+
+def say_above_bar(text: str) -> None:
+    """Prints a line on standard error, on a terminal in place of a progress bar, which is drawn anew below it."""
+    click.echo(("\r\x1b[K" if sys.stderr.isatty() else "") + text, err=True)
+
+
+def checked(image: Any, name: str) -> np.ndarray:
+    """`image` as (H, W, C), C = 1 where it is (H, W).
+
+    Raises:
+      DataError: it is something else, empty, or holds what is no finite number; `name` says which.
+    """
+    if isinstance(image, str | Path):
+        raise DataError(f"{name}: a path, not an array. Read it first: kseg.images.read_image({str(image)!r}).")
+    try:
+        array = np.asarray(image)
+    except ValueError as error:
+        raise DataError(f"{name}: {error}. Give an array (H, W) or (H, W, C).") from error
+    if array.ndim not in (2, 3) or not array.size:
+        several = " Of several images give one at a time." if array.ndim == 4 else ""
+        raise DataError(f"{name}: an array of shape {array.shape}; (H, W) or (H, W, C) is wanted.{several}")
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{name}: values of type {array.dtype}. Give grey levels or colours as numbers.")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        share = 1 - np.isfinite(array).mean()
+        raise DataError(f"{name}: {share:.1%} of its values are NaN or infinite. Replace them first.")
+    return array if array.ndim == 3 else array[..., None]
+
+
+def doubt_of_depth(image: np.ndarray, white: float) -> str:
+    """Why an image can't be as deep as those whose white is `white`; nothing where it can.
+
+    Far too bright is twice white. Far too dark is only told from the type, as a night is no fault: 8 bits where white
+    lies far beyond, or fractions up to 1.
+    """
+    brightest = float(image.max())
+    fractions = image.dtype.kind == "f" and 0 < brightest <= 1
+    if image.dtype == np.uint8 and white > 2 * 255:
+        found = "it has 8 bits"
+    elif brightest > 2 * white or fractions and white > 2:
+        found = f"its brightest pixel is {brightest:g}"
+    else:
+        return ""
+    return (
+        f"{found}, but white is {white:g} to this network. It was trained on images of another depth: the prediction "
+        "will mean little. Save the images as those it was trained on, or train on such."
     )
 
 
@@ -125,20 +200,38 @@ def precision_of(model: keras.Model) -> str:
     return next((f"mixed_{kind}" for kind in ("float16", "bfloat16") if kind in kinds), "float32")
 
 
+def white_of(model: keras.Model) -> float | None:
+    """The grey level that is white to a network, by its first layer; None of depth, or where no layer says it."""
+    for layer in model.layers:
+        if isinstance(layer, ScaleInput):
+            return layer.scaling.white
+    return None
+
+
 def streams_of(model: keras.Model) -> dict[str, int]:
-    """The channels of each input by its name, {"": C} where there is one without."""
-    return _channels(model.input)
+    """The channels of each input by its name, {"": C} where there is one without.
+
+    Raises:
+      WeightsError: there is none, or several without names.
+    """
+    return _channels(model, "input")
 
 
 def heads_of(model: keras.Model) -> dict[str, int]:
-    """The classes of each output by its name, {"": K} where there is one without."""
-    return _channels(model.output)
+    """The classes of each output by its name, {"": K} where there is one without.
+
+    Raises:
+      WeightsError: there is none, or several without names.
+    """
+    return _channels(model, "output")
 
 
-def _channels(tensors: Any) -> dict[str, int]:
-    if isinstance(tensors, dict):
-        return {name: tensor.shape[-1] for name, tensor in tensors.items()}
-    return {"": tensors.shape[-1]}
+def _channels(model: keras.Model, end: str) -> dict[str, int]:
+    tensors = getattr(model, end, None)  # a Sequential may have none
+    parts: dict[str, Any] = tensors if isinstance(tensors, dict) else {"": tensors}
+    if not all(hasattr(tensor, "shape") for tensor in parts.values()):
+        raise WeightsError(f"{model.name}: no {end}, or several without names. {SEGMENTS}")
+    return {name: tensor.shape[-1] for name, tensor in parts.items()}
 
 
 def parts_of(joined: Any, parts: Parts) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kseg.errors import WeightsError
 from kseg.geometry import mirrored, spans
-from kseg.images import with_channels
 from kseg.inference.averaging import Average, averaged
-from kseg.inference.predictor import Predictor, parts_of, predictor
+from kseg.inference.predictor import SEGMENTS, Predictor, checked, parts_of, predictor
 
 WHOLE_PIXELS = 1_400_000  # up to here one pass over the whole: 1.5 GB at the paper's width
 
@@ -40,7 +40,8 @@ def predict(
     Raises:
       ConfigError: there is no such average.
       SizeError: `tile` does not fit the network; the message names the next that does.
-      DataError: the image has other channels than the network.
+      DataError: the image is no array of finite numbers, or has other channels than the network.
+      WeightsError: the network does not give scores of two or more classes for each pixel.
     """
     image, call = _prepare(model, image)
     if average not in (None, "none"):
@@ -89,10 +90,11 @@ def probabilities(scores: np.ndarray) -> np.ndarray:
 def _prepare(model: keras.Model | Predictor, image: Any) -> tuple[np.ndarray, Predictor]:
     """The image (H, W, C) of all streams, and the predictor."""
     call = predictor(model)
-    if isinstance(image, Mapping) or "" not in call.streams:
+    if "" not in call.streams:
+        if isinstance(image, Mapping):
+            image = {name: checked(part, f"image {name}") for name, part in image.items()}
         return call.join(image), call
-    image = np.asarray(image)
-    return with_channels(image if image.ndim == 3 else image[..., None], call.channels, "image"), call
+    return call.image_of(image, "image"), call
 
 
 def _tiles(call: Predictor, image: np.ndarray, tile: int | None) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
@@ -108,8 +110,9 @@ def _tiles(call: Predictor, image: np.ndarray, tile: int | None) -> Iterator[tup
         for columns in spans(width, geometry, tile):
             given = band[:, mirrored(columns.read, columns.read_stop, width)]
             scores = call.joined(given[None])[0]
-            kept_height, kept_width = rows.keep_stop - rows.keep, columns.keep_stop - columns.keep
-            yield (
-                (slice(rows.keep, rows.keep_stop), slice(columns.keep, columns.keep_stop)),
-                scores[rows.skip : rows.skip + kept_height, columns.skip : columns.skip + kept_width],
-            )
+            bottom, right = (part.skip + part.keep_stop - part.keep for part in (rows, columns))
+            whole = scores.ndim == 3 and scores.shape[0] >= bottom and scores.shape[1] >= right
+            if not whole or min(call.heads.values()) < 2:
+                raise WeightsError(f"This network makes {scores.shape} of an image of {given.shape}. {SEGMENTS}")
+            place = slice(rows.keep, rows.keep_stop), slice(columns.keep, columns.keep_stop)
+            yield place, scores[rows.skip : bottom, columns.skip : right]

@@ -30,6 +30,16 @@ class InputScaling:
         if self.order not in ORDERS:
             raise ConfigError(f"InputScaling: order is {self.order!r}, but must be one of {', '.join(ORDERS)}.")
 
+    @property
+    def white(self) -> float | None:
+        """The level that is white to the weights, as far as the constants tell; None of depth."""
+        if "d" in self.order:
+            return None
+        mean = max(self.mean)
+        if mean > 255 and mean * self.scale > 10:  # `for_white` of constants whose result goes up to 255
+            return 255 / self.scale
+        return max(1 / self.scale, 255.0 if mean > 1 else 1.0 if mean > 0 else 0.0)
+
     def for_white(self, white: float) -> InputScaling:
         """The same for images whose white is not 255 but `white`; depth is no grey level, and stays as it is."""
         if "d" in self.order or white == 255:

@@ -7,7 +7,6 @@ from functools import partial
 from textwrap import fill
 
 from kseg.pages import in_figures, in_share
-from kseg.pictures import in_words
 from kseg.storage import write_text
 from kseg.training.result import Result, machine
 
@@ -38,9 +37,11 @@ def _lines(result: Result) -> Iterator[str]:
         ],
     )
     yield f"\n## Scores on {report.dataset} {report.split}\n"
-    figures = {"mean IU": report.mean_iu, **{in_words(name): value for name, value in report.measures.items()}}
-    yield from _table(("measure", "score"), [(name, in_figures(value)) for name, value in figures.items()])
+    head, rows = result.scores()
+    yield from _table(head, [(name, *map(in_figures, figures)) for name, *figures in rows])
     yield ""
+    if text := result.comparison():
+        yield f"{_wrapped(text)}\n"
     yield from _table(("class", "IU"), [(name, in_share(value)) for name, value in report.per_class.items()])
     yield f"\n{_wrapped(report.protocol)}\n"
     if text := result.recipe_text():
@@ -98,9 +99,9 @@ mask = kseg.predict(model, image)  # class ids; the image as in its file, of any
 """
 
 
-def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> Iterator[str]:
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
-    yield "| --- | --- |"
+    yield f"|{' --- |' * len(head)}"
     for row in rows:
         cells = (" ".join(cell.split()).replace("|", "\\|") for cell in row)
         yield f"| {' | '.join(cells)} |"

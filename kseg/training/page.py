@@ -35,7 +35,6 @@ def write_page(result: Result) -> None:
 
 def _scores(result: Result) -> list[str]:
     report = result.report
-    figures = {"mean IU": report.mean_iu, **{in_words(name): value for name, value in report.measures.items()}}
     scored = report.scored_classes
     classes = {
         name + ("" if scored is None or number in scored else " (not in the mean)"): value
@@ -47,8 +46,8 @@ def _scores(result: Result) -> list[str]:
         for head, matrix in report.others.items()
     ]
     return [
-        pages.table(("measure", "score"), list(figures.items())),
-        pages.paragraph(report.protocol),
+        pages.table(*result.scores()),
+        *map(pages.paragraph, filter(None, (result.comparison(), report.protocol))),
         pages.bars(("class", "IU"), classes),
         *others,
     ]

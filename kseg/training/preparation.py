@@ -300,6 +300,8 @@ def _introduce(prepared: Prepared) -> None:
         shares = [f"{name} {count / total:.1%}" for name, count in zip(data.heads[head], pixels, strict=True)]
         text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
     click.echo(text, err=True)
+    if data.doubt:
+        click.echo(f"warning: {data.doubt}", err=True)
     depends_on_white = by_name(_scaling(prepared.recipe.model)) != prepared.scalings
     trained_on = _places(data)
     for split, part in prepared.parts.items():

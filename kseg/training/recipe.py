@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from kseg.errors import ConfigError, did_you_mean
 from kseg.registry import Registry
-from kseg.training.specs import CheckpointSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec
+from kseg.training.specs import CheckpointSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec, PublishedSpec
 
 POSITIVE = (
     "steps",
@@ -69,6 +69,7 @@ class Recipe:
       average: how its network predicts and is reported: none, rotations or symmetries.
       seed: of the weights, the order and every augmentation.
       deterministic: the same seed gives the same weights, bit for bit, on one device with one number of threads.
+      published: what its authors scored; for a person to compare with, and not to be set.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Recipe:
     average: Literal["none", "rotations", "symmetries"] = "none"
     seed: int = 0
     deterministic: bool = False
+    published: tuple[PublishedSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
@@ -121,6 +123,15 @@ class Recipe:
             here = getattr(here, part)
         return here
 
+    def published_on(self, dataset: str, split: str) -> list[PublishedSpec]:
+        """What was published of this training on that split of that data set."""
+        return [each for each in self.published if (each.dataset, each.split) == (dataset, split)]
+
+    @property
+    def _task(self) -> tuple[Any, ...]:
+        """What the published scores are of: with another it is no longer the training that was published."""
+        return self.model.name, self.model.backbone, self.model.streams, self.data.options()
+
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
@@ -140,6 +151,7 @@ class Recipe:
           settings: values by dotted name ("optimizer.learning_rate"); text is read as the field's type. With a network
             of another family ("model.name") or another data set ("data.name") its options are its own again, and the
             data set's split; with another of the same family, as fcn16s for fcn32s, only the stages are dropped.
+            What was published is dropped with another network, backbone, streams or options of the data set.
 
         Raises:
           ConfigError: there is no such field (the message names the nearest), or the text is no such value.
@@ -153,20 +165,27 @@ class Recipe:
         if settings.get("data.name", self.data.name) != self.data.name:
             plain = DataSpec()
             values["data"] |= {name: getattr(plain, name) for name in ("split", *self.data.options())}
+        known = field_names()
         for name, value in settings.items():
-            inner, leaf = values, name
+            if name not in known:
+                raise ConfigError(f"A recipe has no field {name!r}. {did_you_mean(name, known)}")
+            inner = values
             *path, leaf = name.split(".")
             for part in path:
-                inner = inner.get(part, {}) if isinstance(inner, dict) else {}
-            if leaf not in inner or isinstance(inner[leaf], dict):
-                raise ConfigError(f"A recipe has no field {name!r}. {did_you_mean(name, field_names())}")
+                inner = inner[part]
             inner[leaf] = value
             if name == "steps" or name == "epochs":
                 values["epochs" if name == "steps" else "steps"] = None
-        return Recipe.from_json(values)
+        changed = Recipe.from_json(values)
+        return changed if changed._task == self._task else dataclasses.replace(changed, published=())
 
 
 RECIPES: Registry[Callable[[], Recipe]] = Registry("recipe")
+
+
+def as_registered(recipe: Recipe) -> Recipe:
+    """The recipe of its name before anything was set; itself where none is registered."""
+    return RECIPES.get(recipe.name)() if recipe.name in RECIPES.names() else recipe
 
 
 def _are_alike(network: str, other: str) -> bool:
@@ -182,11 +201,11 @@ def _are_alike(network: str, other: str) -> bool:
 
 
 def field_names(kind: Any = Recipe, prefix: str = "") -> list[str]:
-    """The dotted names of all fields."""
+    """The dotted names of all fields that can be set, which `published` can't."""
     names = []
     for name, hint in typing.get_type_hints(kind).items():
         names += field_names(hint, f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else [prefix + name]
-    return names
+    return [name for name in names if name != "published"]
 
 
 def _from_json(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
@@ -195,12 +214,7 @@ def _from_json(kind: Any, values: Mapping[str, Any], prefix: str) -> Any:
     for key, value in values.items():
         if key not in hints:
             raise ConfigError(f"A recipe has no field {prefix + key!r}. {did_you_mean(prefix + key, field_names())}")
-        hint = hints[key]
-        arguments[key] = (
-            _from_json(hint, value, f"{prefix}{key}.")
-            if dataclasses.is_dataclass(hint)
-            else convert(value, hint, prefix + key)
-        )
+        arguments[key] = convert(value, hints[key], prefix + key)
     return kind(**arguments)
 
 
@@ -210,6 +224,10 @@ def convert(value: Any, hint: Any, name: str) -> Any:
     Raises:
       ConfigError: it is not of that type.
     """
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name} is {value!r}, but must be fields by name.")
+        return _from_json(hint, value, f"{name}.")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None or value in ("none", "None", ""):

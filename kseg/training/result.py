@@ -19,11 +19,14 @@ from kseg.callbacks.samples import spread
 from kseg.datasets import by_name
 from kseg.datasets.downloads import PUBLISHED
 from kseg.inference import Report
+from kseg.pictures import in_words
 from kseg.training.preparation import Prepared
-from kseg.training.recipe import RECIPES
+from kseg.training.recipe import RECIPES, as_registered, field_names
 from kseg.training.run import read_config
 
 SHOWN, WORST = 4, 4  # pictures from all over the split, and of the images with the lowest scores
+# What may be otherwise than in the training that was published, and is no other training.
+OF_THE_RUN = ("seed", "deterministic", "precision", "checkpoint.")
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,26 @@ class Result:
         """The confusion matrices by head, the reported one first."""
         heads = list(self.prepared.parts["train"].heads)
         return {heads[0]: self.report.confusion, **self.report.others}
+
+    def scores(self) -> tuple[tuple[str, ...], list[list[Any]]]:
+        """The head and the rows of a table of all measures, beside those that were published of this split."""
+        report = self.report
+        published = self.prepared.recipe.published_on(report.dataset, report.split)
+        columns = [{"mean_iu": report.mean_iu, **report.measures}, *(each.figures for each in published)]
+        rows = [[in_words(name), *(column.get(name) for column in columns)] for name in columns[0]]
+        return ("measure", "here" if published else "score", *(f"published: {each.source}" for each in published)), rows
+
+    def comparison(self) -> str:
+        """In what the published scores and these may differ, in words; empty where none were published."""
+        recipe, count = self.prepared.recipe, len(self.report.images)
+        published = recipe.published_on(self.report.dataset, self.report.split)
+        if not published:
+            return ""
+        base = as_registered(recipe)
+        changed = [name for name in field_names() if recipe.value(name) != base.value(name)]
+        changed = [name for name in changed if not name.startswith(OF_THE_RUN)]
+        text = f"The published scores are of {published[0].images:,} images, these of {count:,}"
+        return text + (f"; the recipe was followed with another {', '.join(changed)}." if changed else ".")
 
     def network(self) -> str:
         """The network in words."""

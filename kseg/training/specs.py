@@ -1,9 +1,14 @@
-"""The parts of a recipe: the network, the data and their augmentation, the loss, the optimiser, the checkpoints."""
+"""The parts of a recipe: the network, the data and their augmentation, the loss, the optimiser, the checkpoints,
+and what was published of it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from kseg.pages import in_figures
+from kseg.pictures import in_words
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,42 @@ class CheckpointSpec:
     every_steps: int | None = None
     every_minutes: float | None = 10.0
     keep: int = 3
+
+
+@dataclass(frozen=True)
+class PublishedSpec:
+    """The scores that were published of a training; None for a measure that was not.
+
+    Attributes:
+      source: where they stand, and which of them are from memory.
+      dataset, split: what was scored, as a report names it; a split that kseg has not is never reported on.
+      images: how many.
+      mean_iu, pixel_accuracy, mean_accuracy, frequency_weighted_iu, geometric_pixel_accuracy: 0..1, more is better.
+      warping_error, rand_error, pixel_error: 0..1, less is better.
+    """
+
+    source: str
+    dataset: str
+    split: str
+    images: int
+    mean_iu: float | None = None
+    pixel_accuracy: float | None = None
+    mean_accuracy: float | None = None
+    frequency_weighted_iu: float | None = None
+    geometric_pixel_accuracy: float | None = None
+    warping_error: float | None = None
+    rand_error: float | None = None
+    pixel_error: float | None = None
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What was published, by measure."""
+        return _given(self, "source", "dataset", "split", "images")
+
+    def __str__(self) -> str:
+        """The first of its figures, and where it stands."""
+        name, value = next(iter(self.figures.items()))
+        return f"{in_words(name)} {in_figures(value)} ({self.source})"
 
 
 def _given(spec: Any, *without: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kseg.errors import ConfigError
 from kseg.training.preparation import Prepared, prepare
-from kseg.training.recipe import RECIPES, Recipe, field_names
+from kseg.training.recipe import RECIPES, Recipe, as_registered, field_names
 from kseg.training.run import read_config
 
 STAGES = "stages"
@@ -78,7 +78,7 @@ def of_stage(name: str, whole: Recipe) -> Recipe:
     lie far apart (voc-fcn32s 1e-10, voc-fcn8s 1e-14). With another optimiser, to which they say nothing, each stage has
     the rate that was set.
     """
-    base = RECIPES.get(whole.name)() if whole.name in RECIPES.names() else whole
+    base = as_registered(whole)
     settings = {field: whole.value(field) for field in field_names() if whole.value(field) != base.value(field)}
     settings |= {field: whole.value(field) for field in ("precision", "seed", "deterministic")}
     if "steps" in settings or "epochs" in settings:

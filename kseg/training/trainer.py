@@ -22,21 +22,35 @@ from kseg.training.course import run_stage
 from kseg.training.devices import LOST, strategy_at_hand, worker_of, workers_named
 from kseg.training.optimizers import check_callbacks
 from kseg.training.recipe import Recipe
+from kseg.training.specs import PublishedSpec
 from kseg.training.stages import Stage, stages_of
 from kseg.training.stopping import StopSignal
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training: its folder, and the scores of its network on the held-out split; None on a second worker."""
+    """A finished training.
+
+    Attributes:
+      folder: its run folder.
+      report: the scores of its network on the held-out split; None on a second worker.
+      recipe: what was followed.
+    """
 
     folder: Path
     report: Report | None
+    recipe: Recipe
 
     @property
     def model(self) -> keras.Model:
         """The best network by the recipe's measure on `val`, the last where there is none."""
         return load(self.folder)
+
+    @property
+    def published(self) -> list[PublishedSpec]:
+        """What was published of this training on the split of the report."""
+        report = self.report
+        return self.recipe.published_on(report.dataset, report.split) if report else []
 
 
 def train(
@@ -86,15 +100,16 @@ def train(
         strategy = strategy or strategy_at_hand(prepared.recipe.data.batch_size)
     with StopSignal() as stop:  # anew, since TensorFlow's workers take SIGTERM for themselves
         worker, workers = worker_of(strategy)
-        if folder and resume == "auto" and (folder / "report.json").is_file():
+        if folder and resume == "auto" and _is_finished(folder):
             click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
             scored = evaluate(load(folder), prepared.scored, average=prepared.recipe.average) if worker == 0 else None
-            return Run(folder, scored)
+            return Run(folder, scored, prepared.recipe)
         with _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder:
             checkpoint = None if resume in ("auto", "never") else Path(resume)
             stages = stages_of(prepared, folder)
             try:
-                return Run(folder, _run_stages(stages, strategy, stop, callbacks, checkpoint))
+                report = _run_stages(stages, strategy, stop, callbacks, checkpoint)
+                return Run(folder, report, prepared.recipe)
             except Interrupted as error:
                 if not (folder / "config.json").is_file():
                     raise
@@ -103,6 +118,12 @@ def train(
                 if workers == 1:
                     raise
                 raise _lost(error, stages) from error
+
+
+def _is_finished(folder: Path) -> bool:
+    """Whether the run in `folder` has its report, and its network, unless that can't be written again."""
+    can_write = newest_of(folder / "checkpoints") is not None
+    return (folder / "report.json").is_file() and ((folder / "model.keras").is_file() or not can_write)
 
 
 def _run_stages(

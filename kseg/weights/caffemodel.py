@@ -28,6 +28,7 @@ from kseg.weights.wire import EIGHT_BYTES, FOUR_BYTES, LENGTH, VARINT, Field, Wi
 _LAYER, _OLD_LAYER, _OLDEST_LAYER = 100, 2, 1  # fields of NetParameter, NetParameter, V1LayerParameter
 _NAME_AND_BLOBS = {_LAYER: (1, 7), _OLD_LAYER: (4, 6), _OLDEST_LAYER: (1, 50)}
 _LONGEST_NAME_BYTES = 1000
+START = 512  # bytes that a kind is told by
 _MOST_AXES = 32  # Caffe's own limit
 
 _OTHER_KINDS = {
@@ -35,6 +36,12 @@ _OTHER_KINDS = {
     b"\x1f\x8b": "a gzip archive: unpack it",
     b"\x80\x02": "a Python pickle (as older .pth files are)",
     b"\x93NUMPY": "a NumPy array",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"II*\0": "a TIFF image",
+    b"MM\0*": "a TIFF image",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF",
 }
 
 
@@ -60,7 +67,10 @@ def read_caffemodel(path: str | Path) -> dict[str, list[Tensor]]:
         with path.open("rb") as stream:
             size = stream.seek(0, 2)
             stream.seek(0)
-            if _is_hdf5(path, stream.read(512)):
+            start = stream.read(START)
+            if found := other_kind(start):
+                raise WeightsError(f"{path}: no caffemodel but {found}. Name the .caffemodel or .caffemodel.h5 file.")
+            if start.startswith(b"\x89HDF"):
                 return _read_hdf5(path)
             return _read_layers(WireFile(path, stream, size))
     except FileNotFoundError as error:
@@ -69,20 +79,15 @@ def read_caffemodel(path: str | Path) -> dict[str, list[Tensor]]:
         raise WeightsError(f"{path}: a folder. Name the .caffemodel file in it.") from error
 
 
-def _is_hdf5(path: Path, start: bytes) -> bool:
-    """Whether a file that starts so is HDF5.
-
-    Raises:
-      WeightsError: it is of another known kind.
-    """
-    found = next((kind for signature, kind in _OTHER_KINDS.items() if start.startswith(signature)), None)
+def other_kind(start: bytes) -> str | None:
+    """What a file that starts so (its first START bytes) is, where it is known to be neither a caffemodel nor HDF5."""
     if not start:
-        found = "an empty file"
-    elif all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start):
-        found = f"text, beginning {start[:20].decode()!r}; a .prototxt describes a network and has no weights"
-    if found:
-        raise WeightsError(f"{path}: no caffemodel but {found}. Name the .caffemodel or .caffemodel.h5 file.")
-    return start.startswith(b"\x89HDF")
+        return "an empty file"
+    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start):
+        return f"text, beginning {start[:20].decode()!r}; a .prototxt describes a network and has no weights"
+    if start[8:10] == b'{"':
+        return "a file of safetensors"
+    return next((kind for signature, kind in _OTHER_KINDS.items() if start.startswith(signature)), None)
 
 
 def _read_layers(file: WireFile) -> dict[str, list[Tensor]]:

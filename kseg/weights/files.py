@@ -14,6 +14,7 @@ import keras
 from kseg.errors import WeightsError
 from kseg.layers import InputScaling
 from kseg.models import NETWORKS, build
+from kseg.weights.caffemodel import START, other_kind
 from kseg.weights.hdf5 import open_hdf5
 from kseg.weights.imports import import_caffemodel, load_caffemodel
 from kseg.weights.keras_applications import load_keras_applications, read_keras_applications
@@ -25,6 +26,10 @@ from kseg.weights.torch_file import open_torch
 from kseg.weights.torchvision import layers_of, load_torchvision
 from kseg.weights.transplants import transplant
 
+_TAKEN = (
+    "Weights are read from a .caffemodel or .caffemodel.h5, keras.applications' .h5, PyTorch's .pth, a .keras file or "
+    "a run folder: name one of these."
+)
 Kind = Literal["caffemodel", "keras_applications", "torchvision", "keras"]
 
 
@@ -32,25 +37,35 @@ def kind_of(path: str | Path) -> Kind:
     """Which loader the file is for, by its content; a run folder is as its `.keras` file.
 
     Raises:
-      WeightsError: there is no such file, or it is broken.
+      WeightsError: there is no such file, it is broken, or known to be of another kind.
     """
     path = Path(path)
     if path.is_dir() and (path / "model.keras").is_file():
         return "keras"
     if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file. Name a file of weights, or a run folder.")
+        found = "a folder without model.keras" if path.is_dir() else "there is no such file"
+        raise WeightsError(f"{path}: {found}. {_TAKEN}")
     with path.open("rb") as stream:
-        start = stream.read(8)
+        start = stream.read(START)
     if start.startswith(b"\x89HDF"):
         with open_hdf5(path) as datasets:
             return "caffemodel" if any(place.startswith("data/") for place in datasets) else "keras_applications"
     if start.startswith(b"PK\x03\x04"):
         try:
             with zipfile.ZipFile(path) as archive:
-                return "keras" if "config.json" in archive.namelist() else "torchvision"
+                names = archive.namelist()
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise WeightsError(f"{path}: broken zip archive ({error}). Fetch it again.") from error
-    return "torchvision" if start.startswith(b"\x80\x02") else "caffemodel"
+        if "config.json" in names:
+            return "keras"
+        if any(name.endswith("data.pkl") for name in names):
+            return "torchvision"
+        raise WeightsError(f"{path}: a zip archive that holds no network. {_TAKEN}")
+    if start.startswith(b"\x80\x02"):
+        return "torchvision"
+    if other := other_kind(start):
+        raise WeightsError(f"{path}: no weights but {other}. {_TAKEN}")
+    return "caffemodel"
 
 
 def load_weights(model: keras.Model, path: str | Path) -> Report:

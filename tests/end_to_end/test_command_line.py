@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ from PIL import Image
 
 import kseg
 from kseg.cli import main
-from kseg.inference import predict_scores, probabilities
+from kseg.inference import Report, predict_scores, probabilities
+from kseg.training import trainer
+from kseg.training.recipe import RECIPES
 
 SMALL = ["--set", "model.width=4", "--set", "model.depth=1", "--crop", "48,48", "--batch-size", "2"]
 SMALL += ["--precision", "float32"]  # whatever this device is quickest in
@@ -150,6 +153,21 @@ def test_a_bundle_predicts_and_scores_as_the_run_does(run, image, tmp_path):
     facts = json.loads((Path(bundle) / "assets.extra" / "kseg.json").read_text())
     assert facts["class_names"] == ["background", "cell"] and facts["dtype"] == "uint8"
     assert "this is a bundle already" in call("export", bundle, exit_code=3).stderr
+
+
+def test_a_bundle_is_named_after_its_run_and_a_later_version_is_announced(run, tmp_path, monkeypatch):
+    other = tmp_path / "runs" / "other"
+    shutil.copytree(run, other)
+    models = tmp_path / "models"
+    for number, (model, name) in enumerate(((run, "demo"), (other, "other"), (other / "model.keras", "other"))):
+        said = call("export", model, "-o", models)
+        bundle = models / name / str(max(1, number))
+        assert said.stdout.strip() == str(bundle)
+        assert ("other held version 1, in whose place" in said.stderr) == (number == 2)
+        facts = json.loads((bundle / "assets.extra" / "kseg.json").read_text())
+        assert facts["class_names"] == ["background", "cell"]
+    monkeypatch.chdir(other)
+    assert call("export", ".", "-o", models).stdout.strip() == str(models / "other" / "3")
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -439,6 +457,16 @@ def test_an_average_is_named_in_the_report_and_taken_from_the_recipe(run, image,
     np.testing.assert_array_equal(kseg.images.read_label(tmp_path / "out" / "cells.png"), ids)
 
 
+def test_published_scores_are_named_at_the_end_of_a_training(tmp_path, monkeypatch):
+    images = ({"id": "a", "mean_iu": 1.0, "pixel_accuracy": 1.0},)
+    for split, line in (("val", "published: mean IU 0.655 (README of the release"), ("train", None)):
+        report = Report("voc-fcn", split, ("sky", "sea"), np.eye(2, dtype=np.int64), images)
+        finished = trainer.Run(tmp_path, report, RECIPES.get("voc-fcn8s")())
+        monkeypatch.setattr(trainer, "train", lambda *_, finished=finished, **__: finished)
+        shown = call("train").stdout
+        assert (line or "voc-fcn train") in shown and ("published" in shown) == bool(line)
+
+
 def test_the_preset_predicts_without_training_and_scores_as_its_card_says(shared, tmp_path):
     volume = shared / "data" / "isbi2012" / "train-volume.tif"
     tifffile.imwrite(tmp_path / "stack.tif", tifffile.imread(volume)[24:26, :150, :160], photometric="minisblack")
@@ -455,3 +483,20 @@ def test_presets_are_named_where_networks_are(tmp_path):
     assert "isbi2012-unet" in call("models", "list").stdout.partition("presets")[2]
     assert "a preset (isbi2012-unet)" in call("evaluate", tmp_path / "nowhere", exit_code=3).stderr
     assert kseg.load("isbi2012-unet").count_params() == 1_945_250
+
+
+def test_a_run_whose_network_was_removed_says_what_is_left_and_writes_it_again(run, image, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "model.keras").unlink()
+    for words in (["evaluate", folder], ["predict", folder, image, "-o", tmp_path / "out"], ["export", folder]):
+        said = call(*words, exit_code=3).stderr
+        assert f"{folder}: a run folder without its network, model.keras" in said
+        assert f"kseg train --run {folder}" in said and f"{folder / 'last.keras'} is the network" in said
+    call("train", "--run", folder)
+    for one, other in zip(kseg.load(folder).get_weights(), kseg.load(run).get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    shutil.rmtree(folder / "checkpoints")
+    for name in ("model.keras", "last.keras"):
+        (folder / name).unlink()
+    assert "Neither checkpoints nor last.keras" in call("train", "--run", folder, exit_code=3).stderr

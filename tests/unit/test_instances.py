@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kseg.instances import components, number, separate
+from kseg.instances import are_numbered, components, count_numbered, number, separate
 
 maps = arrays.arrays(np.int32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 3))
 
@@ -68,3 +69,37 @@ def test_after_separation_no_two_objects_touch_even_at_a_corner(cells):
     for row, column in ((0, 0), (0, 1), (0, 2), (1, 0)):
         neighbour = padded[row : row + cells.shape[0], column : column + cells.shape[1]]
         assert ((neighbour == result) | (neighbour == 0) | (result == 0)).all()
+
+
+def squares(count: int, *, start: int = 1, each: int = 1) -> np.ndarray:
+    """A row of 3 x 3 squares that touch, `each` of a number, which go from `start` on."""
+    numbers = np.repeat(np.arange(start, start + count), 3)
+    return np.pad(np.tile(numbers, (3, each)), 1)
+
+
+@pytest.mark.parametrize(
+    ("label", "count"),
+    [
+        (squares(9), 9),
+        (squares(9, start=2), 0),  # 1 is left out
+        (squares(9, each=2), 0),  # in two pieces each
+        (np.zeros((3, 3), int), 0),
+    ],
+)
+def test_numbers_from_1_on_in_one_piece_each_are_counted(label, count):
+    assert count_numbered(label, np.unique(label).tolist()) == count
+
+
+@pytest.mark.parametrize(
+    ("counts", "numbered"),
+    [
+        ([9, 12, 7, 30], True),
+        ([9, 12, 0, 30], True),  # one image of tracked or broken objects
+        ([], False),
+        ([2, 3, 4, 3], False),  # few: three classes in one piece each look so
+        ([13, 13, 13, 12], False),  # thirteen organs, all of them in most images
+        ([0, 0, 9, 12], False),  # the classes of a street, and two images that happen to look so
+    ],
+)
+def test_labels_that_each_number_their_own_objects_look_so_and_classes_do_not(counts, numbered):
+    assert are_numbered(counts) == numbered

@@ -165,6 +165,14 @@ def test_numbers_of_objects_are_asked_about(tmp_path):
     assert finding.kind == "objects" and "up to 282" in finding.what
 
 
+def test_a_few_objects_in_each_label_are_asked_about_too(tmp_path):
+    labels = [np.arange(48, dtype=np.uint8).reshape(HEIGHT, WIDTH).clip(max=most) for most in (9, 15, 20)]
+    finding = only(tree(tmp_path, *labels))
+    assert finding.kind == "objects" and finding.fix == "--set data.instances=true" and "up to 20" in finding.what
+    assert not lines(tmp_path, instances=True) and not lines(tmp_path, classes=21)
+    assert only(tmp_path, classes=2).fix == finding.fix
+
+
 def test_classes_without_a_pixel_and_classes_only_held_out(tmp_path):
     (tree(tmp_path) / "classes.txt").write_text("road\ncar\ntree\nsky\n")
     put(tmp_path / "train/labels/a.png", MASK)

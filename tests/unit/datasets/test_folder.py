@@ -364,3 +364,19 @@ def test_a_splits_own_folder_stands_for_the_whole(tmp_path):
             (tmp_path / split / kind).mkdir(parents=True)
             Image.fromarray(np.ones((4, 4), np.uint8)).save(tmp_path / split / kind / f"{split}.png")
     assert datasets.open("folder", tmp_path / "train", split="val").ids == ["val"]
+
+
+def rows_of(count):
+    """`count` objects of two rows each, which touch, beside a background of one column."""
+    label = np.repeat(np.arange(1, count + 1, dtype=np.uint8), 2)[:, None] * np.ones(4, np.uint8)
+    return np.pad(label, ((0, 60 - 2 * count), (1, 0)))
+
+
+def test_labels_that_seem_to_number_objects_are_doubted_unless_something_was_said(tmp_path):
+    numbered = [rows_of(count) for count in (9, 12, 20, 7, 30)]
+    fill(tmp_path / "a", *numbered, image=np.zeros((60, 5), np.uint8))
+    data = opened(tmp_path / "a")
+    assert "up to 30; they are taken for 31 classes" in data.doubt and "--set data.instances=true" in data.doubt
+    assert not opened(tmp_path / "a", classes=31).doubt and not opened(tmp_path / "a", instances=True).doubt
+    fill(tmp_path / "b", *[rows_of(12)] * 5, image=np.zeros((60, 5), np.uint8))
+    assert len(opened(tmp_path / "b").classes) == 13 and not opened(tmp_path / "b").doubt

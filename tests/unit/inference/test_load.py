@@ -112,6 +112,13 @@ def test_versions_count_on_and_are_never_written_over(network, tmp_path):
     assert [path.name for path in (tmp_path / "a").iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/a"])
+def test_a_bundles_name_leads_nowhere_else(name, network, tmp_path):
+    with pytest.raises(ExportError, match="no plain name of a folder"):
+        kseg.export(network, tmp_path / "models", name=name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_damaged_bundle_is_refused(network, tmp_path):
     folder = kseg.export(network, tmp_path, name="a")
     (folder / "saved_model.pb").write_bytes(b"\x0a\x05damage")

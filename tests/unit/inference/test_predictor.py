@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 import kseg
-from kseg.errors import DataError
+from kseg.errors import DataError, ExportError, WeightsError
 from kseg.inference import precision_of, predict, predict_scores, predictor
+from kseg.layers import InputScaling
 
 SLIM = {"width": 1 / 64, "fc_width": 2}
 
@@ -78,3 +81,93 @@ def test_the_precision_is_that_of_the_convolutions():
     finally:
         keras.config.set_dtype_policy("float32")
     assert precision_of(half) == "mixed_bfloat16" and precision_of(kseg.build("fcn32s", **SLIM)) == "float32"
+
+
+@pytest.fixture(scope="module")
+def grey():
+    return predictor(kseg.build("unet", depth=1, width=2))
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("a.png", "image: a path, not an array.*kseg.images.read_image\\('a.png'\\)"),
+        (Path("a.png"), "image: a path"),
+        (None, r"image: an array of shape \(\); \(H, W\) or \(H, W, C\) is wanted"),
+        (np.zeros(5), r"image: an array of shape \(5,\)"),
+        (np.zeros((2, 8, 8, 1)), "Of several images give one at a time"),
+        (np.zeros((0, 8)), r"image: an array of shape \(0, 8\)"),
+        ([[1, 2], [3]], "image: .*inhomogeneous"),
+        (np.array([["a"]]), "image: values of type <U1"),
+        (np.array([[None]]), "image: values of type object"),
+        (np.zeros((8, 8), complex), "image: values of type complex128"),
+        (np.array([[0, np.nan, np.inf, 1]]), "image: 50.0% of its values are NaN or infinite"),
+        (np.zeros((8, 8, 2)), "image: 2 channels, but the network takes 1"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_what_it_is(grey, image, words):
+    with pytest.raises(DataError, match=words):
+        predict(grey, image)
+
+
+def test_what_is_no_dict_of_images_is_refused(two_streams):
+    for image in ("a.png", np.zeros((8, 8, 3)), {}):
+        with pytest.raises(DataError, match="this network takes a dict of rgb, hha; found"):
+            predict(two_streams, image)
+    with pytest.raises(DataError, match="image hha: a path"):
+        predict(two_streams, {"rgb": np.zeros((8, 8, 3)), "hha": "a.png"})
+
+
+def bright(level, kind):
+    return np.full((8, 8), level, kind)
+
+
+@pytest.mark.parametrize(
+    ("white", "image", "words"),
+    [
+        (255, bright(40000, np.uint16), "its brightest pixel is 40000, but white is 255 to this network"),
+        (255, bright(0.9, np.float32), "its brightest pixel is 0.9, but white is 255"),
+        (1, bright(200, np.uint8), "its brightest pixel is 200, but white is 1"),
+        (65535, bright(200, np.uint8), "it has 8 bits, but white is 65535"),
+        (4095, bright(200, np.uint8), "it has 8 bits, but white is 4095"),
+        (255, bright(255, np.uint8), ""),
+        (255, bright(400, np.uint16), ""),  # a little beyond
+        (255, bright(0, np.float32), ""),  # a blank page
+        (65535, bright(200, np.uint16), ""),  # a night
+        (1, bright(1.5, np.float32), ""),
+    ],
+)
+def test_images_of_another_depth_are_warned_of_once(white, image, words, capsys):
+    scaling = InputScaling(scale=1 / white)
+    call = predictor(kseg.build("unet", depth=1, width=2, padding="same", preprocessing=scaling))
+    for _ in range(2):
+        predict(call, image)
+    said = capsys.readouterr().err
+    assert said.count("warning: image: ") == bool(words) and words in said
+
+
+def test_a_bundle_warns_of_images_of_another_depth_too(tmp_path, capsys):
+    network = kseg.build("unet", depth=1, width=2, preprocessing=InputScaling(scale=1 / 4095))
+    bundle = kseg.load(kseg.export(network, tmp_path, name="a"))
+    predict(bundle, bright(200, np.uint8))
+    assert "it has 8 bits, but white is 4095" in capsys.readouterr().err
+
+
+def convolved(classes, *, padding="same"):
+    image = keras.Input((None, None, 1))
+    return keras.Model(image, keras.layers.Conv2D(classes, 3, padding=padding)(image))
+
+
+def test_what_gives_no_scores_of_pixels_is_refused(tmp_path):
+    two = [keras.Input((None, None, 1)), keras.Input((None, None, 1))]
+    image = np.zeros((32, 32, 1), np.uint8)
+    for network, words in (
+        (kseg.build("vgg16", classes=3, input_shape=(32, 32, 1), **SLIM), r"makes \(3,\) of an image of"),
+        (convolved(1), r"makes \(32, 32, 1\) of an image"),
+        (convolved(2, padding="valid"), r"makes \(30, 30, 2\) of an image"),
+        (keras.Model(two, keras.layers.Add()(two)), "no input, or several without names"),
+    ):
+        with pytest.raises(WeightsError, match=f"{words}.*scores of two or more classes for each pixel"):
+            predict(network, image)
+    with pytest.raises(ExportError, match="vgg16: its output is no map"):
+        kseg.export(kseg.build("vgg16", classes=3, **SLIM), tmp_path, name="a")

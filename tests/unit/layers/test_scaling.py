@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kseg.errors import ConfigError
-from kseg.layers import InputScaling, ScaleInput, SizeCheck
+from kseg.layers import SCALINGS, InputScaling, ScaleInput, SizeCheck
 
 
 def test_scaling_takes_the_mean_away_in_the_order_of_the_weights():
@@ -39,3 +39,13 @@ def test_a_scaling_follows_the_images_white_but_depth_has_none():
     assert sixteen.order == "bgr" and sixteen.mean == (51 * 257, 102 * 257, 153 * 257)
     assert sixteen.scale == pytest.approx(0.5 / 257)
     assert InputScaling("d", (7.8,)).for_white(65535) == InputScaling("d", (7.8,))
+
+
+def test_a_scaling_knows_its_white_but_of_depth_there_is_none():
+    for name, scaling in SCALINGS.items():
+        if "d" in scaling.order:
+            assert scaling.white is None
+            continue
+        for white in (1, 255, 4095, 65535):
+            assert scaling.for_white(white).white == pytest.approx(white), name
+    assert InputScaling(mean=(127.5,), scale=1 / 127.5).white == 255

@@ -33,3 +33,14 @@ def test_images_that_are_trained_on_and_scored_are_counted(tmp_path, capsys):
     assert "3 of 3 images of val are trained on too" in said and "6 of 6 images of test" in said
     prepare(RECIPES.get("demo")(), None)
     assert "trained on too" not in capsys.readouterr().err
+
+
+def test_labels_that_seem_to_number_objects_are_warned_of(tmp_path, capsys):
+    for number in range(5):
+        label = np.arange(8 * (8 + number), dtype=np.uint8).reshape(-1, 8) // 8 + 1
+        write_image(tmp_path / "images" / f"{number}.png", np.full((20, 8), number, np.uint8))
+        write_image(tmp_path / "labels" / f"{number}.png", np.pad(label, ((0, 12 - number), (0, 0))))
+    prepare(RECIPES.get("own-unet")(), tmp_path)
+    assert "warning: the labels seem to number their objects" in capsys.readouterr().err
+    prepare(RECIPES.get("own-unet")().with_settings({"data.instances": "true"}), tmp_path)
+    assert "seem to number" not in capsys.readouterr().err

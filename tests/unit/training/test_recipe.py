@@ -5,7 +5,7 @@ import pytest
 from kseg.errors import ConfigError
 from kseg.training import recipes  # noqa: F401
 from kseg.training.recipe import RECIPES, Recipe, field_names
-from kseg.training.specs import ModelSpec
+from kseg.training.specs import ModelSpec, PublishedSpec
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
@@ -83,9 +83,40 @@ def test_either_steps_or_epochs():
         Recipe("a")
 
 
+PUBLISHED = (PublishedSpec("a paper", "voc-fcn", "val", 736, mean_iu=0.6),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_kept"),
+    [
+        ({"model.width": "0.25", "model.fc_width": "64", "steps": "7", "init_weights": "none", "seed": "3"}, True),
+        ({"model.name": "fcn16s"}, True),  # its own
+        ({"model.name": "fcn8s"}, False),
+        ({"model.backbone": "alexnet"}, False),
+        ({"model.streams": "rgb,hha"}, False),
+        ({"data.classes": "33"}, False),
+        ({"data.view": "hha"}, False),
+    ],
+)
+def test_another_task_has_no_published_scores(settings, is_kept):
+    recipe = Recipe("a", model=ModelSpec("fcn16s"), steps=1, published=PUBLISHED)
+    assert recipe.with_settings(settings).published == (PUBLISHED if is_kept else ())
+
+
+@pytest.mark.parametrize("name", ["published", "published.mean_iu"])
+def test_published_scores_are_not_to_be_set(name):
+    with pytest.raises(ConfigError, match=f"A recipe has no field {name!r}"):
+        Recipe("a", steps=1, published=PUBLISHED).with_settings({name: "0.9"})
+    with pytest.raises(ConfigError, match="no field 'published.mean_ui'"):
+        Recipe.from_json({"name": "a", "steps": 1, "published": [{"mean_ui": 0.9}]})
+
+
 def test_unknown_keys_in_json_are_refused():
     with pytest.raises(ConfigError, match="no field 'data.colour'"):
         Recipe.from_json({"name": "a", "steps": 1, "data": {"colour": 1}})
+    for name, value in (("data", 1), ("published", [0.9])):
+        with pytest.raises(ConfigError, match=f"{name} is .*, but must be fields by name"):
+            Recipe.from_json({"name": "a", "steps": 1, name: value})
 
 
 def test_the_partly_segmented_frame_is_left_out():

@@ -10,12 +10,13 @@ import kseg
 from kseg.datasets import Dataset, Item, survey
 from kseg.images import write_image
 from kseg.inference import Report
+from kseg.training import recipes  # noqa: F401
 from kseg.training.card import write_card
 from kseg.training.page import write_page
 from kseg.training.preparation import Prepared
-from kseg.training.recipe import Recipe
+from kseg.training.recipe import RECIPES, Recipe
 from kseg.training.result import Result, machine
-from kseg.training.specs import DataSpec
+from kseg.training.specs import DataSpec, PublishedSpec
 
 
 class Streets(Dataset):
@@ -95,6 +96,40 @@ def test_a_card_tells_what_it_is_how_it_came_about_limits_use_and_terms(result):
         assert wanted in text, wanted
     lines = [line for line in text.splitlines() if not line.startswith("|") and str(result.folder) not in line]
     assert max(map(len, lines)) <= 120
+
+
+def test_published_scores_stand_beside_ones_own_where_they_are_of_the_same_split(result):
+    published = (
+        PublishedSpec("CVPR 2015", "streets", "test", 1200, mean_iu=0.395, geometric_pixel_accuracy=0.943),
+        PublishedSpec("PAMI 2016, from memory", "streets", "test", 1200, mean_iu=0.412, pixel_accuracy=0.859),
+        PublishedSpec("another", "streets", "val", 9, mean_iu=0.123),
+    )
+    recipe = replace(RECIPES.get("siftflow-fcn16s")(), published=published)
+    recipe = recipe.with_settings({"model.width": 0.25, "steps": 7, "seed": 3, "precision": "float32"})
+    with_scores = replace(result, prepared=replace(result.prepared, recipe=recipe))
+    write_page(with_scores)
+    write_card(with_scores)
+    page, card = ((result.folder / name).read_text() for name in ("report.html", "MODEL_CARD.md"))
+    head, rows = with_scores.scores()
+    assert head == ("measure", "here", "published: CVPR 2015", "published: PAMI 2016, from memory")
+    assert rows[0][0] == "mean IU" and rows[0][2:] == [0.395, 0.412] and rows[1][2:] == [None, 0.859]
+    assert "published: PAMI 2016, from memory" in page
+    words = (
+        "The published scores are of 1,200 images, these of 6; the recipe was followed with another model.width, steps."
+    )
+    assert words in page and words in card.replace("\n", " ")
+    assert "| mean IU | 0.775 | 0.395 | 0.412 |" in card and "| --- | --- | --- | --- |" in card
+    assert "0.123" not in page + card
+
+
+def test_without_published_scores_of_the_split_there_is_no_word_of_them(result):
+    recipe = replace(result.prepared.recipe, published=(PublishedSpec("a", "streets", "val", 9, mean_iu=0.123),))
+    elsewhere = replace(result, prepared=replace(result.prepared, recipe=recipe))
+    write_page(elsewhere)
+    write_card(elsewhere)
+    for name in ("report.html", "MODEL_CARD.md"):
+        assert "published:" not in (result.folder / name).read_text()
+    assert elsewhere.scores()[0] == ("measure", "score") and elsewhere.comparison() == ""
 
 
 def test_a_training_that_was_stopped_early_says_after_how_many_steps(result):

@@ -5,6 +5,7 @@ import pytest
 from kseg.errors import ConfigError
 from kseg.training.recipe import Recipe
 from kseg.training.run import alone, check_same, open_run
+from kseg.training.specs import PublishedSpec
 
 
 def config(**changes) -> dict:
@@ -76,6 +77,16 @@ def test_a_field_that_was_not_there_yet_had_its_default(tmp_path):
     before = config()
     del before["recipe"]["checkpoint"], before["recipe"]["deterministic"]
     check_same(tmp_path, before, config())
+
+
+@pytest.mark.parametrize("before", [None, [], [vars(PublishedSpec("older", "voc-fcn", "val", 9, mean_iu=0.5))]])
+def test_a_run_goes_on_whatever_scores_were_published_when_it_began(tmp_path, before):
+    recorded, now = config(), config()
+    now["recipe"]["published"] = [vars(PublishedSpec("a paper", "voc-fcn", "val", 736, mean_iu=0.6))]
+    del recorded["recipe"]["published"]
+    if before is not None:
+        recorded["recipe"]["published"] = before
+    check_same(tmp_path, recorded, now)
 
 
 def test_two_processes_do_not_train_in_one_folder(run):

@@ -110,6 +110,11 @@ def test_stages_run_one_after_another_from_each_others_weights_and_go_on_where_t
     np.testing.assert_allclose(kernels[2], kernels[0], rtol=1e-5)
     assert {"mean_iu", "geometric_mean_iu"} <= {"mean_iu", *finished.report.measures}
     assert isinstance(finished.model, keras.Model) and finished.report.split == "test"
+    assert [(each.mean_iu, each.geometric_pixel_accuracy) for each in finished.published] == [(0.412, 0.946)]
+    assert (
+        "| 0.412 |" in (run / "MODEL_CARD.md").read_text()
+        and "| 0.395 |" in (run / "stages" / "siftflow-fcn16s" / "MODEL_CARD.md").read_text()
+    )
 
 
 def test_without_val_the_last_network_is_the_one_and_no_row_has_a_score(scenes, tmp_path):

@@ -126,3 +126,26 @@ def test_imagenet_is_the_file_in_the_cache_or_one_to_bring(classifier_files, mon
     place.write_bytes((classifier_files / "vgg.h5").read_bytes())
     assert len(initial_weights(fresh("fcn8s"), "imagenet").filled) == 15
     place.unlink()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(60), "no weights but a PNG image"),
+        (b"\xff\xd8\xff\xe0" + bytes(60), "no weights but a JPEG image"),
+        (b'{\n  "recipe": 1}', "no weights but text, beginning"),
+        (b"", "no weights but an empty file"),
+        (b'\x40\0\0\0\0\0\0\0{"a":' + bytes(60), "no weights but a file of safetensors"),
+    ],
+)
+def test_what_is_no_file_of_weights_is_named_with_the_kinds_that_are(content, words, tmp_path):
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(WeightsError, match=f"a: {words}.*Weights are read from a .caffemodel.* or a run folder"):
+        initial_weights(fresh(), str(tmp_path / "a"))
+
+
+def test_archives_and_folders_without_a_network_are_named(tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.zeros(3))
+    for path, words in ((tmp_path / "a.npz", "a zip archive that holds no network"), (tmp_path, "a folder without")):
+        with pytest.raises(WeightsError, match=f"{words}.*Weights are read from"):
+            kind_of(path)

@@ -1,0 +1,85 @@
+"""`predict` on what people have: bad files among good ones, results beside images, images of another depth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import kseg
+from kseg.callbacks import save_network
+from kseg.cli import main
+from kseg.images import write_image
+
+
+def call(*words, exit_code: int = 0):
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    if not isinstance(result.exception, SystemExit | None):
+        raise result.exception
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> Path:
+    """A small untrained network for grey images of 8 bits."""
+    path = tmp_path_factory.mktemp("network") / "small.keras"
+    save_network(kseg.build("unet", depth=1, width=2), path)
+    return path
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (31, 27)).astype(np.uint8)
+    write_image(tmp_path / "cells.png", pixels)
+    return tmp_path / "cells.png"
+
+
+def test_predict_goes_on_after_a_bad_file_and_counts_those_that_failed(network, image, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "c"):
+        (tmp_path / "in" / f"{name}.png").write_bytes(image.read_bytes())
+    (tmp_path / "in" / "b.png").write_text("hello")
+    (tmp_path / "in" / "d.png").write_bytes(image.read_bytes()[:-40])
+    said = call("predict", network, tmp_path / "in", "-o", tmp_path / "out", "--probabilities", exit_code=3)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a.png", "a_probabilities.tif", "c.png", "c_probabilities.tif",
+    ]  # fmt: skip
+    bad, worse, last = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
+    assert f"{tmp_path / 'in' / 'b.png'}: this is no image" in bad and "d.png: the image is truncated" in worse
+    assert last.startswith("error: 2 of 4 files failed") and "c.png" in said.stdout
+
+
+def test_predict_leaves_its_images_and_their_folder_as_they_are(network, image, tmp_path):
+    before = image.read_bytes()
+    (tmp_path / "link").symlink_to(image.parent)
+    for given, folder in (
+        (image.parent, image.parent),
+        (image.parent, tmp_path / "link"),
+        (image, image.parent),
+    ):
+        said = call("predict", network, given, "-o", folder, exit_code=3).stderr
+        assert "Name another folder with -o" in said
+    assert image.read_bytes() == before and {path.name for path in tmp_path.iterdir()} == {"cells.png", "link"}
+    Image.open(image).save(tmp_path / "photo.jpg")
+    call("predict", network, tmp_path / "photo.jpg", "-o", tmp_path)
+    assert (tmp_path / "photo.png").is_file()
+
+
+def test_predict_and_evaluate_warn_once_of_images_of_another_depth(network, tmp_path):
+    for number in range(3):
+        write_image(tmp_path / "images" / f"{number}.png", np.full((20, 20), 51400 - number, np.uint16))
+        write_image(tmp_path / "labels" / f"{number}.png", np.full((20, 20), number % 2, np.uint8))
+    said = call("predict", network, tmp_path / "images", "-o", tmp_path / "out").stderr
+    assert said.count("warning: ") == 1
+    assert f"{tmp_path / 'images' / '0.png'}: its brightest pixel is 51400, but white is 255 to this network" in said
+    words = ["--dataset", "folder", "--data-dir", tmp_path, "--split", "train"]
+    assert call("evaluate", network, *words).stderr.count("but white is 255 to this network") == 1
+
+
+def test_predict_names_the_folders_it_does_not_look_into_and_a_file_that_is_no_folder(network, image, tmp_path):
+    (tmp_path / "mine" / "images").mkdir(parents=True)
+    said = call("predict", network, tmp_path / "mine", "-o", tmp_path / "out", exit_code=3).stderr
+    assert "no image in this folder" in said and "not looked into (images): name those you mean" in said
+    assert "is a file" in call("predict", network, image, "-o", image, exit_code=2).stderr
