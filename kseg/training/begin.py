@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from kseg.errors import ConfigError
 from kseg.training import recipes  # noqa: F401  registers them
-from kseg.training.devices import settled_precision
+from kseg.training.devices import make_deterministic, settled_precision
 from kseg.training.preparation import Prepared, prepare
 from kseg.training.recipe import RECIPES, Recipe
 from kseg.training.run import check_same, open_run
@@ -47,7 +45,7 @@ def begin(
         )
     chosen = settled(recipe, settings or {}, recorded)
     if chosen.deterministic:
-        tf.config.experimental.enable_op_determinism()
+        make_deterministic()
     prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"))
     if folder and recorded:
         check_same(folder, recorded, prepared.config())

@@ -25,6 +25,7 @@ LOST = (
     tf.errors.CancelledError,
     tf.errors.InternalError,
 )
+DETERMINISTIC = "TF_DETERMINISTIC_OPS"  # TensorFlow's own name for it
 # A worker that lives but does nothing keeps the others waiting so long; the first's validation and report must fit in.
 WAIT_S = 6 * 3600
 
@@ -172,6 +173,17 @@ def settled_precision(recipe: Recipe) -> str:
         details = tf.config.experimental.get_device_details(gpus[0])
         return "mixed_float16" if details.get("compute_capability", (0, 0)) >= (7, 0) else "float32"
     return "mixed_bfloat16" if multiplies_bfloat16() else "float32"
+
+
+def make_deterministic() -> None:
+    """Makes all of TensorFlow deterministic, for as long as this process lives."""
+    tf.config.experimental.enable_op_determinism()
+    os.environ[DETERMINISTIC] = "1"  # the call alone can't be asked about
+
+
+def is_deterministic() -> bool:
+    """Whether all of TensorFlow is deterministic, as asked for here or by whoever started this process."""
+    return os.environ.get(DETERMINISTIC, "").lower() in ("1", "true")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kseg.datasets import by_name
 from kseg.device import trains_faster_compiled
 from kseg.errors import EnvironmentFailure
+from kseg.training.devices import is_deterministic
 
 SUM = tf.distribute.ReduceOp.SUM
 
@@ -62,7 +63,12 @@ def step_of(
     # One trace for all sizes; what is shared among devices has no such signature.
     signature = element_spec if replicas == 1 else None
 
-    @tf.function(input_signature=signature, jit_compile=_compiled(element_spec, replicas), reduce_retracing=True)
+    @tf.function(
+        input_signature=signature,
+        jit_compile=_compiled(element_spec, replicas),
+        reduce_retracing=True,
+        autograph=False,  # nothing here branches on tensors in Python; looking for it was a third of the tracing
+    )
     def step(*batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
         loss, broken, gradients = strategy.run(forward_and_back, batch)
         loss, broken = (strategy.experimental_local_results(each)[0] for each in (loss, broken))
@@ -131,9 +137,12 @@ def _summed(values: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
 
 
 def _compiled(element_spec: Any, replicas: int) -> bool:
-    """Whether a step is compiled for its batches' one size."""
+    """Whether a step is compiled for its batches' one size.
+
+    Where TensorFlow is to be deterministic it refuses to compile max pooling's gradient, on processors too.
+    """
     is_one_size = all(part.shape[1:3].is_fully_defined() for part in tf.nest.flatten(element_spec))
-    return is_one_size and replicas == 1 and trains_faster_compiled()
+    return is_one_size and replicas == 1 and trains_faster_compiled() and not is_deterministic()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ WORDS = [
     "--set", "optimizer.accumulate=2", "--set", "optimizer.ema=0.9",
     "--set", "checkpoint.every_steps=1", "--set", "checkpoint.keep=2",
 ]  # fmt: skip
-PATIENCE_S = 200
+PATIENCE_S = 600
 
 processes = multiprocessing.get_context("forkserver")  # whose children find TensorFlow imported, but not yet at work
 processes.set_forkserver_preload(["kseg.training.trainer"])

@@ -339,7 +339,7 @@ def test_numbers_of_classes_may_be_named_in_any_order(tmp_path):
 
 
 def test_objects_are_numbered_and_their_label_is_0_and_1(tmp_path):
-    objects = np.where(LABEL == 2, 700, LABEL).astype(np.uint16)
+    objects = np.where(LABEL == 2, 700, LABEL.astype(np.uint16))
     fill(tmp_path, objects, objects)
     data = opened(tmp_path, instances=True)
     assert data.has_instances and data.classes == ("background", "object")

@@ -18,7 +18,7 @@ ROUNDING = 2e-5
 
 @pytest.fixture(scope="module")
 def trainings():
-    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

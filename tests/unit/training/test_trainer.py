@@ -3,6 +3,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -40,6 +42,19 @@ def test_configuration_and_report_state_the_precision(halves, precision):
     assert run.report.protocol.endswith(f", {precision}.")
     assert run.model.get_layer("enc0_conv1").dtype_policy.name == precision
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_deterministic_training_and_the_next_run_on_a_processor_that_others_compile_for(halves):
+    # In a process of its own, since all of TensorFlow is deterministic from then on.
+    script = f"""
+import kseg, kseg.training.step as step
+step.trains_faster_compiled = lambda: True
+for name, deterministic in (("one", True), ("two", False)):
+    settings = {SLIM} | {{"deterministic": deterministic}}
+    kseg.train("own-unet", data_dir={str(halves)!r}, run={str(halves.parent)!r} + "/" + name, settings=settings)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_the_papers_training_takes_its_first_step_at_a_slim_width(tmp_path):
