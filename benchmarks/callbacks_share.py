@@ -8,10 +8,11 @@ callback takes one: on N quiet cores the clock's share lies between the processo
 epoch traces, imports and draws for the first time comes once in a training, and is told apart; so is the computing of
 the scores on val, which is work that was asked for.
 
-Measured on two quiet cores with AVX-512, TensorFlow 2.21.0, the demo's 450 steps and 9 validations in 69 s, by the
-clock and in brackets of the processor's time: after the first epoch 1.42 % (0.73 %), of which the best network 0.78
-(0.42) and checkpoints 0.38 (0.17); with the first epoch, its imports and first pictures, 0.6 s that come once, 2.05 %
-(1.16 %). The scores on val are 4.2 % (3.4 %) beside that.
+Measured on two quiet and slow cores with AVX2, TensorFlow 2.21.0, the demo's 450 steps and 9 validations in 210 s, by
+the clock and in brackets of the processor's time: after the first epoch 1.47 % (0.73 %), of which the best network 0.54
+(0.29), curves 0.46 (0.24) and checkpoints 0.41 (0.17); with the first epoch, its imports and first pictures, 1.1 s that
+come once, 1.73 % (0.94 %). The scores on val are 2.5 % (2.1 %) beside that. On two quicker cores with AVX-512, in 69 s,
+it was 1.42 and 2.05 % while curves were drawn after the first epoch too, and their last drawing was not counted.
 
 Tried: strips drawn by two threads (a fifth quicker, not worth it), and once more after the last epoch (0.4 % more; the
 report's strips go to TensorBoard in their place). Three quarters of the best network's time is Keras' walk through the
