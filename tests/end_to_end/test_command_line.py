@@ -11,25 +11,16 @@ import keras
 import numpy as np
 import pytest
 import tifffile
-from click.testing import CliRunner
+from command import call
 from PIL import Image
 
 import kseg
-from kseg.cli import main
 from kseg.inference import Report, predict_scores, probabilities
 from kseg.training import trainer
 from kseg.training.recipe import RECIPES
 
 SMALL = ["--set", "model.width=4", "--set", "model.depth=1", "--crop", "48,48", "--batch-size", "2"]
 SMALL += ["--precision", "float32"]  # whatever this device is quickest in
-
-
-def call(*words, exit_code: int = 0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    if not isinstance(result.exception, SystemExit | None):
-        raise result.exception
-    assert result.exit_code == exit_code, result.output
-    return result
 
 
 def write_folder(folder: Path, *, count: int = 5, size: tuple[int, int] = (60, 70), kind=np.uint8) -> Path:

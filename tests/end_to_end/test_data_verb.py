@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 import zipfile
+from functools import partial
 
+import command
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from kseg.cli import main
 from kseg.datasets import DATASETS
 from kseg.datasets.downloads import PUBLISHED
 from kseg.images import read_image
@@ -20,13 +20,7 @@ from kseg.images import read_image
 MASK = np.zeros((12, 16), np.uint8)
 MASK[3:7, 5:9] = 1
 
-
-def call(*words, exit_code=0):
-    result = CliRunner().invoke(main, ["data", *(str(word) for word in words)])
-    if not isinstance(result.exception, SystemExit | None):
-        raise result.exception
-    assert result.exit_code == exit_code, result.output
-    return result
+call = partial(command.call, "data")
 
 
 @pytest.fixture

@@ -4,21 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command import call
 from PIL import Image
 
 import kseg
 from kseg.callbacks import save_network
-from kseg.cli import main
 from kseg.images import write_image
-
-
-def call(*words, exit_code: int = 0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    if not isinstance(result.exception, SystemExit | None):
-        raise result.exception
-    assert result.exit_code == exit_code, result.output
-    return result
 
 
 @pytest.fixture(scope="module")

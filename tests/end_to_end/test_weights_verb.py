@@ -3,27 +3,21 @@
 import dataclasses
 import hashlib
 import sys
+from functools import partial
 from pathlib import Path
 
+import command
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 import kseg
-from kseg.cli import main
 from kseg.weights.sources import SOURCES, place_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "weights"))
 from vgg16_files import arrays, fresh, randomise, write_torch  # noqa: E402
 
-
-def call(*words, exit_code: int = 0):
-    result = CliRunner().invoke(main, ["weights", *(str(word) for word in words)])
-    if not isinstance(result.exception, SystemExit | None):
-        raise result.exception
-    assert result.exit_code == exit_code, result.output
-    return result
+call = partial(command.call, "weights")
 
 
 @pytest.fixture
@@ -73,7 +67,7 @@ def test_an_imported_network_predicts(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "a.png")
     predict = ["predict", str(tmp_path / "out" / "fcn32s.keras"), str(tmp_path / "a.png"), "-o", str(tmp_path / "p")]
-    assert CliRunner().invoke(main, predict).exit_code == 0
+    command.call(*predict)
     ids = kseg.images.read_label(tmp_path / "p" / "a.png")
     np.testing.assert_array_equal(ids, source(picture[None].astype(np.float32)).numpy()[0].argmax(-1))
 
