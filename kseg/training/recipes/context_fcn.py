@@ -3,6 +3,8 @@
 `python cli.py train --recipe NAME --data-dir DIR`. None was run here at full width: that takes a GPU, ImageNet weights,
 and days. At an eighth of the width each overfits the samples: benchmarks/overfit_samples.py. The scores below: mean IU
 on val in percent, of the paper of 2015, and of the one of 2016 as remembered.
+
+What `--dry-run` says of full width on two slow cores with AVX2, float32: a step 14 to 15 s, up to 6.0 GiB.
 """
 
 from functools import partial
