@@ -42,3 +42,10 @@ def first_paper(recipe: Recipe, *, rate: float, steps: int, **fields) -> Recipe:
     """
     optimizer = replace(recipe.optimizer, learning_rate=rate, momentum=0.9, accumulate=20)
     return replace(recipe, loss=LossSpec(), optimizer=optimizer, steps=steps, **fields)
+
+
+def learned(recipe: Recipe, *, last: str) -> Recipe:
+    """With its up-sampling learned but for the layers `last`, which stay bilinear, as in the paper of 2015."""
+    factors = (*recipe.optimizer.rate_factors, f"{last}:0")
+    optimizer = replace(recipe.optimizer, rate_factors=factors)
+    return replace(recipe, model=replace(recipe.model, upsampling="learned"), optimizer=optimizer)

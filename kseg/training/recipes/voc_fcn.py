@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from kseg.training.recipe import RECIPES, Recipe
-from kseg.training.recipes.released import first_paper, released, whole_images
+from kseg.training.recipes.released import first_paper, learned, released, whole_images
 from kseg.training.specs import LossSpec, ModelSpec, PublishedSpec
 
 DATA = whole_images("voc-fcn")
@@ -102,7 +102,7 @@ def voc_fcn16s_2015() -> Recipe:
     """
     published = (_first(0.624, 0.900, 0.757, 0.830),)
     recipe = replace(voc_fcn16s(), name="voc-fcn16s-2015", stages=("voc-fcn32s-2015",), published=published)
-    return _learned(first_paper(recipe, rate=1e-6, steps=TABLE_1), last="upscore16")
+    return learned(first_paper(recipe, rate=1e-6, steps=TABLE_1), last="upscore16")
 
 
 @RECIPES.register("voc-fcn8s-2015")
@@ -113,14 +113,7 @@ def voc_fcn8s_2015() -> Recipe:
     """
     published = (_first(0.627, 0.903, 0.759, 0.832),)
     recipe = replace(voc_fcn8s(), name="voc-fcn8s-2015", stages=("voc-fcn16s-2015",), published=published)
-    return _learned(first_paper(recipe, rate=1e-6, steps=TABLE_1), last="upscore8")
-
-
-def _learned(recipe: Recipe, *, last: str) -> Recipe:
-    """With its up-sampling learned but for the layer `last`, which stays bilinear, as in the paper of 2015."""
-    factors = (*recipe.optimizer.rate_factors, f"{last}:0")
-    optimizer = replace(recipe.optimizer, rate_factors=factors)
-    return replace(recipe, model=replace(recipe.model, upsampling="learned"), optimizer=optimizer)
+    return learned(first_paper(recipe, rate=1e-6, steps=TABLE_1), last="upscore8")
 
 
 @RECIPES.register("voc-fcn-alexnet-2015")

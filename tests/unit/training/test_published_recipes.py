@@ -49,6 +49,8 @@ SCORES = {
     "context-fcn16s": [(34.8, 65.7, 46.2, 50.7), (38.4, 66.9, 51.3, 52.3)],
     "context-fcn8s": [(35.1, 65.9, 46.5, 51.0), (39.1, 67.5, 52.3, 53.0)],
 }
+SCORES |= {f"{name}-2015": found[:1] for name, found in SCORES.items() if name.startswith(("nyud", "context"))}
+SCORES["siftflow-fcn16s-2015"] = SCORES["siftflow-fcn16s"]
 TASKS = {"voc": ("voc-fcn", None), "nyud": ("nyudv2", "trainval"), "siftflow": ("siftflow", "trainval")}
 
 
@@ -83,6 +85,15 @@ def test_alexnets_solver_is_unlike_the_others():
         ("voc-fcn8s-2015", 1e-6, "upscore8"),
         ("voc-fcn-alexnet-2015", 1e-3, None),
         ("voc-fcn-googlenet", 5e-5, None),
+        ("nyud-fcn32s-rgb-2015", 1e-4, None),
+        ("nyud-fcn32s-rgbd-2015", 1e-4, None),
+        ("nyud-fcn32s-hha-2015", 1e-4, None),
+        ("nyud-fcn32s-rgb-hha-2015", 1e-6, None),
+        ("siftflow-fcn32s-2015", 1e-4, None),
+        ("siftflow-fcn16s-2015", 1e-6, "upscore16*"),
+        ("context-fcn32s-2015", 1e-4, None),
+        ("context-fcn16s-2015", 1e-6, "upscore16"),
+        ("context-fcn8s-2015", 1e-6, "upscore8"),
     ],
 )
 def test_the_first_paper_took_20_images_to_an_update_and_learned_all_up_sampling_but_the_last(name, rate, fixed):
@@ -110,6 +121,7 @@ def test_every_recipe_names_a_network_and_recipes_that_are_registered(name):
     recipe = RECIPES.get(name)()
     assert recipe.name == name and recipe.model.name in NETWORKS.names()
     assert all(stage in RECIPES.names() for stage in recipe.stages)
+    assert all(stage.endswith("-2015") == name.endswith("-2015") for stage in recipe.stages)
 
 
 @pytest.mark.parametrize(
