@@ -26,6 +26,7 @@ SETTINGS = {
     "optimizer.name": "sgd",
     "optimizer.learning_rate": 0.05,
     "optimizer.schedule": "constant",
+    "precision": "float32",  # the bounds below are those of float32's rounding
 }
 LIMIT_S = 150  # two processes start TensorFlow at once
 
