@@ -1,34 +1,37 @@
 """A SavedModel bundle for TensorFlow Serving: what `predict` does, in one graph.
 
 The graph takes grey levels or colours as they are stored, of any height and width, mirrors the borders the
-network needs (kseg.geometry), and answers at the image's size. Endpoints: `serving_default` gives `mask`,
-`scores` gives the scores before softmax. Images come as `images`, several streams by their names; of several heads
-there is a `mask_HEAD` and a `scores_HEAD` each.
+network needs (kseg.geometry), averages as the network does, and answers at the image's size. Endpoints:
+`serving_default` gives `mask`, `scores` gives the scores before softmax. Images come as `images`, several streams by
+their names; of several heads there is a `mask_HEAD` and a `scores_HEAD` each.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kseg.errors import EnvironmentFailure, ExportError
 from kseg.inference import (
     FACTS,
     SEGMENTS,
+    Predictor,
     call_joined,
+    computing_in,
     geometry_of,
-    heads_of,
     parts_of,
-    precision_of,
-    streams_of,
+    predictor,
     white_of,
 )
-from kseg.layers import ScaleInput
+from kseg.inference.averaging import averaged
+from kseg.layers import Average, ScaleInput
 from kseg.storage import aside
 
 
@@ -38,7 +41,8 @@ def export(
     *,
     name: str,
     version: int | None = None,
-    classes: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    average: Average | None = None,
+    precision: str = "float32",
 ) -> Path:
     """Writes `model` as the bundle BASE/NAME/VERSION, whole or not at all.
 
@@ -47,13 +51,17 @@ def export(
       base: the folder a server is pointed at.
       name: the model's name there.
       version: its number; None for one more than the highest there is.
-      classes: the classes' names, by head where there are several, written beside the graph.
+      average: the average that the graph holds; None for the network's own. A request then takes as many times as long
+        as `kseg.inference.pixels_read` says.
+      precision: what the graph computes in: float32, mixed_float16, mixed_bfloat16 or auto.
 
     Returns:
       The bundle's folder.
 
     Raises:
-      ExportError: that version exists, the name is a path, or the network gives no scores for each pixel.
+      ExportError: that version exists, the name is a path, the network gives no scores for each pixel, or it can't be
+        traced for images of any size.
+      ConfigError: there is no such average or precision, or the average does not suit the network.
       EnvironmentFailure: the disk is full, or the place can't be written.
     """
     if name != Path(name).name or name in ("", ".."):
@@ -67,45 +75,71 @@ def export(
 
     if any(len(output.shape) != 4 for output in model.outputs):
         raise ExportError(f"{model.name}: its output is no map. {SEGMENTS}")
-    kind, streams, heads = input_kind(model), streams_of(model), heads_of(model)
-    signature = [
-        tf.TensorSpec((None, None, None, channels), kind, name=stream or "images")
-        for stream, channels in streams.items()
-    ]
-    scores = whole_image(model)
-
-    def by_head(images: Sequence[tf.Tensor], what: str, change: Callable[[tf.Tensor], tf.Tensor]) -> dict:
-        parts = parts_of(scores(tf.concat(images, axis=-1)), heads)
-        return {what + (f"_{head}" if head else ""): change(part) for head, part in parts.items()}
-
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        "serving_default",
-        lambda *images: by_head(images, "mask", lambda part: tf.argmax(part, axis=-1, output_type=tf.uint16)),
-        input_signature=signature,
-    )
-    archive.add_endpoint("scores", lambda *images: by_head(images, "scores", tf.identity), input_signature=signature)
-    facts = {
-        "network": model.name,
-        "heads": heads,
-        "class_names": classes if isinstance(classes, Mapping) else list(classes) if classes else None,
-        "streams": streams,
-        "dtype": kind.name,
-        "precision": precision_of(model),
-        "white": white_of(model),
-        "geometry": dataclasses.asdict(geometry_of(model)),
-    }
-    with aside(folder) as place:
+    network = predictor(model, precision=precision)
+    average = network.outer_average(average)
+    with aside(folder) as place, computing_in(model, network.precision):
         try:
-            archive.write_out(str(place), verbose=False)
+            _archive(model, network, average).write_out(str(place), verbose=False)
         except tf.errors.OpError as error:
             raise EnvironmentFailure(
                 f"{folder}: the bundle can't be written ({error.message.rpartition('; ')[2]}). Nothing was left there."
             ) from error
+        except (ValueError, TypeError, NotImplementedError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ExportError(
+                f"{model.name}: it can't be traced for images of any size ({reason}). A layer of it needs to know the "
+                "size. Nothing was written."
+            ) from error
         (place / FACTS).parent.mkdir()
-        (place / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        (place / FACTS).write_text(json.dumps(_facts(model, network, average), indent=2) + "\n", encoding="utf-8")
     return folder
+
+
+def _archive(model: keras.Model, network: Predictor, average: Average) -> keras.export.ExportArchive:
+    """The network with its endpoints."""
+    kind, one_pass = input_kind(model), whole_image(model)
+    signature = [
+        tf.TensorSpec((None, None, None, channels), kind, name=stream or "images")
+        for stream, channels in network.streams.items()
+    ]
+
+    def by_head(images: Sequence[tf.Tensor], what: str, change: Callable[[tf.Tensor, str], tf.Tensor]) -> dict:
+        joined = tf.cast(tf.concat(images, axis=-1), tf.float32)
+        parts = parts_of(averaged(joined, one_pass, average), network.heads)
+        return {what + (f"_{head}" if head else ""): change(part, head) for head, part in parts.items()}
+
+    def class_ids(scores: tf.Tensor, head: str) -> tf.Tensor:
+        margin = network.readings[head].margin
+        if margin is not None:
+            return tf.cast(scores[..., 1] - scores[..., 0] > np.float32(margin), tf.uint16)
+        return tf.argmax(scores, axis=-1, output_type=tf.uint16)
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serving_default", lambda *images: by_head(images, "mask", class_ids), input_signature=signature
+    )
+    archive.add_endpoint(
+        "scores", lambda *images: by_head(images, "scores", lambda part, _: part), input_signature=signature
+    )
+    return archive
+
+
+def _facts(model: keras.Model, network: Predictor, average: Average) -> dict[str, Any]:
+    """What a bundle says of itself beside its graph."""
+    readings = {head: dataclasses.replace(reading, average=average) for head, reading in network.readings.items()}
+    names = {head: list(reading.names(network.heads[head])) for head, reading in readings.items()}
+    return {
+        "network": model.name,
+        "heads": network.heads,
+        "class_names": names.get("", names),
+        "readings": {head: dataclasses.asdict(reading) for head, reading in readings.items()},
+        "streams": network.streams,
+        "dtype": input_kind(model).name,
+        "precision": network.precision,
+        "white": network.white,
+        "geometry": dataclasses.asdict(network.geometry),
+    }
 
 
 def input_kind(model: keras.Model) -> tf.DType:

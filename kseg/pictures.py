@@ -31,8 +31,11 @@ def in_words(measure: str) -> str:
     return _IN_WORDS.get(measure, measure.replace("mean_iu", "mean IU").replace("_", " "))
 
 
-def palette() -> np.ndarray:
-    """The PASCAL VOC colour of each number: (256, 3) uint8, RGB.
+Colours = Sequence[Sequence[int]]  # red, green and blue, 0..255, of class 0, 1, ...; () for PASCAL VOC's
+
+
+def palette(own: Colours = ()) -> np.ndarray:
+    """The colour of each number: (256, 3) uint8, RGB; `own` for the first ones, PASCAL VOC's for the others.
 
     Source: the VOC development kit's colour map: bit b of a channel, from the top, is bit 3b (+0, 1, 2) of the number.
     """
@@ -41,6 +44,8 @@ def palette() -> np.ndarray:
     for bit in range(8):
         for channel in range(3):
             colours[:, channel] |= ((numbers >> (3 * bit + channel)) & 1).astype(np.uint8) << (7 - bit)
+    if len(own):
+        colours[: len(own)] = own
     return colours
 
 
@@ -64,12 +69,12 @@ def planes(image: np.ndarray) -> dict[str, np.ndarray]:
     return {"": for_display(image), **{f"channel {number}": for_display(image[..., number, None]) for number in beyond}}
 
 
-def colours_of(numbers: np.ndarray) -> np.ndarray:
+def colours_of(numbers: np.ndarray, own: Colours = ()) -> np.ndarray:
     """The colours that `overlay` draws numbers in: (..., 3) float32, RGB; those beyond 255 begin again at 1.
 
     The palette's darker colours are lifted, else they are lost on dark images.
     """
-    return 60 + 0.76 * palette()[np.where(numbers > 0, 1 + (numbers - 1) % 255, 0)].astype(np.float32)
+    return 60 + 0.76 * palette(own)[np.where(numbers > 0, 1 + (numbers - 1) % 255, 0)].astype(np.float32)
 
 
 def clear_class(classes: Sequence[str]) -> int | None:
@@ -77,7 +82,9 @@ def clear_class(classes: Sequence[str]) -> int | None:
     return 0 if len(classes) <= 2 or classes[0].lower() in _NOTHING_THERE else None
 
 
-def overlay(image: np.ndarray, numbers: np.ndarray, *, clear: int | None = 0, tint: float = 0.28) -> np.ndarray:
+def overlay(
+    image: np.ndarray, numbers: np.ndarray, *, clear: int | None = 0, tint: float = 0.28, own: Colours = ()
+) -> np.ndarray:
     """The image with all that has a number tinted and outlined in the number's colour.
 
     Args:
@@ -85,12 +92,13 @@ def overlay(image: np.ndarray, numbers: np.ndarray, *, clear: int | None = 0, ti
       numbers: (H, W) integers: class ids or objects.
       clear: the number that is left as it is; None for none.
       tint: the colour's share of a pixel inside, 0..1.
+      own: colours of the classes.
 
     Returns:
       (H, W, 3) uint8, RGB.
     """
     picture = for_display(image).astype(np.float32)
-    colours = colours_of(numbers)
+    colours = colours_of(numbers, own)
     inside = np.ones(numbers.shape, bool) if clear is None else numbers != clear
     picture[inside] = (1 - tint) * picture[inside] + tint * colours[inside]
     numbers = numbers.astype(np.uint16)
@@ -130,6 +138,7 @@ def strip(
     *,
     clear: int | None = 0,
     tint: float = 0.28,
+    own: Colours = (),
 ) -> np.ndarray:
     """Input, truth, prediction and errors side by side, each named, small ones enlarged by a whole factor.
 
@@ -137,7 +146,7 @@ def strip(
       image: (H, W, C).
       truth, prediction: (H, W) integers: class ids or objects.
       wrong: (H, W) bool, drawn red.
-      clear, tint: as in `overlay`.
+      clear, tint, own: as in `overlay`.
 
     Returns:
       (F H + 22, 4 F W + 12, 3) uint8, RGB, F the factor.
@@ -148,8 +157,8 @@ def strip(
     factor = max(1, -(-SMALLEST_PANEL // max(wrong.shape)))
     panels = {
         "input": shown,
-        "truth": overlay(image, truth, clear=clear, tint=tint),
-        "prediction": overlay(image, prediction, clear=clear, tint=tint),
+        "truth": overlay(image, truth, clear=clear, tint=tint, own=own),
+        "prediction": overlay(image, prediction, clear=clear, tint=tint, own=own),
         f"errors, red: {wrong.mean():.1%}": error,
     }
     return side_by_side({name: panel.repeat(factor, 0).repeat(factor, 1) for name, panel in panels.items()})
@@ -164,13 +173,14 @@ def fitted(picture: np.ndarray, longest: int) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def legend(names: Mapping[int, str], width: int, *, clear: int | None = 0) -> np.ndarray:
+def legend(names: Mapping[int, str], width: int, *, clear: int | None = 0, own: Colours = ()) -> np.ndarray:
     """Each number's colour beside its name, in as many columns as fit: (H, width, 3) uint8.
 
     Args:
       names: by number.
       width: pixels.
       clear: the number that overlays leave as it is; its box is empty.
+      own: colours of the classes.
     """
     widest = max(_text_width(name) for name in names.values())
     columns = max(1, min(len(names), width // (widest + 40)))
@@ -178,11 +188,31 @@ def legend(names: Mapping[int, str], width: int, *, clear: int | None = 0) -> np
     picture = np.full((rows * HEADER + SEPARATOR, width, 3), 255, np.uint8)
     for place, (number, name) in enumerate(names.items()):
         left, top = 4 + (place // rows) * (width // columns), 4 + (place % rows) * HEADER
-        colour = (255, 255, 255) if number == clear else tuple(colours_of(np.array(number)).astype(int).tolist())
+        colour = (255, 255, 255) if number == clear else tuple(colours_of(np.array(number), own).astype(int).tolist())
         cv2.rectangle(picture, (left, top), (left + 22, top + 14), colour, cv2.FILLED)
         cv2.rectangle(picture, (left, top), (left + 22, top + 14), (90, 90, 90), 1)
         _write(picture, name, (left + 28, top + 12))
     return picture
+
+
+def drawn_classes(image: np.ndarray, ids: np.ndarray, names: Sequence[str], own: Colours = ()) -> np.ndarray:
+    """The image with its classes tinted and outlined, and below it the names of those that occur, of three or more.
+
+    Args:
+      image: (H, W, C).
+      ids: (H, W) integers, 0..K-1.
+      names: of the K classes.
+      own: their colours.
+
+    Returns:
+      (H + legend, W, 3) uint8, RGB.
+    """
+    if len(names) <= 2:
+        return overlay(image, ids, own=own)
+    clear = clear_class(names)
+    picture = overlay(image, ids, clear=clear, tint=STRONG, own=own)
+    seen = {int(number): names[number] for number in np.unique(ids)}
+    return np.vstack([picture, legend(seen, picture.shape[1], clear=clear, own=own)])
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -12,8 +12,9 @@ import numpy as np
 from kseg.callbacks.pace import Pace
 from kseg.callbacks.validation import SharedPredictor
 from kseg.datasets import Dataset, Item, by_name
-from kseg.inference import Average, Predictor, predict, predictor
+from kseg.inference import Predictor, predict, predictor
 from kseg.instances import components
+from kseg.layers import Average
 from kseg.metrics import confusion_matrix
 from kseg.pictures import STRONG, alike, clear_class, legend, png, strip
 from kseg.storage import aside
@@ -52,7 +53,7 @@ class Samples(keras.callbacks.Callback):
             found = _found(call, item, None)
             for head, label in item.labels.items():
                 self.confusions[head] += confusion_matrix(label, found[head], len(data.heads[head]), data.ignore_class)
-            self.drawn[item.id] = draw_strip(data, item, found)
+            self.drawn[item.id] = draw_strip(data, item, found, call)
         for name, picture in self.drawn.items():
             _write(self.folder / f"{name}.png", picture)
         self.drawings += 1
@@ -75,7 +76,7 @@ def write_samples(
     call, strips = predictor(model), {}
     for index in spread(len(data), 4) if indices is None else indices:
         item = data[index]
-        strips[item.id] = draw_strip(data, item, _found(call, item, average))
+        strips[item.id] = draw_strip(data, item, _found(call, item, average), call)
         _write(folder / f"{item.id}.png", strips[item.id])
     return strips
 
@@ -85,13 +86,14 @@ def spread(length: int, count: int) -> list[int]:
     return np.unique(np.linspace(0, length - 1, count).round().astype(int)).tolist()
 
 
-def draw_strip(data: Dataset, item: Item, found: dict[str, np.ndarray]) -> np.ndarray:
+def draw_strip(data: Dataset, item: Item, found: dict[str, np.ndarray], call: Predictor) -> np.ndarray:
     """Input, truth, prediction and errors of an item side by side, with the names of more than two classes below.
 
     Args:
       data: where it is from.
       item: with its truth; void is left as it is.
       found: (H, W) class ids by head. The first head is drawn.
+      call: what found them; it knows the names and colours of the classes, of one without a reading the data do.
     """
     head, label = next(iter(item.labels.items()))
     prediction, image = found[head], next(iter(item.images.values()))
@@ -99,15 +101,16 @@ def draw_strip(data: Dataset, item: Item, found: dict[str, np.ndarray]) -> np.nd
     wrong = (prediction != label) & ~void
     if item.instances is not None:
         return strip(image, item.instances, alike(components(prediction == 1), item.instances), wrong)
-    clear = clear_class(data.heads[head])
+    classes, own = call.readings[head].classes or data.heads[head], call.readings[head].colours
+    clear = clear_class(classes)
     left = data.ignore_class if clear is None else clear  # void has no colour
     truth = label if clear is None else np.where(void, clear, label)
-    if len(data.heads[head]) <= 2:
-        return strip(image, truth, prediction, wrong, clear=left)
-    picture = strip(image, truth, prediction, wrong, clear=left, tint=STRONG)
+    if len(classes) <= 2:
+        return strip(image, truth, prediction, wrong, clear=left, own=own)
+    picture = strip(image, truth, prediction, wrong, clear=left, tint=STRONG, own=own)
     seen = {int(number) for number in np.union1d(label[~void], prediction)}
-    names = {number: name for number, name in enumerate(data.heads[head]) if number in seen}
-    return np.vstack([picture, legend(names, picture.shape[1], clear=clear)])
+    names = {number: name for number, name in enumerate(classes) if number in seen}
+    return np.vstack([picture, legend(names, picture.shape[1], clear=clear, own=own)])
 
 
 def _found(call: Predictor, item: Item, average: Average | None) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from kseg.inference import Average
+    from kseg.layers import Average
 
-from kseg.cli.verb import Verb, average_option, set_option
+from kseg.cli.verb import Verb, average_option, precision_option, set_option
 
 
 @click.command(cls=Verb, tensorflow=True)
@@ -22,6 +22,7 @@ from kseg.cli.verb import Verb, average_option, set_option
 @set_option
 @click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
 @average_option
+@precision_option
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the scores as JSON; `-` prints nothing else.")
 def evaluate(
     model: str,
@@ -31,17 +32,17 @@ def evaluate(
     settings: dict[str, str],
     tile: int | None,
     average: Average | None,
+    precision: str | None,
     json_file: str | None,
 ) -> None:
     """Score MODEL (a run folder, a preset, a .keras file or a bundle), per class and per image."""
     from kseg.inference import evaluate as score
-    from kseg.inference import load
+    from kseg.inference import load, predictor
     from kseg.storage import write_json
-    from kseg.training.run import average_of, open_data
+    from kseg.training.run import open_data
 
-    network = load(model)
+    network = predictor(load(model), precision=precision or "float32")
     data = open_data(model, dataset, data_dir, split, settings)
-    average = average_of(model, average)
     with click.progressbar(length=len(data), label="scoring", file=sys.stderr) as bar:
         report = score(network, data, tile=tile, average=average, progress=lambda done, all_of_them: bar.update(1))
     if json_file == "-":

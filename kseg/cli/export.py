@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
-from kseg.cli.verb import Verb
+if TYPE_CHECKING:
+    from kseg.layers import Average
+
+from kseg.cli.verb import Verb, average_option, precision_option
 
 
 @click.command(cls=Verb, tensorflow=True)
@@ -22,25 +26,36 @@ from kseg.cli.verb import Verb
 )
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the run's, or the file's.")
 @click.option("--version", metavar="N", type=click.IntRange(min=1), help="Default: one more than there is.")
-def export(model: str, output: str, name: str | None, version: int | None) -> None:
+@average_option
+@precision_option
+def export(
+    model: str, output: str, name: str | None, version: int | None, average: Average | None, precision: str | None
+) -> None:
     """Write MODEL (a run folder, a preset or a .keras file) as BASE/NAME/VERSION.
 
-    The bundle takes images as they are stored, any height and width, and gives `mask`.
+    The bundle takes images as they are stored, any height and width, and gives `mask`. The network's own average is in
+    its graph; --average none leaves it out.
     """
     from kseg.bundles import export as write
     from kseg.errors import ExportError
-    from kseg.inference import Predictor, load, resolved
-    from kseg.training.run import read_config
+    from kseg.inference import Predictor, load, pixels_read, predictor, resolved
+    from kseg.layers import AVERAGES
 
     network = load(model)
     if isinstance(network, Predictor):
         raise ExportError(f"{model}: this is a bundle already. Export the run folder or the .keras file it came from.")
     place = resolved(model).resolve()
-    run = place if place.is_dir() else place.parent  # a run's model.keras is named and described as the run
-    config = read_config(run)
-    named = name or (run.name if config else place.stem)
-    folder = write(network, output, name=named, version=version, classes=config["classes"] if config else None)
+    run = place if place.is_dir() else place.parent  # a run's model.keras is named as the run
+    named = name or (run.name if (run / "config.json").is_file() else place.stem)
+    folder = write(network, output, name=named, version=version, average=average, precision=precision or "float32")
     click.echo(str(folder))
+    held = predictor(network).outer_average(average)
+    if held != "none":
+        click.echo(
+            f"The graph holds the {AVERAGES[held]}: a request reads {pixels_read(held)} times the pixels of one pass "
+            "and takes about as many times as long. --average none leaves it out; then masks differ from `predict`'s.",
+            err=True,
+        )
     if folder.name != "1" and version is None:
         click.echo(
             f"{folder.parent} held version {int(folder.name) - 1}, in whose place TensorFlow Serving will serve "

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from kseg.inference import Average
+    from kseg.layers import Average
 
-from kseg.cli.verb import Verb, average_option
+from kseg.cli.verb import Verb, average_option, precision_option, stream_option
 
 
 @click.command(cls=Verb, tensorflow=True)
@@ -23,7 +23,9 @@ from kseg.cli.verb import Verb, average_option
     "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False), help="Where the results go."
 )
 @click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
+@stream_option
 @average_option
+@precision_option
 @click.option(
     "--probabilities", is_flag=True, help="Also STEM_probabilities.tif: float32, class 1 of two, else a page per class."
 )
@@ -34,8 +36,10 @@ def predict(
     inputs: tuple[str, ...],
     paths: tuple[str, ...],
     output: str,
+    streams: dict[str, str],
     tile: int | None,
     average: Average | None,
+    precision: str | None,
     probabilities: bool,
     instances: bool,
     overlay: bool,
@@ -45,18 +49,20 @@ def predict(
     Writes DIR/STEM.png with class ids for each image, DIR/STEM.tif for a stack. Of more than two classes the PNG has
     VOC's palette, as its server takes it; the numbers in it are the ids.
     """
-    if not inputs + paths:
+    if not inputs + paths and not streams:
         raise click.UsageError("Which images? Give files or folders after MODEL.")
+    if inputs + paths and streams:
+        raise click.UsageError("Give either images or --stream NAME=PATH for each stream.")
     from kseg.errors import DataError
     from kseg.inference import load, predictor, say_above_bar
-    from kseg.inference.files import check_apart, list_images, predict_file
-    from kseg.training.run import average_of
+    from kseg.inference.files import check_apart, list_images, list_streams, predict_file
 
-    average = average_of(model, average)
-    files = list_images(inputs + paths)
-    check_apart(inputs + paths, files, output)
+    network = predictor(load(model), precision=precision or "float32")
+    network.outer_average(average)  # refused before an image is read
+    named = tuple(streams.values()) or inputs + paths
+    files = list_streams(streams, network.streams) if streams else list_images(named)
+    check_apart(named, [path for file in files for path in (file.values() if streams else [file])], output)
     failed: list[DataError] = []
-    network = predictor(load(model))
     with click.progressbar(files, label="predicting", file=sys.stderr) as bar:
         for path in bar:
             try:

@@ -76,8 +76,25 @@ set_option = click.option(
 
 average_option = click.option(
     "--average",
-    type=click.Choice(["none", "rotations", "symmetries"]),
-    help="Average the scores over turned or mirrored versions. Default: what the run's recipe names.",
+    type=click.Choice(["none", "mirror", "rotations", "symmetries"]),
+    help="Average the scores over mirrored or turned versions. Default: the network's own average.",
+)
+
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "mixed_float16", "mixed_bfloat16"]),
+    help="What the network computes in; auto is the quickest here. Default: float32, so that a mask does not depend on "
+    "the processor.",
+)
+
+
+stream_option = click.option(
+    "--stream",
+    "streams",
+    multiple=True,
+    metavar="NAME=PATH",
+    callback=_as_dictionary,
+    help="An image or folder for each stream of a network that takes several; paired by name.",
 )
 
 

@@ -1,8 +1,9 @@
 """From a network to predictions and scores."""
 
-from kseg.inference.averaging import AVERAGES, Average
+from kseg.inference.averaging import pixels_read
 from kseg.inference.evaluate import Report, evaluate
 from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
+from kseg.inference.precision import PRECISIONS, computing_in, precision_of, set_precision, settled_precision
 from kseg.inference.predictor import (
     SEGMENTS,
     Predictor,
@@ -10,7 +11,6 @@ from kseg.inference.predictor import (
     geometry_of,
     heads_of,
     parts_of,
-    precision_of,
     predictor,
     say_above_bar,
     streams_of,
@@ -19,19 +19,20 @@ from kseg.inference.predictor import (
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
-    "AVERAGES",
     "FACTS",
+    "PRECISIONS",
     "SEGMENTS",
-    "Average",
     "Predictor",
     "Report",
     "call_joined",
+    "computing_in",
     "evaluate",
     "find_bundle",
     "geometry_of",
     "heads_of",
     "load",
     "parts_of",
+    "pixels_read",
     "precision_of",
     "predict",
     "predict_scores",
@@ -40,6 +41,8 @@ __all__ = [
     "probabilities",
     "resolved",
     "say_above_bar",
+    "set_precision",
+    "settled_precision",
     "streams_of",
     "white_of",
 ]

@@ -14,10 +14,10 @@ import numpy as np
 from kseg import pages
 from kseg.datasets import Dataset, by_name
 from kseg.errors import DataError
-from kseg.inference.averaging import IN_WORDS, Average
 from kseg.inference.predictor import Predictor, predictor
-from kseg.inference.tiles import predict_scores, probabilities
+from kseg.inference.tiles import class_ids, predict_scores, probabilities
 from kseg.instances import components
+from kseg.layers import AVERAGES, Average
 from kseg.metrics import (
     class_iu,
     confusion_matrix,
@@ -108,7 +108,7 @@ class Report:
         if self.em:
             reached = ", ".join(f"{name} {best.threshold:.1f}" for name, best in self.em.items())
             text += f" ISBI 2012's measures as the challenge computes them, each at its best threshold: {reached}."
-        return f"{text} Scores: {IN_WORDS[self.average]}, {self.precision}."
+        return f"{text} Scores: {AVERAGES[self.average]}, {self.precision}."
 
     def to_json(self) -> dict:
         """The same as a dictionary for JSON; a score that does not exist is None."""
@@ -150,6 +150,7 @@ def evaluate(
     *,
     tile: int | None = None,
     average: Average | None = None,
+    precision: str = "float32",
     em_measures: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -158,14 +159,14 @@ def evaluate(
     Args:
       model: a network or a predictor.
       data: the split to score.
-      tile, average: as in `predict`.
+      tile, average, precision: as in `predict`.
       em_measures: which of the ISBI 2012 challenge's measures; None for those the data set is scored by.
       progress: called with the images done and all of them, after each.
 
     Raises:
       DataError: the network has other classes or channels than the data.
     """
-    call = predictor(model)
+    call = predictor(model, precision=precision)
     _check_heads(call, data)
     counts = {head: len(names) for head, names in data.heads.items()}
     matrices = {head: np.zeros((count, count), np.int64) for head, count in counts.items()}
@@ -177,7 +178,7 @@ def evaluate(
     for index in range(len(data)):
         item = data[index]
         scores = by_name(predict_scores(call, call.image_of(item.image, item.id), tile=tile, average=average))
-        found = {head: part.argmax(axis=-1) for head, part in scores.items()}
+        found = {head: class_ids(part, call.readings[head]) for head, part in scores.items()}
         each = {
             head: confusion_matrix(item.labels[head], found[head], count, data.ignore_class)
             for head, count in counts.items()
@@ -207,7 +208,7 @@ def evaluate(
         tuple(images),
         mean_score(objects) if data.has_instances else None,
         em,
-        average or "none",
+        average or call.average,
         call.precision,
         None if scored is None else tuple(scored),
         matrices,

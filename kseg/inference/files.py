@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from kseg.errors import ConfigError, DataError
 from kseg.images import is_image, open_pages, stack_writer, write_image
-from kseg.inference.averaging import Average
 from kseg.inference.predictor import Predictor
 from kseg.inference.tiles import class_ids, predict_scores, probabilities
 from kseg.instances import number
-from kseg.pictures import overlay, palette, sheet
+from kseg.layers import Average, ScoreReading
+from kseg.pictures import drawn_classes, overlay, palette, sheet
 
 
 def list_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -49,6 +49,35 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
     return files
 
 
+def list_streams(paths: Mapping[str, str | Path], streams: Iterable[str]) -> list[dict[str, Path]]:
+    """The images of each stream that belong together, by stream: those of one name before the ending, in order.
+
+    Args:
+      paths: a file or a folder for each stream.
+      streams: those the network takes.
+
+    Raises:
+      DataError: a stream is missing or unknown, or an image has no partner in another stream.
+    """
+    wanted = list(streams)
+    if set(paths) != set(wanted):
+        raise DataError(
+            f"The network takes {' and '.join(wanted)}, found {' and '.join(paths) or 'no stream'}. Give each of them: "
+            + " ".join(f"--stream {name}=PATH" for name in wanted)
+        )
+    files = {name: {file.stem: file for file in list_images([paths[name]])} for name in wanted}
+    first, *others = files.values()
+    for name, found in zip(wanted[1:], others, strict=True):
+        lonely = sorted(first.keys() ^ found.keys())
+        if lonely and len(first) + len(found) > 2:  # two single files may be called as they like
+            raise DataError(
+                f"{lonely[0]}: not an image of both {wanted[0]} ({paths[wanted[0]]}) and {name} ({paths[name]}). "
+                "Images that belong together have the same name before the ending."
+            )
+    rows = zip(*(found.values() for found in files.values()), strict=True)
+    return [dict(zip(wanted, row, strict=True)) for row in rows]
+
+
 def check_apart(paths: Iterable[str | Path], files: Iterable[Path], folder: str | Path) -> None:
     """Whether results in `folder` leave the images as they are, and the folders they come from.
 
@@ -76,7 +105,7 @@ def check_apart(paths: Iterable[str | Path], files: Iterable[Path], folder: str 
 
 def predict_file(
     network: Predictor,
-    path: Path,
+    path: Path | Mapping[str, Path],
     folder: str | Path,
     *,
     tile: int | None = None,
@@ -85,15 +114,17 @@ def predict_file(
     with_instances: bool = False,
     with_overlay: bool = False,
 ) -> list[Path]:
-    """Writes what `network` finds in the image or stack `path`; each file whole or not at all.
+    """Writes what `network` finds in an image or a stack; each file whole or not at all.
 
-    Class ids are STEM.png: of more than two classes with VOC's palette, as VOC's server wants it. The numbers in it are
-    the ids, and so Pillow, MATLAB and kseg read it; OpenCV and tf.io.decode_png make colours of them. Of two classes,
-    or more than a palette's 256, the PNG is grey, which every tool reads as ids, and so are the pages of a STEM.tif.
+    Class ids are STEM.png: of more than two classes with the network's colours, else with VOC's, as VOC's server wants
+    it. The numbers in it are the ids, and so Pillow, MATLAB and kseg read it; OpenCV and tf.io.decode_png make colours
+    of them. Of two classes, or more than a palette's 256, the PNG is grey, which every tool reads as ids, and so are
+    the pages of a STEM.tif.
 
     Args:
       network: the predictor.
-      path: the image file.
+      path: the image file; for a network of several streams one file for each, by stream. Results are named by the
+        first.
       folder: where to.
       tile, average: as in `predict`.
       with_probabilities: also STEM_probabilities.tif, float32: class 1 of two classes, else a page per class.
@@ -104,36 +135,46 @@ def predict_file(
       The files, that with the class ids first. Of a network with several heads STEM is followed by _HEAD.
 
     Raises:
-      DataError: the file can't be read, has other channels than the network, or more than 65,535 objects.
-      ConfigError: the network takes several images at a time.
+      DataError: a file can't be read, has other channels than the network, or more than 65,535 objects; streams differ
+        in size.
+      ConfigError: the network takes several images at a time, and one was given.
     """
-    if "" not in network.streams:
+    if isinstance(path, Path) and "" not in network.streams:
         raise ConfigError(
-            f"This network takes {' and '.join(network.streams)} together, not {path} alone. "
-            "Predict from Python: kseg.predict(model, {...})."
+            f"This network takes {' and '.join(network.streams)} together, not {path} alone. Give each: "
+            + " ".join(f"--stream {name}=PATH" for name in network.streams)
         )
-    pages = open_pages(path)
+    sources = {"": path} if isinstance(path, Path) else dict(path)
+    first = next(iter(sources.values()))
+    pages = {stream: open_pages(source) for stream, source in sources.items()}
+    count = len(pages[next(iter(sources))])
+    if any(len(each) != count for each in pages.values()):
+        raise DataError(f"{first}: {count} pages, but another stream has not. Streams are paired page by page.")
     with ExitStack() as files:
         heads = {
-            head: _Results(files, f"{Path(folder) / path.stem}{'_' if head else ''}{head}", path, count, len(pages))
-            for head, count in network.heads.items()
+            head: _Results(
+                files, f"{Path(folder) / first.stem}{'_' if head else ''}{head}", first, count, network.readings[head]
+            )
+            for head in network.heads
         }
         for results in heads.values():
             results.open(with_probabilities, with_instances, with_overlay)
-        for place in range(len(pages)):
-            image = network.image_of(pages[place], str(path))
+        for place in range(count):
+            images = {stream: each[place] for stream, each in pages.items()}
+            image = network.image_of(images.get("", images), str(first))
             scores = predict_scores(network, image, tile=tile, average=average)
+            shown = image if "" in images else next(iter(images.values()))
             for head, results in heads.items():
-                results.add(place, image, scores if head == "" else scores[head])
+                results.add(place, shown, scores if head == "" else scores[head])
     return [file for results in heads.values() for file in results.finish()]
 
 
 class _Results:
     """The files one head's results go to, page after page."""
 
-    def __init__(self, files: ExitStack, stem: str, source: Path, classes: int, pages: int) -> None:
+    def __init__(self, files: ExitStack, stem: str, source: Path, pages: int, reading: ScoreReading) -> None:
         self._files, self._stem, self._source = files, stem, source
-        self._classes, self._pages = classes, pages
+        self._pages, self._reading = pages, reading
         self._drawn = set(np.linspace(0, pages - 1, 9).round().astype(int).tolist())
         self._panels: dict[str, np.ndarray] = {}
         self._written = [Path(f"{stem}.tif" if pages > 1 else f"{stem}.png")]
@@ -150,28 +191,31 @@ class _Results:
 
     def add(self, place: int, image: np.ndarray, scores: np.ndarray) -> None:
         """Writes page `place`, of these scores (H, W, K)."""
-        self._last = ids = class_ids(scores)
+        self._last = ids = class_ids(scores, self._reading)
+        self._classes = scores.shape[-1]
         if self._ids:
             self._ids(ids)
         if self._probabilities:
             shares = probabilities(scores)
             for class_id in [1] if self._classes == 2 else range(self._classes):
                 self._probabilities(shares[..., class_id])
-        objects = number(ids) if self._instances or self._overlay else ids
         if self._instances:
+            objects = number(ids)
             if objects.max() > 65535:
                 raise DataError(
                     f"{self._source}: {objects.max():,} objects are more than 16 bits can number. Predict it in parts."
                 )
             self._instances(objects.astype(np.uint16))
         if self._overlay and place in self._drawn:
-            self._panels[f"slice {place}"] = overlay(image, objects if self._instances else ids)
+            names, own = self._reading.names(self._classes), self._reading.colours
+            picture = overlay(image, objects) if self._instances else drawn_classes(image, ids, names, own)
+            self._panels[f"slice {place}"] = picture
 
     def finish(self) -> list[Path]:
         """Writes what is one picture; all files then."""
         if self._ids is None:
             coloured = 2 < self._classes <= 256
-            write_image(self._written[0], self._last, palette=palette() if coloured else None)
+            write_image(self._written[0], self._last, palette=palette(self._reading.colours) if coloured else None)
         if self._overlay:
             self._written.append(Path(f"{self._stem}_overlay.png"))
             panels = self._panels

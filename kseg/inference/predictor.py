@@ -7,7 +7,9 @@ along the channels, so that tiles and averages know one image and one map of sco
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.errors import DataError, WeightsError
+from kseg.errors import ConfigError, DataError, KsegError, WeightsError
 from kseg.geometry import Geometry
 from kseg.images import with_channels
-from kseg.layers import ScaleInput, SizeCheck
+from kseg.inference.precision import computing_in, settled_precision
+from kseg.layers import Average, ScaleInput, ScoreReading, SizeCheck, check_average, readings_of
 
 SEGMENTS = (
     "A functional network from images (N, H, W, C) to the scores of two or more classes for each pixel (N, H, W, K) is "
@@ -28,27 +31,58 @@ SEGMENTS = (
 Parts = Mapping[str, int]  # channels by name; of a network that takes or gives one array, {"": channels}
 
 
+@dataclass(eq=False, repr=False)
 class Predictor:
     """Calls a network: (N, H, W, C) grey levels or colours to scores (N, H', W', K) float32.
 
     Attributes:
+      call: the network on images of all streams, one behind the other; gives the scores of all heads.
       geometry: the sizes it takes and the border it loses.
       streams, heads: channels of each input and classes of each output, by name; {"": C} and {"": K} without names.
       precision: what it computes in: float32, mixed_float16 or mixed_bfloat16.
       white: the grey level that is white to it; None where that is not known.
+      readings: how the scores of each head are read.
+      has_average: whether the call itself averages, as a bundle's graph does.
     """
 
-    def __init__(
-        self,
-        call: Callable[[Any], Any],
-        geometry: Geometry,
-        streams: Parts,
-        heads: Parts,
-        precision: str = "float32",
-        white: float | None = None,
-    ) -> None:
-        self._call, self.white, self._warned = call, white, False
-        self.geometry, self.streams, self.heads, self.precision = geometry, dict(streams), dict(heads), precision
+    call: Callable[[Any], Any]
+    geometry: Geometry
+    streams: Parts
+    heads: Parts
+    precision: str = "float32"
+    white: float | None = None
+    readings: Mapping[str, ScoreReading] = field(default_factory=dict)
+    has_average: bool = False
+
+    def __post_init__(self) -> None:
+        self.readings = {head: self.readings.get(head, ScoreReading()) for head in self.heads}
+        self._warned = False
+
+    def __repr__(self) -> str:
+        return f"<Predictor: {_counts(self.streams)} channels to {_counts(self.heads)} classes, {self.precision}>"
+
+    @property
+    def average(self) -> Average:
+        """The network's own average."""
+        return next(iter(self.readings.values())).average
+
+    def outer_average(self, asked: Average | None) -> Average:
+        """The average that is still to be done around the call: the one asked for, else the network's own.
+
+        Raises:
+          ConfigError: there is no such average, it does not suit the images, or the graph holds another.
+        """
+        own, upright = self.average, next(iter(self.readings.values())).upright
+        if asked is not None:
+            check_average(asked, upright=upright)
+        if not self.has_average:
+            return asked or own
+        if asked not in (None, own):
+            raise ConfigError(
+                f"average is {asked}, but this bundle holds another in its graph ({own}). Export it with that average, "
+                "or take the network it came from."
+            )
+        return "none"
 
     @property
     def channels(self) -> int:
@@ -73,7 +107,7 @@ class Predictor:
         """The scores of all heads of images (N, H, W, C) of all streams, both one behind the other."""
         height, width = images.shape[1:3]
         self.geometry.check(height, width, "input")
-        return np.asarray(self._call(images))
+        return np.asarray(self.call(images))
 
     def image_of(self, image: Any, name: str) -> Any:
         """An image as the network takes it: (H, W, C), or arrays by stream as they are.
@@ -121,22 +155,82 @@ class Predictor:
         return scores if "" in self.heads else parts_of(scores, self.heads)
 
 
-def predictor(model: keras.Model | Predictor) -> Predictor:
-    """`model` as a graph that is traced once, whatever the sizes; a Predictor as it is."""
+def predictor(model: keras.Model | Predictor, *, precision: str = "float32") -> Predictor:
+    """`model` as a graph. It is traced once for all sizes and kept as long as the network lives.
+
+    Args:
+      model: a network; a Predictor comes back as it is.
+      precision: float32, mixed_float16, mixed_bfloat16, or auto for what this device computes fastest.
+
+    Raises:
+      ConfigError: there is no such precision, or a Predictor computes in another.
+      WeightsError: the network has no input or output of its own.
+    """
+    precision = settled_precision(precision)
     if isinstance(model, Predictor):
+        if precision not in ("float32", model.precision):
+            raise ConfigError(
+                f"precision is {precision}, but this bundle or predictor computes in {model.precision}. Ask for the "
+                "precision where it is made."
+            )
         return model
-    streams, heads = streams_of(model), heads_of(model)
-    signature = [tf.TensorSpec((None, None, None, sum(streams.values())), tf.float32)]
-    scores = tf.function(lambda images: call_joined(model, images), input_signature=signature)
-    scores.get_concrete_function()  # traced by a call, one network after another looks to TensorFlow like one retraced
+    heads = heads_of(model)
     return Predictor(
-        lambda images: scores(tf.cast(images, tf.float32)),
+        _traced(model, precision),
         geometry_of(model),
-        streams,
+        streams_of(model),
         heads,
-        precision_of(model),
+        precision,
         white_of(model),
+        readings_of(model),
     )
+
+
+_graphs: weakref.WeakKeyDictionary[keras.Model, dict[str, Any]] = weakref.WeakKeyDictionary()
+
+
+def _traced(model: keras.Model, precision: str) -> Callable[[Any], Any]:
+    """The network on images of all streams, joined, to the scores of all heads; traced at the first call."""
+    if keras.backend.backend() != "tensorflow":
+
+        def plain(images: Any) -> Any:
+            with computing_in(model, precision):
+                return keras.ops.convert_to_numpy(call_joined(model, keras.ops.cast(images, "float32")))
+
+        return plain
+
+    def call(images: Any) -> Any:
+        graphs = _graphs.setdefault(model, {})  # they know the network weakly; this function keeps it alive
+        if precision not in graphs:
+            graphs[precision] = _graph(model, precision)
+        return graphs[precision](tf.cast(images, tf.float32))
+
+    return call
+
+
+def _graph(model: keras.Model, precision: str) -> Any:
+    """A tf.function that knows the network weakly; for all sizes, or anew for each where a layer asks for the size."""
+    channels, network = sum(streams_of(model).values()), weakref.ref(model)
+
+    def scores(images: tf.Tensor) -> tf.Tensor:
+        living = network()
+        assert living is not None
+        with computing_in(living, precision):
+            return call_joined(living, images)
+
+    graph = tf.function(scores, input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)])
+    try:
+        # Traced by a call, one network after another looks to TensorFlow like one that is retraced.
+        graph.get_concrete_function()
+    except KsegError:
+        raise
+    except (ValueError, TypeError, NotImplementedError):  # as Keras' bilinear UpSampling2D, which asks for the size
+        return tf.function(scores)
+    return graph
+
+
+def _counts(parts: Parts) -> str:
+    return ", ".join(f"{name} {count}".strip() for name, count in parts.items())
 
 
 def say_above_bar(text: str) -> None:
@@ -187,17 +281,13 @@ def doubt_of_depth(image: np.ndarray, white: float) -> str:
     )
 
 
-def call_joined(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
+def call_joined(model: keras.Model, images: Any) -> Any:
     """`model` on the images (N, H, W, C) of all its streams: the scores (N, H', W', K) of all its heads."""
     streams = streams_of(model)
     scores = model(images if "" in streams else parts_of(images, streams), training=False)
-    return tf.concat([scores[head] for head in heads_of(model)], axis=-1) if isinstance(scores, dict) else scores
-
-
-def precision_of(model: keras.Model) -> str:
-    """The Keras policy of the network's convolutions: float32, mixed_float16 or mixed_bfloat16."""
-    kinds = {layer.compute_dtype for layer in model.layers}
-    return next((f"mixed_{kind}" for kind in ("float16", "bfloat16") if kind in kinds), "float32")
+    if not isinstance(scores, dict):
+        return scores
+    return keras.ops.concatenate([scores[head] for head in heads_of(model)], axis=-1)
 
 
 def white_of(model: keras.Model) -> float | None:

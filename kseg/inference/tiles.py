@@ -13,18 +13,22 @@ import numpy as np
 
 from kseg.errors import WeightsError
 from kseg.geometry import mirrored, spans
-from kseg.inference.averaging import Average, averaged
+from kseg.inference.averaging import averaged
 from kseg.inference.predictor import SEGMENTS, Predictor, checked, parts_of, predictor
+from kseg.layers import Average, ScoreReading
 
 WHOLE_PIXELS = 1_400_000  # up to here one pass over the whole: 1.5 GB at the paper's width
 
 
 def predict(
-    model: keras.Model | Predictor, image: Any, *, tile: int | None = None, average: Average | None = None
+    model: keras.Model | Predictor,
+    image: Any,
+    *,
+    tile: int | None = None,
+    average: Average | None = None,
+    precision: str = "float32",
 ) -> Any:
     """The class of each pixel of an image of any size.
-
-    For many images hand over `predictor(model)`, which is traced once.
 
     Args:
       model: a network or a predictor.
@@ -32,53 +36,68 @@ def predict(
         a dict of them.
       tile: height and width of what the network is given at a time; None for the whole image where it is
         small enough, else tiles of about 1024.
-      average: over which versions of the image the scores are averaged: rotations, symmetries, or None for none.
+      average: over which versions of the image the scores are averaged: mirror, rotations, symmetries or none; None for
+        the network's own.
+      precision: what the network computes in: float32, mixed_float16, mixed_bfloat16, or auto for what this device
+        computes fastest.
 
     Returns:
       (H, W) uint8, class ids (uint16 beyond 256 classes); of a network with several heads a dict of them.
 
     Raises:
-      ConfigError: there is no such average.
+      ConfigError: there is no such average or precision, or it does not suit the network.
       SizeError: `tile` does not fit the network; the message names the next that does.
       DataError: the image is no array of finite numbers, or has other channels than the network.
       WeightsError: the network does not give scores of two or more classes for each pixel.
     """
-    image, call = _prepare(model, image)
-    if average not in (None, "none"):
-        scores = call.split(_averaged(call, image, tile, average or "none"))
-        return (
-            {head: class_ids(part) for head, part in scores.items()} if isinstance(scores, dict) else class_ids(scores)
-        )
+    image, call = _prepare(model, image, precision)
+    outer = call.outer_average(average)
+    if outer != "none":
+        scores = parts_of(_averaged(call, image, tile, outer), call.heads)
+        found = {head: class_ids(part, call.readings[head]) for head, part in scores.items()}
+        return found.get("", found)
     ids = {
         head: np.empty(image.shape[:2], np.uint8 if count <= 256 else np.uint16) for head, count in call.heads.items()
     }
     for place, joined in _tiles(call, image, tile):
         for head, part in parts_of(joined, call.heads).items():
-            ids[head][place] = class_ids(part)
+            ids[head][place] = class_ids(part, call.readings[head])
     return ids.get("", ids)
 
 
 def predict_scores(
-    model: keras.Model | Predictor, image: Any, *, tile: int | None = None, average: Average | None = None
+    model: keras.Model | Predictor,
+    image: Any,
+    *,
+    tile: int | None = None,
+    average: Average | None = None,
+    precision: str = "float32",
 ) -> Any:
     """The scores of each pixel, (H, W, K) float32, before softmax, or a dict of them; for the rest see `predict`."""
-    image, call = _prepare(model, image)
-    return call.split(_averaged(call, image, tile, average or "none"))
+    image, call = _prepare(model, image, precision)
+    return call.split(_averaged(call, image, tile, call.outer_average(average)))
 
 
-def class_ids(scores: np.ndarray) -> np.ndarray:
-    """The number of the largest of the scores (H, W, K): (H, W) uint8, beyond 256 classes uint16."""
+def class_ids(scores: np.ndarray, reading: ScoreReading) -> np.ndarray:
+    """The class of each pixel, as the network reads its scores (H, W, K): (H, W) uint8, beyond 256 classes uint16.
+
+    It is the number of the largest score, or of two classes whether class 1 is above the threshold.
+    """
+    if reading.margin is not None:
+        return (scores[..., 1] - scores[..., 0] > np.float32(reading.margin)).astype(np.uint8)
     return scores.argmax(axis=-1).astype(np.uint8 if scores.shape[-1] <= 256 else np.uint16)
 
 
 def _averaged(call: Predictor, image: np.ndarray, tile: int | None, average: Average) -> np.ndarray:
-    def scores_of(version: np.ndarray) -> np.ndarray:
-        whole = np.empty((*version.shape[:2], call.classes), np.float32)
+    def scores_of(versions: Any) -> np.ndarray:
+        version = np.asarray(versions)[0]
+        whole = np.empty((1, *version.shape[:2], call.classes), np.float32)
         for place, scores in _tiles(call, version, tile):
-            whole[place] = scores
+            whole[0][place] = scores
         return whole
 
-    return averaged(image, scores_of, average)
+    images = image[None].astype(np.float32) if average == "rotations" else image[None]
+    return np.asarray(averaged(images, scores_of, average))[0]
 
 
 def probabilities(scores: np.ndarray) -> np.ndarray:
@@ -87,9 +106,9 @@ def probabilities(scores: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def _prepare(model: keras.Model | Predictor, image: Any) -> tuple[np.ndarray, Predictor]:
+def _prepare(model: keras.Model | Predictor, image: Any, precision: str) -> tuple[np.ndarray, Predictor]:
     """The image (H, W, C) of all streams, and the predictor."""
-    call = predictor(model)
+    call = predictor(model, precision=precision)
     if "" not in call.streams:
         if isinstance(image, Mapping):
             image = {name: checked(part, f"image {name}") for name, part in image.items()}

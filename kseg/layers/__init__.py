@@ -5,12 +5,15 @@ file saved with these layers loads with plain Keras after `import kseg.layers`.
 """
 
 from kseg.layers.maps import CaffePooling2D, CropTo, GroupedConv2D, LocalResponseNormalization, ScaleChannels
+from kseg.layers.reading import AVERAGES, Average, ReadScores, ScoreReading, check_average, readings_of, with_reading
 from kseg.layers.scaling import SCALINGS, InputScaling, ScaleInput
 from kseg.layers.size import SizeCheck, check_size
 from kseg.layers.upsampling import Bilinear, BilinearUpsampling, bilinear_kernel
 from kseg.layers.warp import dense_image_warp
 
 __all__ = [
+    "AVERAGES",
+    "Average",
     "SCALINGS",
     "Bilinear",
     "BilinearUpsampling",
@@ -20,9 +23,14 @@ __all__ = [
     "InputScaling",
     "LocalResponseNormalization",
     "ScaleChannels",
+    "ReadScores",
     "ScaleInput",
+    "ScoreReading",
     "SizeCheck",
     "bilinear_kernel",
+    "check_average",
     "check_size",
     "dense_image_warp",
+    "readings_of",
+    "with_reading",
 ]
