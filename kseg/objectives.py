@@ -11,11 +11,15 @@ Everything is computed in float32, whatever the precision of the scores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
 from keras import ops
+
+from kseg.errors import ConfigError
+from kseg.options import check_numbers
+from kseg.registry import Registry
 
 
 def pixel_cross_entropy(label: Any, scores: Any, ignore_class: int = 255) -> tuple[Any, Any, Any]:
@@ -182,6 +186,27 @@ class CrossEntropyAndDice(BatchLoss):
 
     def get_config(self) -> dict:
         return {"dice": self.dice, "ignore_class": self.ignore_class, "name": self.name}
+
+
+LOSSES: Registry[Callable[..., BatchLoss]] = Registry("loss")
+LOSSES.register("dice")(Dice)
+
+
+@LOSSES.register("cross_entropy")
+def cross_entropy(*, average: Literal["pixels", "none"] = "pixels", dice: float = 0.0) -> BatchLoss:
+    """Cross-entropy, and as much of Dice as is asked for.
+
+    Args:
+      average: over the pixels that count, or their sum, as the FCN authors' release has it.
+      dice: how much of the Dice loss is added.
+
+    Raises:
+      ConfigError: `dice` is below 0, or is asked for beside a sum.
+    """
+    check_numbers("loss", dice=dice)
+    if dice and average != "pixels":
+        raise ConfigError("loss.average is none, but Dice is a mean. Pass loss.dice=0 or loss.average=pixels.")
+    return CrossEntropyAndDice(dice) if dice else PixelCrossEntropy(average=average)
 
 
 @keras.saving.register_keras_serializable("kseg")

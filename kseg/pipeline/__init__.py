@@ -1,8 +1,10 @@
 """From a data set to batches."""
 
 from kseg.pipeline.augment import (
+    AUGMENTATIONS,
     Augmentation,
     Elastic,
+    Geometric,
     Grey,
     GreyCurve,
     Mirror,
@@ -10,14 +12,18 @@ from kseg.pipeline.augment import (
     Saturation,
     Scale,
     Shift,
+    Tonal,
     augmented,
+    check_augmentations,
 )
 from kseg.pipeline.batches import batch_indices, batches
 from kseg.pipeline.weight_maps import balanced_weight_map, border_weight_map, class_weight_map
 
 __all__ = [
+    "AUGMENTATIONS",
     "Augmentation",
     "Elastic",
+    "Geometric",
     "Grey",
     "GreyCurve",
     "Mirror",
@@ -25,10 +31,12 @@ __all__ = [
     "Saturation",
     "Scale",
     "Shift",
+    "Tonal",
     "augmented",
     "balanced_weight_map",
     "batch_indices",
     "batches",
     "border_weight_map",
+    "check_augmentations",
     "class_weight_map",
 ]
