@@ -1,7 +1,7 @@
 """From a network to predictions and scores."""
 
 from kseg.inference.averaging import AVERAGES, Average
-from kseg.inference.evaluate import Report, evaluate
+from kseg.inference.evaluate import evaluate, usual_measures
 from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
 from kseg.inference.predictor import (
     SEGMENTS,
@@ -16,6 +16,7 @@ from kseg.inference.predictor import (
     streams_of,
     white_of,
 )
+from kseg.inference.report import Report
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
@@ -41,5 +42,6 @@ __all__ = [
     "resolved",
     "say_above_bar",
     "streams_of",
+    "usual_measures",
     "white_of",
 ]

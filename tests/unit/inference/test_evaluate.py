@@ -55,10 +55,10 @@ def test_objects_are_scored_where_they_are_numbered():
 def test_the_challenges_measures_come_with_their_thresholds():
     data = Two()
     data.classes = data.classes[:2]
-    report = evaluate(echo(2), data, em_measures=["pixel_error"])
+    report = evaluate(echo(2), data, measures=["pixel_error"])
     # The softmax of scores 0 and 1 is 0.27 and 0.73. White above 0.3: true positives 5 (void is no membrane), false 1.
     assert report.measures["pixel_error"] == pytest.approx(1 - 2 * 5 / (2 * 5 + 1))
-    assert report.em["pixel_error"].threshold == pytest.approx(0.3) and "pixel_error 0.3" in report.protocol
+    assert report.thresholds["pixel_error"] == pytest.approx(0.3) and "pixel_error 0.3" in report.protocol
 
 
 def test_a_report_prints_draws_and_serialises_itself():
