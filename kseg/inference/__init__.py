@@ -1,7 +1,7 @@
 """From a network to predictions and scores."""
 
 from kseg.inference.averaging import AVERAGES, Average
-from kseg.inference.evaluate import evaluate, usual_measures
+from kseg.inference.evaluate import evaluate, measures_for, usual_measures
 from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
 from kseg.inference.predictor import (
     SEGMENTS,
@@ -32,6 +32,7 @@ __all__ = [
     "geometry_of",
     "heads_of",
     "load",
+    "measures_for",
     "parts_of",
     "precision_of",
     "predict",

@@ -13,7 +13,7 @@ from kseg.inference.averaging import Average
 from kseg.inference.predictor import Predictor, predictor
 from kseg.inference.report import ALWAYS, USUAL, Report
 from kseg.inference.tiles import predict_scores
-from kseg.metrics import Measure, Seen, lacking, measure
+from kseg.metrics import Measure, Seen, measure
 
 
 def evaluate(
@@ -38,10 +38,7 @@ def evaluate(
       ConfigError: there is no measure of a name, or the data can't be scored by it.
       DataError: the network has other classes or channels than the data.
     """
-    chosen = _distinct(usual_measures(data) if measures is None else [*ALWAYS, *measures])
-    for each in chosen:
-        if refusal := lacking(each, data):
-            raise ConfigError(f"{refusal} Leave it out, or score other data.")
+    chosen = usual_measures(data) if measures is None else measures_for(data, [*ALWAYS, *measures])
     call = predictor(model)
     _check_heads(call, data)
     matrices = {head: np.zeros((len(names), len(names)), np.int64) for head, names in data.heads.items()}
@@ -87,12 +84,20 @@ def evaluate(
 
 def usual_measures(data: Dataset) -> list[Measure]:
     """What `data` is scored by unless something else is asked for: with SEG where objects are numbered, and its own."""
-    return _distinct([*USUAL, *(["seg"] if data.has_instances else []), *data.em_measures])
+    return measures_for(data, [*USUAL, *(["seg"] if data.has_instances else []), *data.em_measures])
 
 
-def _distinct(measures: Sequence[str | Measure]) -> list[Measure]:
-    """The measures, each once."""
-    return list({each.name: each for each in map(measure, measures)}.values())
+def measures_for(data: Dataset, measures: Sequence[str | Measure]) -> list[Measure]:
+    """The measures of these names, or as they are, each once.
+
+    Raises:
+      ConfigError: there is none of a name, or `data` can't be scored by it.
+    """
+    found = list({each.name: each for each in map(measure, measures)}.values())
+    for each in found:
+        if lacks := each.lacks(data):
+            raise ConfigError(f"measure is {each.name}, but {data.name} has {lacks}. Choose another, as mean_iu.")
+    return found
 
 
 def _check_heads(call: Predictor, data: Dataset) -> None:

@@ -21,7 +21,7 @@ from kseg.metrics.confusion import (
     pixel_accuracy,
 )
 from kseg.metrics.ctc import mean_score, object_scores, seg
-from kseg.metrics.measures import MEASURES, Measure, Score, Seen, in_words, known, lacking, measure
+from kseg.metrics.measures import MEASURES, Measure, Score, Seen, in_words, is_higher_better, measure
 
 _EM = ("em_scores", "pixel_error", "rand_error", "v_info", "v_rand", "warping_error")
 
@@ -38,8 +38,7 @@ __all__ = [
     "dice",
     "frequency_weighted_iu",
     "in_words",
-    "known",
-    "lacking",
+    "is_higher_better",
     "mean_accuracy",
     "mean_iu",
     "mean_score",

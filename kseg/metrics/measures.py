@@ -201,7 +201,7 @@ def in_words(name: str, own: Sequence[Measure] = ()) -> str:
     return f"{first} {in_words(rest, own)}" if rest else name
 
 
-def lacking(chosen: Measure, data: Any) -> str:
-    """The sentence that refuses a data set which can't be scored by a measure; "" where it can."""
-    lacks = chosen.lacks(data)
-    return f"measure is {chosen.name}, but {data.name} has {lacks}." if lacks else ""
+def is_higher_better(name: str, own: Sequence[Measure] = ()) -> bool:
+    """Whether more is better of a figure: as its measure says; of one that is no measure's, unless it is a loss."""
+    found = known(name, own)
+    return found.higher if found is not None else not name.endswith("loss")

@@ -63,7 +63,7 @@ class Recipe:
       steps: how many; None where `epochs` says it.
       epochs: how many; None where `steps` says it.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
-      measure: what the best network is chosen by on `val`, the higher the better: mean_iu, seg or v_rand.
+      measure: what the best network is chosen by on `val`, a name of kseg.metrics.MEASURES: mean_iu, dice, iu.CLASS.
       precision: what the network computes in; its weights, scores and loss are float32 in each. auto: float32 unless
         this device computes another several times quicker (kseg.training.devices.settled_precision).
       average: how its network predicts and is reported: none, rotations or symmetries.
@@ -83,7 +83,7 @@ class Recipe:
     steps: int | None = None
     epochs: int | None = None
     epoch_steps: int | None = None
-    measure: Literal["mean_iu", "seg", "v_rand"] = "mean_iu"
+    measure: str = "mean_iu"
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     average: Literal["none", "rotations", "symmetries"] = "none"
     seed: int = 0

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kseg.metrics import in_words
 from kseg.pages import in_figures
-from kseg.pictures import in_words
 
 
 @dataclass(frozen=True)
