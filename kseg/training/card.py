@@ -42,7 +42,9 @@ def _lines(result: Result) -> Iterator[str]:
     yield ""
     if text := result.comparison():
         yield f"{_wrapped(text)}\n"
-    yield from _table(("class", "IU"), [(name, in_share(value)) for name, value in report.per_class.items()])
+    dice = report.per_class_dice
+    rows_of_classes = [(name, in_share(value), in_share(dice[name])) for name, value in report.per_class.items()]
+    yield from _table(("class", "IU", "Dice"), rows_of_classes)
     yield f"\n{_wrapped(report.protocol)}\n"
     if text := result.recipe_text():
         yield f"Of the recipe `{recipe.name}` kseg says:\n"

@@ -167,16 +167,15 @@ def _callbacks(stage: Stage) -> tuple[list[keras.callbacks.Callback], MetricsLog
     judge: Validate | Samples = samples
     chosen: list[keras.callbacks.Callback] = []
     if "val" in prepared.parts:
-        measures = [recipe.measure] if recipe.measure == "v_rand" else []
-        judge = Validate(prepared.parts["val"], measures, shared=shared)
-        chosen += [judge, KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}")]
-    log, events = MetricsLog(folder), EventFiles(folder / "tensorboard", samples)
+        judge = Validate(prepared.parts["val"], [prepared.measure], shared=shared)
+        chosen += [judge, KeepBest(folder / "model.keras", prepared.measure)]
+    log, events = MetricsLog(folder, [prepared.measure]), EventFiles(folder / "tensorboard", samples)
     chosen += [
         samples,
         log,
         events,
         Watch(judge, folder / "warnings.txt", steps=prepared.steps, continues=stage.start is not None),
-        Progress(prepared.steps, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
+        Progress(prepared.steps, prepared.measure, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
     ]
     return chosen, log, events
 
@@ -185,7 +184,7 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
     """The scores of the best network on the held-out split, written as report.json, page and card, with pictures."""
     prepared, folder = stage.prepared, stage.folder
     best: Any = load(folder)
-    report = evaluate(best, prepared.scored, average=prepared.recipe.average)
+    report = evaluate(best, prepared.scored, average=prepared.recipe.average, measures=prepared.scored_by)
     result = Result(prepared, folder, report, best.count_params(), seconds)
     places = sorted({*result.worst, *result.spread})
     events.finish(write_samples(best, prepared.scored, folder / "samples", places, prepared.recipe.average))

@@ -22,8 +22,9 @@ from kseg.datasets import Dataset, Survey, by_name, survey
 from kseg.datasets.places import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, DataError, did_you_mean
-from kseg.inference import geometry_of, resolved
+from kseg.inference import geometry_of, measures_for, resolved, usual_measures
 from kseg.layers import SCALINGS, InputScaling
+from kseg.metrics import Measure, measure
 from kseg.models import build, own_scaling
 from kseg.objectives import BatchLoss, CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import (
@@ -112,6 +113,16 @@ class Prepared:
     def scored(self) -> Dataset:
         """The split the network is reported on."""
         return self.parts["test"] if "test" in self.parts else self.parts["val"]
+
+    @property
+    def measure(self) -> Measure:
+        """What the network is chosen by."""
+        return measure(self.recipe.measure)
+
+    @property
+    def scored_by(self) -> list[Measure]:
+        """What the network is reported by."""
+        return measures_for(self.scored, [*usual_measures(self.scored), self.measure])
 
     @property
     def looked_at(self) -> Dataset:
@@ -262,12 +273,7 @@ def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Datase
             f"{train.name}: there is nothing to report on that {train.split} does not hold; there are "
             f"{', '.join(train.splits)}. Train on another part, or keep some images apart."
         )
-    lacks = {
-        "mean_iu": None,
-        "seg": None if train.has_instances else "no numbered objects",
-        "v_rand": None if len(train.heads.get("", ())) == 2 else "not two classes",
-    }[recipe.measure]
-    if lacks:
+    if lacks := measure(recipe.measure).lacks(train):
         raise ConfigError(
             f"measure is {recipe.measure}, but {recipe.data.name} has {lacks}. Pass --set measure=mean_iu."
         )

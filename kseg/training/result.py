@@ -19,12 +19,11 @@ from kseg.callbacks.samples import spread
 from kseg.datasets import by_name
 from kseg.datasets.downloads import PUBLISHED
 from kseg.inference import Report
-from kseg.pictures import in_words
 from kseg.training.preparation import Prepared
 from kseg.training.recipe import RECIPES, as_registered, field_names
 from kseg.training.run import read_config
 
-SHOWN, WORST = 4, 4  # pictures from all over the split, and of the images with the lowest scores
+SHOWN, WORST = 4, 4  # pictures from all over the split, and of the images with the worst scores
 # What may be otherwise than in the training that was published, and is no other training.
 OF_THE_RUN = ("seed", "deterministic", "precision", "checkpoint.")
 
@@ -57,17 +56,21 @@ class Result:
     @property
     def chosen_at(self) -> int | None:
         """The step at which the network was best on val; None where it was not chosen."""
-        key = f"val_{self.prepared.recipe.measure}"
+        measure = self.prepared.measure
+        key, best = f"val_{measure.name}", max if measure.higher else min
         scored = [row for row in self.rows if row.get(key) is not None]
-        return max(scored, key=lambda row: row[key])["step"] if scored else None
+        return best(scored, key=lambda row: row[key])["step"] if scored else None
 
     @property
     def worst(self) -> list[int]:
-        """The places of the images with the lowest scores, the lowest first."""
-        images = self.report.images
-        key = "seg" if self.prepared.recipe.measure == "seg" and "seg" in images[0] else "mean_iu"
-        scored = [index for index, image in enumerate(images) if image[key] == image[key]]
-        return sorted(scored, key=lambda index: images[index][key])[:WORST]
+        """The places of the images with the worst scores by the measure of the choice, the worst first."""
+        return self.report.worst(self.prepared.measure, WORST)
+
+    @property
+    def image_columns(self) -> list[str]:
+        """The scores that are shown of an image, that of the choice first."""
+        name = self.prepared.measure.name
+        return list(dict.fromkeys([*([name] if name in self.report.images[0] else []), *self.report.columns]))
 
     @property
     def spread(self) -> list[int]:
@@ -108,7 +111,7 @@ class Result:
         report = self.report
         published = self.prepared.recipe.published_on(report.dataset, report.split)
         columns = [{"mean_iu": report.mean_iu, **report.measures}, *(each.figures for each in published)]
-        rows = [[in_words(name), *(column.get(name) for column in columns)] for name in columns[0]]
+        rows = [[report.words(name), *(column.get(name) for column in columns)] for name in columns[0]]
         return ("measure", "here" if published else "score", *(f"published: {each.source}" for each in published)), rows
 
     def comparison(self) -> str:
@@ -162,7 +165,7 @@ class Result:
         if self.chosen_at is None:
             has_val = "val" in self.prepared.parts
             return "the last: " + ("no score on val was a number" if has_val else "there is no val to choose by")
-        return f"the one of step {self.chosen_at:,}, best by {self.prepared.recipe.measure} on val"
+        return f"the one of step {self.chosen_at:,}, best by {self.prepared.measure.name} on val"
 
     def terms(self) -> str:
         """What the data's authors ask for."""

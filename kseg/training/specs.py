@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from kseg.metrics import in_words
 from kseg.options import Option, options_of
 from kseg.pages import in_figures
-from kseg.pictures import in_words
 
 GIVEN = "given"  # the name of what a person handed over as an object
 

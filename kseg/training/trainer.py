@@ -102,7 +102,8 @@ def train(
         worker, workers = worker_of(strategy)
         if folder and resume == "auto" and _is_finished(folder):
             click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
-            scored = evaluate(load(folder), prepared.scored, average=prepared.recipe.average) if worker == 0 else None
+            options: Any = {"average": prepared.recipe.average, "measures": prepared.scored_by}
+            scored = evaluate(load(folder), prepared.scored, **options) if worker == 0 else None
             return Run(folder, scored, prepared.recipe)
         with _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder:
             checkpoint = None if resume in ("auto", "never") else Path(resume)

@@ -57,7 +57,6 @@ def test_steps_replace_epochs_and_the_other_way_round():
         ({"data.crop": "96"}, "must be a height and a width"),
         ({"data.instances": "maybe"}, "must be true or false"),
         ({"data.truth": "bronze"}, "must be one of gold, silver"),
-        ({"measure": "warping_error"}, "must be one of mean_iu, seg, v_rand"),
         ({"optimizer.schedule": "linear"}, "must be one of constant, cosine, polynomial"),
         ({"optimizer.learning_rate": "nan"}, "optimizer.learning_rate is nan, but must be a finite number"),
         ({"model.width": "inf"}, "model.width is inf, but must be a finite number"),

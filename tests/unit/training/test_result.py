@@ -10,6 +10,7 @@ import kseg
 from kseg.datasets import Dataset, Item, survey
 from kseg.images import write_image
 from kseg.inference import Report
+from kseg.metrics import Score, measure
 from kseg.training import recipes  # noqa: F401
 from kseg.training.card import write_card
 from kseg.training.page import write_page
@@ -47,7 +48,8 @@ def result(tmp_path):
     images = tuple({"id": name, "mean_iu": number / 10, "pixel_accuracy": 0.5} for number, name in enumerate(test.ids))
     report = Report(
         "streets", "test", train.classes["what"], np.array([[6, 2, 0], [0, 8, 0], [0, 0, 0]]), images,
-        scored_classes=(0, 1), others={"where": np.array([[8, 0], [4, 4]])},
+        (Score(measure("pixel_accuracy"), 14 / 16),), scored_classes=(0, 1),
+        others={"where": np.array([[8, 0], [4, 4]])},
     )  # fmt: skip
     folder = tmp_path / "run"
     for name in test.ids:
