@@ -40,9 +40,7 @@ def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict
     return found
 
 
-def checked(
-    owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = ""
-) -> dict[str, Any]:
+def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The options `values` as their types; those that are None, which stands for the default, are left out.
 
     Args:

@@ -48,7 +48,7 @@ class Registry(Generic[Entry]):
         def enter(entry: Entry) -> Entry:
             module = getattr(entry, "__module__", "")
             if name in self._entries:
-                raise ConfigError(f"The {self.kind} {name!r} is registered twice (now by {module}). Choose another name.")
+                raise ConfigError(f"The {self.kind} {name!r} is there already. {module} must choose another name.")
             self._entries[name] = entry
             if _loading or not module.startswith("kseg."):
                 self._origins[name] = _loading[-1] if _loading else module

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from kseg.callbacks.samples import spread
 from kseg.datasets import by_name
 from kseg.datasets.downloads import PUBLISHED
 from kseg.inference import Report
+from kseg.layers import ScoreReading
 from kseg.training.preparation import Prepared
-from kseg.training.recipe import RECIPES, as_registered, field_names
+from kseg.training.recipe import RECIPES, as_registered
 from kseg.training.run import read_config
 
 SHOWN, WORST = 4, 4  # pictures from all over the split, and of the images with the worst scores
@@ -37,6 +39,7 @@ class Result:
       folder: its run folder.
       report: the scores of the network that was chosen, on the held-out split.
       parameters: how many numbers that network learned or keeps.
+      readings: how its scores are read, by head.
       seconds: spent in training.
     """
 
@@ -45,6 +48,7 @@ class Result:
     report: Report
     parameters: int
     seconds: float
+    readings: Mapping[str, ScoreReading]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -120,17 +124,21 @@ class Result:
         published = recipe.published_on(self.report.dataset, self.report.split)
         if not published:
             return ""
-        base = as_registered(recipe)
-        changed = [name for name in field_names() if recipe.value(name) != base.value(name)]
-        changed = [name for name in changed if not name.startswith(OF_THE_RUN)]
+        changed = [name for name in recipe.differences(as_registered(recipe)) if not name.startswith(OF_THE_RUN)]
         text = f"The published scores are of {published[0].images:,} images, these of {count:,}"
         return text + (f"; the recipe was followed with another {', '.join(changed)}." if changed else ".")
+
+    @property
+    def network_name(self) -> str:
+        """The network's registered name, or that of the object that was given."""
+        given = self.prepared.given.model
+        return self.prepared.recipe.model.name if given is None else given.name
 
     def network(self) -> str:
         """The network in words."""
         spec = self.prepared.recipe.model
-        options = [f"{name} {value}" for name, value in spec.options().items()]
-        return ", ".join([spec.name, *options]) + f"; {self.parameters:,} parameters"
+        options = [f"{name} {value}" for name, value in spec.options.items()]
+        return ", ".join([self.network_name, *options]) + f"; {self.parameters:,} parameters"
 
     def input(self) -> str:
         """What the network takes, in words."""
@@ -180,7 +188,7 @@ class Result:
     def recipe_text(self) -> str:
         """The recipe's own words on where it is from and what was measured."""
         name = self.prepared.recipe.name
-        return inspect.cleandoc(RECIPES.get(name).__doc__ or "") if name in RECIPES.names() else ""
+        return inspect.cleandoc(RECIPES.get(name).__doc__ or "") if name in RECIPES else ""
 
 
 def machine() -> str:

@@ -80,7 +80,8 @@ class ModelSpec(Chosen):
 
         if name == GIVEN:
             return {}
-        return {**options_of(NETWORKS.get(name), without=("classes", "input_shape", "weights")), "preprocessing": Option(str, "own")}
+        taken = options_of(NETWORKS.get(name), without=("classes", "input_shape", "weights"))
+        return {key: Option(str, "own") if key == "preprocessing" else option for key, option in taken.items()}
 
 
 @dataclass(frozen=True, init=False)
