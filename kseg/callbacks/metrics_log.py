@@ -67,7 +67,7 @@ class MetricsLog(keras.callbacks.Callback):
         self._drawn = not self.rows  # the curves too, or lack some
 
     def _draw(self) -> None:
-        words, is_higher = (partial(each, own=self._measures) for each in (in_words, is_higher_better))
+        words, is_higher = partial(in_words, own=self._measures), partial(is_higher_better, own=self._measures)
         draw_curves(self.rows, self.folder / "curves.png", words, is_higher)
 
     def _write(self) -> None:

@@ -105,7 +105,7 @@ class Progress(keras.callbacks.Callback):
 
     def _redraw(self, *, at_end: bool = False) -> None:
         name = self._chosen.name
-        for shown in dict.fromkeys([("mean_iu", name), (name,), ()]):  # what the terminal has room for
+        for shown in dict.fromkeys([("mean_iu", name), (name,), ("mean_iu",), ()]):  # what the terminal has room for
             scores = {key: self._scores[key] for key in dict.fromkeys(shown) if key in self._scores}
             text = " ".join(self._facts(self._loss, scores, "img/s" if self._batch_size else "steps/s", at_end=at_end))
             if len(text) > self._bar.console.width - 2:

@@ -179,7 +179,8 @@ def best(name: str, sums: np.ndarray) -> Best:
         curve = sums[:, 0] / sums[:, 1]
     else:
         # No white pixel in either is a perfect match; no true cell is the worst of Rand errors.
-        curve = 1 - _f_score(*sums.T, 1.0 if name == "pixel_error" else 0.0)
+        common, proposed, true = sums.T
+        curve = 1 - _f_score(common, proposed, true, 1.0 if name == "pixel_error" else 0.0)
     index = int(curve.argmin() if name.endswith("error") else curve.argmax())
     return Best(float(curve[index]), THRESHOLDS[index], tuple(curve.tolist()))
 

@@ -43,8 +43,8 @@ def _lines(result: Result) -> Iterator[str]:
     if text := result.comparison():
         yield f"{_wrapped(text)}\n"
     dice = report.per_class_dice
-    rows_of_classes = [(name, in_share(value), in_share(dice[name])) for name, value in report.per_class.items()]
-    yield from _table(("class", "IU", "Dice"), rows_of_classes)
+    shares = ((name, in_share(value), in_share(dice[name])) for name, value in report.per_class.items())
+    yield from _table(("class", "IU", "Dice"), list(shares))
     yield f"\n{_wrapped(report.protocol)}\n"
     if text := result.recipe_text():
         yield f"Of the recipe `{recipe.name}` kseg says:\n"
