@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from kseg.errors import ConfigError, did_you_mean
 
 Entry = TypeVar("Entry")
+Given = TypeVar("Given")  # what is registered keeps its own type: a function its signature, a class its being one
 
 
 class Registry(Generic[Entry]):
@@ -17,13 +18,13 @@ class Registry(Generic[Entry]):
         self.kind = kind
         self._entries: dict[str, Entry] = {}
 
-    def register(self, name: str) -> Callable[[Entry], Entry]:
+    def register(self, name: str) -> Callable[[Given], Given]:
         """A decorator that enters what it decorates; a name taken twice is a programming error."""
 
-        def enter(entry: Entry) -> Entry:
+        def enter(entry: Given) -> Given:
             if name in self._entries:
                 raise AssertionError(f"{self.kind} {name!r} is registered twice")
-            self._entries[name] = entry
+            self._entries[name] = entry  # type: ignore[assignment]
             return entry
 
         return enter

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
+from kseg.lazy import lazy
 from kseg.metrics.confusion import (
     class_accuracy,
     class_iu,
@@ -16,28 +16,27 @@ from kseg.metrics.confusion import (
 )
 from kseg.metrics.ctc import mean_score, object_scores, seg
 
-_EM = ("em_scores", "pixel_error", "rand_error", "v_info", "v_rand", "warping_error")
+if TYPE_CHECKING:
+    from kseg.metrics.em import em_scores, pixel_error, rand_error, v_info, v_rand, warping_error
+else:
+    _EM = ("em_scores", "pixel_error", "rand_error", "v_info", "v_rand", "warping_error")
+    __getattr__, __dir__ = lazy(__name__, dict.fromkeys(_EM, "kseg.metrics.em"))
 
 __all__ = [
-    *_EM,
     "class_accuracy",
     "class_iu",
     "confusion_matrix",
+    "em_scores",
     "frequency_weighted_iu",
     "mean_accuracy",
     "mean_iu",
     "mean_score",
     "object_scores",
     "pixel_accuracy",
+    "pixel_error",
+    "rand_error",
     "seg",
+    "v_info",
+    "v_rand",
+    "warping_error",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _EM:
-        return getattr(importlib.import_module("kseg.metrics.em"), name)
-    raise AttributeError(f"kseg.metrics has no {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
