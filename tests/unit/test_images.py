@@ -462,7 +462,7 @@ def test_a_picture_that_pillow_would_warn_of_is_read_without_a_warning(tmp_path)
 
 def test_importing_kseg_changes_nothing_of_pillow_warnings_or_the_surroundings():
     code = (
-        "import os, warnings; from PIL import Image, ImageFile\n"
+        "import os, warnings; import cv2, numpy; from PIL import Image, ImageFile\n"  # these two have their own ways
         "def state(): return (Image.MAX_IMAGE_PIXELS, Image.WARN_POSSIBLE_FORMATS, ImageFile.LOAD_TRUNCATED_IMAGES,\n"
         "                     warnings.filters[:], dict(os.environ))\n"
         "before = state()\n"
