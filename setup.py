@@ -9,7 +9,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    package_data={"kseg": ["presets/*/*", "datasets/ids/*.txt"]},
+    package_data={"kseg": ["py.typed", "presets/*/*", "datasets/ids/*.txt"]},
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["kseg", "kseg.*"]),
     install_requires=[
@@ -24,6 +24,7 @@ setup(
         "pillow>=11.3",
         "tifffile>=2025.1",
         "imagecodecs>=2025.3",
+        "packaging>=24",
         "platformdirs>=4",
         "matplotlib>=3.9",
         "rich>=13",

@@ -131,8 +131,10 @@ def limited(workers: int) -> Any:
 
 def kseg_batches(work: str, root: Path, workers: int) -> Batches:
     from kseg import datasets
+    from kseg.device import keep_freed_memory
     from kseg.pipeline import Elastic, Grey, Mirror, Rotation, Saturation, Scale, batches
 
+    keep_freed_memory()  # as `kseg train`
     if work == "voc":
         data = datasets.open("voc2012", root, split="train")
         augment = [Mirror(vertical=False), Scale(SCALE), Saturation(SATURATION), Grey(GAIN, OFFSET)]

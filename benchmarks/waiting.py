@@ -15,7 +15,7 @@ Measured on two cores with AVX-512 that other jobs used too (load 9), `--steps 2
 of 953 (0.3 %), FCN-8s 5.5 ms of 867 (0.6 %). Resident after the second and the tenth epoch: batches alone 665 and
 669 MB (+0.6 %). With training steps, of 256 images, two runs: 1192 and 1205 MB (+1.2 %), 1467 and 1479 MB (+0.8 %);
 of 128 images, where the second epoch is still early, +2.6 %. What grows are the pools of malloc's threads, which level
-out. Where blocks up to 64 MB were kept (kseg.pipeline.memory keeps those up to 16), training on one fixed batch once
+out. Where blocks up to 64 MB were kept (kseg.device.keep_freed_memory keeps those up to 16), training on one fixed batch once
 took 80 MB more in its seventh epoch.
 """
 
@@ -46,8 +46,10 @@ def unet_work(root: Path) -> tuple[Any, Any]:
     """A small U-Net and its batches."""
     import kseg
     from kseg import datasets
+    from kseg.device import keep_freed_memory
     from kseg.pipeline import Elastic, Grey, Mirror, Rotation, batches
 
+    keep_freed_memory()  # as `kseg train`
     data = datasets.open("folder", root, split="train")
     augment = [Elastic(8.0, 64.0), Mirror(), Rotation(), Grey(0.2, 0.05)]
     model = kseg.build("unet", classes=2, input_shape=(256, 256, 1), width=16, padding="same")
@@ -58,8 +60,10 @@ def fcn_work(root: Path) -> tuple[Any, Any]:
     """A slim FCN-8s and its batches."""
     import kseg
     from kseg import datasets
+    from kseg.device import keep_freed_memory
     from kseg.pipeline import batches
 
+    keep_freed_memory()  # as `kseg train`
     data = datasets.open("voc2012", root, split="train")
     return kseg.build("fcn8s", width=1 / 4, fc_width=256), batches(data)
 
@@ -101,8 +105,10 @@ def waiting(root: Path, steps: int, work: Callable[[Path], tuple[Any, Any]]) -> 
 def epochs(root: Path, images: int, train: bool) -> list[float]:
     """Resident megabytes after each epoch."""
     from kseg import datasets
+    from kseg.device import keep_freed_memory
     from kseg.pipeline import Elastic, Grey, Mirror, Rotation, Saturation, Scale, batches
 
+    keep_freed_memory()  # as `kseg train`
     data = datasets.open("voc2012", root, split="train")
     augment = [Mirror(), Scale(1.5), Rotation(10), Elastic(5.0, 64.0), Saturation(), Grey()]
     chain = iter(batches(data, size=8, augment=augment, crop=(320, 320), beyond="void"))

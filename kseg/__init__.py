@@ -2,48 +2,88 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_PLACES = {
-    "build": "kseg.models",
-    "load": "kseg.inference",
-    "predict": "kseg.inference",
-    "predictor": "kseg.inference",
-    "evaluate": "kseg.inference",
-    "batches": "kseg.pipeline",
-    "train": "kseg.training.trainer",
-    "export": "kseg.bundles",
-}
-_ROOMS = (
+from kseg.lazy import lazy
+
+if TYPE_CHECKING:
+    from kseg import (
+        callbacks,
+        check,
+        datasets,
+        doctor,
+        errors,
+        geometry,
+        images,
+        inference,
+        instances,
+        layers,
+        metrics,
+        models,
+        objectives,
+        pictures,
+        pipeline,
+        training,
+        weights,
+    )
+    from kseg.bundles import export
+    from kseg.inference import evaluate, load, predict, predictor
+    from kseg.models import build
+    from kseg.pipeline import batches
+    from kseg.training import Recipe
+    from kseg.training.trainer import train
+
+    __version__: str
+else:
+    _resolve, __dir__ = lazy(
+        __name__,
+        {
+            "Recipe": "kseg.training",
+            "batches": "kseg.pipeline",
+            "build": "kseg.models",
+            "evaluate": "kseg.inference",
+            "export": "kseg.bundles",
+            "load": "kseg.inference",
+            "predict": "kseg.inference",
+            "predictor": "kseg.inference",
+            "train": "kseg.training.trainer",
+        },
+    )
+
+    def __getattr__(name):
+        if name == "__version__":
+            from importlib import metadata
+
+            return metadata.version("kseg")
+        return _resolve(name)
+
+
+__all__ = [
+    "Recipe",
+    "__version__",
+    "batches",
+    "build",
     "callbacks",
     "check",
     "datasets",
+    "doctor",
     "errors",
+    "evaluate",
+    "export",
     "geometry",
     "images",
     "inference",
     "instances",
     "layers",
+    "load",
     "metrics",
     "models",
     "objectives",
     "pictures",
     "pipeline",
+    "predict",
+    "predictor",
+    "train",
     "training",
     "weights",
-)
-
-__all__ = [*_PLACES, *_ROOMS]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
-    if name in _ROOMS:
-        return importlib.import_module(f"kseg.{name}")
-    raise AttributeError(f"kseg has no {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+]

@@ -24,6 +24,7 @@ GROUP = "kseg.plugins"
 REGISTRIES: dict[str, Registry] = {}  # by kind
 _plugins: dict[str, str] = {}  # what was loaded: the module's name by the plugin's
 _loading: list[str] = []  # the plugin that is being imported, innermost last
+Given = TypeVar("Given")  # what is registered keeps its own type: a function its signature, a class its being one
 
 
 class Registry(Generic[Entry]):
@@ -38,18 +39,18 @@ class Registry(Generic[Entry]):
         self._origins: dict[str, str] = {}
         REGISTRIES[kind] = self
 
-    def register(self, name: str) -> Callable[[Entry], Entry]:
+    def register(self, name: str) -> Callable[[Given], Given]:
         """A decorator that enters what it decorates.
 
         Raises:
           ConfigError: the name is taken.
         """
 
-        def enter(entry: Entry) -> Entry:
+        def enter(entry: Given) -> Given:
             module = getattr(entry, "__module__", "")
             if name in self._entries:
                 raise ConfigError(f"The {self.kind} {name!r} is there already. {module} must choose another name.")
-            self._entries[name] = entry
+            self._entries[name] = entry  # type: ignore[assignment]
             if _loading or not module.startswith("kseg."):
                 self._origins[name] = _loading[-1] if _loading else module
             return entry

@@ -8,7 +8,7 @@ import click
 
 from kseg.cli.verb import VerbGroup
 
-VERBS = ("train", "evaluate", "predict", "export", "models", "weights", "data")
+VERBS = ("train", "evaluate", "predict", "export", "models", "weights", "data", "doctor")
 
 
 class Program(VerbGroup):

@@ -209,10 +209,12 @@ def pack(
     import shlex
     import sys
 
+    from kseg.device import keep_freed_memory
     from kseg.errors import Interrupted
     from kseg.pipeline.beam import pack_on_beam
     from kseg.pipeline.shards import pack as pack_split
 
+    keep_freed_memory()
     first = _open(dataset, data_dir, splits[0] if splits else "train", settings)
     for split in splits or [name for name in ("train", "val", "test") if name in first.splits]:
         items = _open(dataset, data_dir, split, settings)

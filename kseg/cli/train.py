@@ -61,9 +61,11 @@ def train(
     """
     if fields["steps"] and fields["epochs"]:
         raise click.UsageError("Give either --steps or --epochs.")
+    from kseg.device import keep_freed_memory
     from kseg.training.rehearsal import rehearse
     from kseg.training.trainer import train as run_training
 
+    keep_freed_memory()
     given = {
         "model.name": model,
         "data.name": dataset,

@@ -30,7 +30,7 @@ class Verb(click.Command):
     def invoke(self, context: click.Context) -> Any:
         try:
             if self._tensorflow:
-                _start_tensorflow()
+                start_tensorflow()
             return super().invoke(context)
         except KsegError as error:
             _end(context, error, error)
@@ -98,7 +98,7 @@ stream_option = click.option(
 )
 
 
-def _start_tensorflow() -> None:
+def start_tensorflow() -> None:
     """Imports TensorFlow with its notes on drivers held back, unless it fails or its log level was set."""
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kseg.datasets import (
     camvid,
@@ -23,7 +23,11 @@ from kseg.datasets import (
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, NoSuchSplit, by_name
 from kseg.datasets.survey import Survey, survey
 from kseg.errors import ConfigError
+from kseg.lazy import lazy
 from kseg.options import Option, checked, options_of
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(__name__, {})
 
 __all__ = [
     "DATASETS",
@@ -39,6 +43,7 @@ __all__ = [
     "folder",
     "isbi2012",
     "listed",
+    "names",
     "nyudv2",
     "open",
     "open_first",
@@ -51,6 +56,11 @@ __all__ = [
     "survey",
     "voc",
 ]
+
+
+def names() -> list[str]:
+    """The data sets that `open` takes, by name."""
+    return DATASETS.names()
 
 
 def open(name: str, data_dir: str | Path | None = None, *, split: str, **options: Any) -> Dataset:

@@ -7,10 +7,11 @@ A set for networks of several streams has a dict of images by stream, one with s
 from __future__ import annotations
 
 import abc
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex, overload
 
 import numpy as np
 
@@ -42,6 +43,16 @@ class Item:
     instances: np.ndarray | None = None
     weight: float = 1.0
 
+    def __repr__(self) -> str:
+        arrays = {f"{stream} image".strip(): image for stream, image in self.images.items()}
+        arrays |= {f"{head} label".strip(): label for head, label in self.labels.items()}
+        if self.instances is not None:
+            arrays["instances"] = self.instances
+        parts = [f"{name} {np.shape(array)} {np.asarray(array).dtype}" for name, array in arrays.items()]
+        if self.weight != 1:
+            parts.append(f"weight {self.weight:g}")
+        return f"<Item {self.id}: {', '.join(parts)}>"
+
     @property
     def images(self) -> dict[str, np.ndarray]:
         """The images by stream."""
@@ -54,7 +65,7 @@ class Item:
 
 
 class Dataset(abc.ABC):
-    """One split of a data set on disk: `len(data)`, `data[i]`, `data.classes`.
+    """One split of a data set on disk: `len(data)`, `data[i]`, `data[2:5]` (a data set again), `data.classes`.
 
     Attributes:
       name: the registered name.
@@ -103,15 +114,35 @@ class Dataset(abc.ABC):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, index: int) -> Item:
-        """Item `index`.
+    def __repr__(self) -> str:
+        classes = " and ".join(f"{len(names)} {head} classes".replace("  ", " ") for head, names in self.heads.items())
+        return f"<{self._title()} images, {classes}>"
+
+    def _title(self) -> str:
+        return f"{self.name} {self.split}: {len(self)}"
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Dataset: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Item | Dataset:
+        """Item `index`, counted from the end where it is negative; of a slice the data set of these items.
 
         Raises:
           DataError: a file can't be read, image and label differ in size, or a label lies outside the classes.
+          IndexError: there are fewer items.
         """
+        if isinstance(index, slice):
+            return _Part(self, range(len(self))[index])
+        if not hasattr(index, "__index__"):
+            raise TypeError(
+                f"{self!r}: an item is found by its number, several by a slice (data[2:5]), not by {index!r}."
+            )
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        item = self.read(index % len(self))
+            raise IndexError(f"{self!r} has no item {index}")
+        index %= len(self)
+        item = self.read(index)
         for label in item.labels.values():
             for image in item.images.values():
                 if image.shape[:2] != label.shape:
@@ -142,6 +173,30 @@ class Dataset(abc.ABC):
         if split not in splits:
             raise NoSuchSplit(f"{self.name}: there is no split {split!r}. {did_you_mean(split, splits)}")
         self.split, self.splits = split, tuple(splits)
+
+
+class _Part(Dataset):
+    """Some items of another data set, in an order of their own; all else is as it is there."""
+
+    def __init__(self, whole: Dataset, rows: Sequence[int]) -> None:
+        if isinstance(whole, _Part):
+            whole, rows = whole._whole, [whole._rows[row] for row in rows]
+        self._whole, self._rows = whole, rows
+        for trait in Dataset.__annotations__:
+            setattr(self, trait, getattr(whole, trait))
+        self.ids = [whole.ids[row] for row in rows]
+
+    def read(self, index: int) -> Item:
+        return self._whole.read(self._rows[index])
+
+    def place(self, index: int) -> str:
+        return self._whole.place(self._rows[index])
+
+    def advice(self, label: np.ndarray) -> str:
+        return self._whole.advice(label)
+
+    def _title(self) -> str:
+        return f"{self.name} {self.split}: {len(self)} of {len(self._whole)}"
 
 
 DATASETS: Registry[Callable[..., Dataset]] = Registry("data set")

@@ -10,7 +10,6 @@ import numpy as np
 from kseg.errors import DataError
 
 LARGEST_PAGE = 1 << 30
-TOO_LARGE = "up to 2^30 values a page are read. Cut it into pieces."
 # Which axes an orientation tag (274) asks to exchange first, and which then to reverse.
 TURNS = {
     2: (False, (1,)),
@@ -25,7 +24,10 @@ TURNS = {
 
 def check_extent(path: Path, page: tuple[int, ...]) -> None:
     if not 0 < math.prod(page) <= LARGEST_PAGE:
-        raise DataError(f"{path}: a page of {' x '.join(map(str, page))} values; {TOO_LARGE}")
+        raise DataError(
+            f"{path}: a page of {' x '.join(map(str, page))} values; up to 2^30 values a page are read. "
+            "Cut it into pieces."
+        )
 
 
 def turned(array: np.ndarray, orientation: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import tifffile
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from kseg.errors import DataError, EnvironmentFailure
-from kseg.images.arrays import LARGEST_PAGE, TOO_LARGE, check_extent, opaque, plain, turned
+from kseg.images.arrays import check_extent, opaque, plain, turned
 from kseg.images.portable import read_head, read_portable
 from kseg.images.tiff import open_tiff, read_tiff
 
@@ -154,7 +155,7 @@ class _named:
         self.path = path
 
     def __enter__(self) -> None:
-        Image.MAX_IMAGE_PIXELS = LARGEST_PAGE
+        return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, DataError) or not isinstance(error, Exception):
@@ -162,7 +163,9 @@ class _named:
         if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
             raise EnvironmentFailure(f"{self.path}: can't be read ({error.strerror}).") from error
         if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-            raise DataError(f"{self.path}: {TOO_LARGE}") from error
+            raise DataError(
+                f"{self.path}: too large a {self.path.suffix[1:]} for Pillow ({error}). Save it as PNG or TIFF."
+            ) from error
         if isinstance(error, UnidentifiedImageError | tifffile.TiffFileError):
             kind = _foreign(self.path)
             if kind:
@@ -202,8 +205,24 @@ def _foreign(path: Path) -> str | None:
 
 
 def _opened(path: Path) -> ImageFile.ImageFile:
+    """The file as Pillow sees it, no pixel decoded.
+
+    As Image.open, but without its bound on the number of pixels, which is the whole process's, lies below kseg's and
+    warns as well. `_checked_shape` holds kseg's own, from the same head.
+    """
+    with open(path, "rb") as file:
+        head = file.read(16)
+    Image.preinit()
     named = _BY_ENDING.get(path.suffix.lower())
-    return Image.open(path, formats=(*_FORMATS, named) if named else _FORMATS)
+    for name in (*_FORMATS, named) if named else _FORMATS:
+        if name not in Image.OPEN:
+            Image.init()
+        open_format, accepts = Image.OPEN.get(name, (None, None))
+        accepted = accepts is None or accepts(head)
+        if open_format is not None and accepted and not isinstance(accepted, str):  # a text says what Pillow lacks
+            with suppress(SyntaxError):  # how it says that this is no such file
+                return open_format(path, None)  # type: ignore[arg-type]  # typed for names as bytes
+    raise UnidentifiedImageError
 
 
 def _checked_shape(picture: ImageFile.ImageFile, path: Path) -> tuple[int, int, int]:

@@ -5,9 +5,9 @@ The functions of ISBI 2012, which bring numba, resolve on first use.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
+from kseg.lazy import lazy
 from kseg.metrics import registered as registered  # fills MEASURES
 from kseg.metrics.confusion import (
     class_accuracy,
@@ -23,10 +23,13 @@ from kseg.metrics.confusion import (
 from kseg.metrics.ctc import mean_score, object_scores, seg
 from kseg.metrics.measures import MEASURES, Measure, Score, Seen, in_words, is_higher_better, measure
 
-_EM = ("em_scores", "pixel_error", "rand_error", "v_info", "v_rand", "warping_error")
+if TYPE_CHECKING:
+    from kseg.metrics.em import em_scores, pixel_error, rand_error, v_info, v_rand, warping_error
+else:
+    _EM = ("em_scores", "pixel_error", "rand_error", "v_info", "v_rand", "warping_error")
+    __getattr__, __dir__ = lazy(__name__, dict.fromkeys(_EM, "kseg.metrics.em"))
 
 __all__ = [
-    *_EM,
     "MEASURES",
     "Measure",
     "Score",
@@ -36,6 +39,7 @@ __all__ = [
     "class_iu",
     "confusion_matrix",
     "dice",
+    "em_scores",
     "frequency_weighted_iu",
     "in_words",
     "is_higher_better",
@@ -45,15 +49,10 @@ __all__ = [
     "measure",
     "object_scores",
     "pixel_accuracy",
+    "pixel_error",
+    "rand_error",
     "seg",
+    "v_info",
+    "v_rand",
+    "warping_error",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _EM:
-        return getattr(importlib.import_module("kseg.metrics.em"), name)
-    raise AttributeError(f"kseg.metrics has no {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from kseg.errors import ConfigError, did_you_mean
 from kseg.layers import SCALINGS, InputScaling
-from kseg.models import alexnet, fcn, googlenet, unet, vgg16
+from kseg.models import fcn
+from kseg.models.alexnet import alexnet
 from kseg.models.describe import describe, draw
+from kseg.models.fcn import fcn8s, fcn8s_atonce, fcn16s, fcn32s, fcn32s_rgbd
+from kseg.models.googlenet import googlenet
 from kseg.models.registry import NETWORKS
+from kseg.models.start import started
+from kseg.models.unet import unet
+from kseg.models.vgg16 import vgg16
 
-__all__ = ["NETWORKS", "alexnet", "build", "describe", "draw", "fcn", "googlenet", "own_scaling", "unet", "vgg16"]
+__all__ = [
+    "NETWORKS",
+    "alexnet",
+    "build",
+    "describe",
+    "draw",
+    "fcn8s",
+    "fcn8s_atonce",
+    "fcn16s",
+    "fcn32s",
+    "fcn32s_rgbd",
+    "googlenet",
+    "names",
+    "own_scaling",
+    "unet",
+    "vgg16",
+]
+
+
+def names() -> list[str]:
+    """The networks that `build` takes, by name. The built-in ones are functions here as well."""
+    return NETWORKS.names()
 
 
 def build(
@@ -24,9 +52,10 @@ def build(
     input_shape: tuple[int | None, int | None, int] | None = None,
     width: float | None = None,
     preprocessing: InputScaling | Mapping[str, InputScaling] | str | None = "own",
+    weights: str | Path | None = None,
     **options: Any,
 ) -> keras.Model:
-    """The network `name`, with fresh weights: images (N, H, W, C) to scores (N, H', W', K) float32.
+    """The network `name`: images (N, H, W, C) to scores (N, H', W', K) float32.
 
     Args:
       name: a registered name (`kseg models list`).
@@ -34,19 +63,25 @@ def build(
       input_shape: (H, W, C), H and W may be None; None for the network's own.
       width: a measure of its channels, which one the network's docstring says; None for its own.
       preprocessing: what its first layer does to grey levels: "own", another name of the table
-        `kseg.layers.SCALINGS`, an InputScaling, or by the names of several streams; None for nothing.
+        `kseg.layers.SCALINGS`, an InputScaling, or by the names of several streams; None or "none" for nothing.
+      weights: None for fresh ones; "imagenet" for those of the backbone's classifier, fetched or from the cache; or a
+        file of weights.
       options: the network's further options.
 
     Raises:
-      ConfigError: no such network or option.
+      ConfigError: no such network or option, or no ImageNet weights for it.
       SizeError: H or W does not fit; the message names the next that does.
+      EnvironmentFailure: the ImageNet weights could not be fetched; the message says which file to bring.
+      WeightsError: the file of weights can't be read, or is of another network.
     """
     builder = NETWORKS.get(name)
     known = inspect.signature(builder).parameters
-    if isinstance(preprocessing, str) and preprocessing != "own":
+    if preprocessing == "none":
+        preprocessing = None
+    elif isinstance(preprocessing, str) and preprocessing != "own":
         if preprocessing not in SCALINGS:
             raise ConfigError(
-                f"There is no preprocessing {preprocessing!r}. {did_you_mean(preprocessing, ['own', *SCALINGS])}"
+                f"There is no preprocessing {preprocessing!r}. {did_you_mean(preprocessing, ['own', 'none', *SCALINGS])}"
             )
         preprocessing = SCALINGS[preprocessing]
     given = {"classes": classes, "input_shape": input_shape, "width": width}
@@ -56,7 +91,7 @@ def build(
     for key in options:
         if key not in known:
             raise ConfigError(f"The network {name!r} has no option {key!r}. {did_you_mean(key, known)}")
-    return builder(**options)
+    return started(builder(**options), weights)
 
 
 def own_scaling(name: str, options: Mapping[str, Any]) -> Any:

@@ -6,6 +6,8 @@ with Deep Convolutional Neural Networks" (2012).
 
 from __future__ import annotations
 
+import pathlib
+
 import keras
 
 from kseg.layers import SCALINGS, InputScaling
@@ -37,6 +39,7 @@ def alexnet(
     preprocessing: InputScaling | None = SCALINGS["voc"],
     include_top: bool = True,
     convolutional: bool = False,
+    weights: str | pathlib.Path | None = None,
 ) -> keras.Model:
     """AlexNet as CaffeNet, the classifier: images (N, 227, 227, 3) to scores (N, K) float32, before softmax.
 
@@ -48,8 +51,10 @@ def alexnet(
       preprocessing: the first layer's constants; None for none.
       include_top: with the fully connected layers; else pool5 comes out.
       convolutional: these as convolutions: scores (N, H', W', K), a cell every 32 pixels.
+      weights: None for fresh ones; "imagenet", fetched or from the cache; or a file of weights.
 
     Raises:
       ConfigError: an option is out of range, or a size is missing.
+      WeightsError: the file can't be read.
     """
     return classifier("alexnet", ALEXNET, **locals())

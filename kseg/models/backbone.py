@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,9 @@ from keras import layers
 
 from kseg.errors import ConfigError
 from kseg.layers import InputScaling, ScaleInput
+from kseg.models.bounds import check_numbers
 from kseg.models.path import Path
+from kseg.models.start import started
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +77,7 @@ def classifier(
     preprocessing: InputScaling | None,
     include_top: bool,
     convolutional: bool,
+    weights: str | pathlib.Path | None,
     top: str = "fc8",
     finish: Callable[[Path], Path] = lambda path: path,
 ) -> keras.Model:
@@ -83,8 +87,8 @@ def classifier(
       name: of the network.
       top: name of the last layer.
       finish: what comes between the trunk and the fully connected layers.
-      classes, input_shape, width, fc_width, preprocessing, include_top, convolutional: as the registered networks
-        have them.
+      classes, input_shape, width, fc_width, preprocessing, include_top, convolutional, weights: as the registered
+        networks have them.
 
     Returns:
       Scores (N, K) float32; convolutional (N, H', W', K); without top the trunk's last map (N, H', W', C').
@@ -92,7 +96,7 @@ def classifier(
     Raises:
       ConfigError: fully connected layers need a fixed size.
     """
-    check(name, classes, width, fc_width)
+    check_numbers(name, classes=(classes, 1, 65535), **widths(width, fc_width))
     free = convolutional or not include_top
     shape = input_shape or ((None, None, 3) if free else (backbone.size, backbone.size, 3))
     if not free and None in shape:
@@ -104,27 +108,21 @@ def classifier(
     path = Path(scaled_input(image, preprocessing))
     if not include_top:
         maps = backbone.trunk(path, width, backbone.pad, backbone.first)
-        return keras.Model(image, list(maps.values())[-1].x, name=name)
+        return started(keras.Model(image, list(maps.values())[-1].x, name=name), weights)
     if convolutional:
         whole = backbone.levels(path, width=width, fc_width=fc_width, padding="classifier")
         last = list(whole.values())[-1]
         scores = (last if backbone.fully else finish(last)).score(top, classes).x
-        return keras.Model(image, scores, name=name)
+        return started(keras.Model(image, scores, name=name), weights)
     maps = backbone.trunk(path, width, backbone.pad, backbone.first)
     x = layers.Flatten(name="flatten")(finish(list(maps.values())[-1]).x)
     for layer in backbone.fully:
         x = layers.Dense(fc_width, activation="relu", kernel_initializer="he_normal", name=layer)(x)
         x = layers.Dropout(0.5, name=layer.replace("fc", "drop"))(x)
     scores = layers.Dense(classes, kernel_initializer="zeros", dtype="float32", name=top.replace("/", "."))(x)
-    return keras.Model(image, scores, name=name)
+    return started(keras.Model(image, scores, name=name), weights)
 
 
-def check(name: str, classes: int, width: float, fc_width: int) -> None:
-    """Raises ConfigError unless the numbers are ones a network can have."""
-    for option, value, least, most in (
-        ("classes", classes, 1, 65535),
-        ("width", width, 1 / 1024, 16),
-        ("fc_width", fc_width, 1, 65536),
-    ):
-        if not least <= value <= most:
-            raise ConfigError(f"{name}: {option} is {value}, but must be from {least:g} to {most:g}.")
+def widths(width: float, fc_width: int) -> dict[str, tuple[float, float, float]]:
+    """The bounds of a backbone's widths, as `check_numbers` takes them."""
+    return {"width": (width, 1 / 1024, 16), "fc_width": (fc_width, 1, 65536)}

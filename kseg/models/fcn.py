@@ -10,8 +10,11 @@ up-sampled map cropped to the skip where that is the smaller one. The same weigh
 
 from __future__ import annotations
 
+import functools
+import inspect
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec
 
 import keras
 from keras import layers
@@ -20,10 +23,12 @@ from kseg.errors import ConfigError
 from kseg.geometry import Geometry
 from kseg.layers import SCALINGS, InputScaling, ScaleChannels, SizeCheck
 from kseg.models.alexnet import ALEXNET
-from kseg.models.backbone import Backbone, check, scaled_input
+from kseg.models.backbone import Backbone, scaled_input, widths
+from kseg.models.bounds import check_classes, check_numbers
 from kseg.models.googlenet import GOOGLENET
 from kseg.models.path import Path, averaged
 from kseg.models.registry import NETWORKS
+from kseg.models.start import started
 from kseg.models.vgg16 import VGG16
 
 BACKBONES: dict[str, Backbone] = {"vgg16": VGG16, "alexnet": ALEXNET, "googlenet": GOOGLENET}
@@ -32,68 +37,72 @@ STREAMS = {"rgb": "color", "hha": "hha"}  # how NYUDv2's do
 STREAM_SCALINGS = {"rgb": SCALINGS["nyud-rgb"], "hha": SCALINGS["nyud-hha"]}
 AT_ONCE = {"pool4": 0.01, "pool3": 0.0001}
 
+Options = ParamSpec("Options")
 Classes = int | Mapping[str, int]
 Shape = tuple[int | None, int | None, int]
 Scalings = InputScaling | Mapping[str, InputScaling] | None
 
 
-def _registered(
-    name: str, summary: str, skips: tuple[str, ...] = (), *, at_once: bool = False
-) -> Callable[..., keras.Model]:
-    """The builder of network `name`, entered among the networks; all of the family take the same options."""
+@NETWORKS.register("fcn32s")
+def fcn32s(
+    *,
+    classes: Classes = 21,
+    input_shape: Shape = (None, None, 3),
+    width: float = 1.0,
+    fc_width: int = 4096,
+    preprocessing: Scalings | Literal["own"] = "own",
+    backbone: Literal["vgg16", "alexnet", "googlenet"] = "vgg16",
+    padding: Literal["released", "same"] = "released",
+    upsampling: Literal["fixed", "learned"] = "fixed",
+    streams: Sequence[str] = (),
+    weights: str | pathlib.Path | None = None,
+) -> keras.Model:
+    """FCN-32s: the scores of fc7, up-sampled by 32.
 
-    def build(
-        *,
-        classes: Classes = 21,
-        input_shape: Shape = (None, None, 3),
-        width: float = 1.0,
-        fc_width: int = 4096,
-        preprocessing: Scalings | Literal["own"] = "own",
-        backbone: Literal["vgg16", "alexnet", "googlenet"] = "vgg16",
-        padding: Literal["released", "same"] = "released",
-        upsampling: Literal["fixed", "learned"] = "fixed",
-        streams: Sequence[str] = (),
-    ) -> keras.Model:
-        """Images (N, H, W, C) of any size to scores (N, H, W, K) float32, before softmax.
+    Images (N, H, W, C) of any size to scores (N, H, W, K) float32, before softmax.
 
-        Args:
-          classes: K, or one per head ({"semantic": 33, "geometric": 3}), which gives a dict of scores.
-          input_shape: (H, W, C); H and W may be None.
-          width: a factor for the channels of the convolutions.
-          fc_width: channels of fc6 and fc7.
-          preprocessing: the first layer's constants, by stream where there are several; None for none.
-          backbone: vgg16, alexnet (upsampled by a kernel of 63) or googlenet (likewise; no network of it was released).
-          padding: released (100 pixels) or same.
-          upsampling: fixed bilinear, or learned from there.
-          streams: names of several inputs ("rgb", "hha"), a backbone for each; their scores are averaged.
+    Args:
+      classes: K, or one per head ({"semantic": 33, "geometric": 3}), which gives a dict of scores.
+      input_shape: (H, W, C); H and W may be None.
+      width: a factor for the channels of the convolutions.
+      fc_width: channels of fc6 and fc7.
+      preprocessing: the first layer's constants, by stream where there are several; None for none.
+      backbone: vgg16, alexnet (upsampled by a kernel of 63) or googlenet (likewise; no network of it was released).
+      padding: released (100 pixels) or same.
+      upsampling: fixed bilinear, or learned from there.
+      streams: names of several inputs ("rgb", "hha"), a backbone for each; their scores are averaged.
+      weights: None for fresh ones; "imagenet" for those of the backbone's classifier, fetched or from the cache; or a
+        file of weights.
 
-        Raises:
-          ConfigError: an option is not one of these, or the backbone has no skips.
-        """
-        return _fcn(
-            name,
-            skips,
-            at_once=at_once,
-            classes=classes,
-            input_shape=input_shape,
-            width=width,
-            fc_width=fc_width,
-            preprocessing=preprocessing,
-            backbone=backbone,
-            padding=padding,
-            upsampling=upsampling,
-            streams=streams,
-        )
-
-    build.__name__ = name.replace("-", "_")
-    build.__doc__ = f"{summary}\n\n{build.__doc__ or ''}"
-    return NETWORKS.register(name)(build)
+    Raises:
+      ConfigError: an option is not one of these, or the backbone has no skips.
+      WeightsError: the file can't be read, or is of another network.
+    """
+    return _fcn("fcn32s", (), **locals())
 
 
-fcn32s = _registered("fcn32s", "FCN-32s: the scores of fc7, up-sampled by 32.")
-fcn16s = _registered("fcn16s", "FCN-16s: the scores of fc7 and pool4 summed.", ("pool4",))
-fcn8s = _registered("fcn8s", "FCN-8s: the scores of fc7, pool4 and pool3 summed.", ("pool4", "pool3"))
-fcn8s_atonce = _registered(
+def _with_skips(
+    family: Callable[Options, keras.Model], name: str, summary: str, skips: tuple[str, ...], *, at_once: bool = False
+) -> Callable[Options, keras.Model]:
+    """The builder of network `name`, entered among the networks; it takes the options of `family`."""
+    signature = inspect.signature(family)
+
+    @functools.wraps(family)
+    def build(*args: Options.args, **options: Options.kwargs) -> keras.Model:
+        given = signature.bind(*args, **options)
+        given.apply_defaults()
+        return _fcn(name, skips, at_once=at_once, **given.arguments)
+
+    build.__name__ = build.__qualname__ = name.replace("-", "_")
+    build.__doc__ = "\n".join([summary, *(family.__doc__ or "").splitlines()[1:]])
+    NETWORKS.register(name)(build)
+    return build
+
+
+fcn16s = _with_skips(fcn32s, "fcn16s", "FCN-16s: the scores of fc7 and pool4 summed.", ("pool4",))
+fcn8s = _with_skips(fcn32s, "fcn8s", "FCN-8s: the scores of fc7, pool4 and pool3 summed.", ("pool4", "pool3"))
+fcn8s_atonce = _with_skips(
+    fcn32s,
     "fcn8s-atonce",
     "FCN-8s for training in one go: pool4 and pool3 times 0.01 and 0.0001.",
     ("pool4", "pool3"),
@@ -111,6 +120,7 @@ def fcn32s_rgbd(
     preprocessing: Scalings | Literal["own"] = SCALINGS["nyud-rgbd"],
     padding: Literal["released", "same"] = "released",
     upsampling: Literal["fixed", "learned"] = "fixed",
+    weights: str | pathlib.Path | None = None,
 ) -> keras.Model:
     """FCN-32s on colour and depth together: images (N, H, W, 4), RGB and millimetres; the rest is as `fcn32s` has it.
 
@@ -137,12 +147,14 @@ def _fcn(
     padding: str,
     upsampling: str,
     streams: Sequence[str],
+    weights: str | pathlib.Path | None,
     first: str | None = None,
     at_once: bool = False,
 ) -> keras.Model:
     heads = dict(classes) if isinstance(classes, Mapping) else {"": classes}
     for count in heads.values():
-        check(name, count, width, fc_width)
+        check_classes(name, count, 65535)
+    check_numbers(name, **widths(width, fc_width))
     trunk = _checked(name, skips, backbone, padding, upsampling, streams)
     if preprocessing == "own":
         preprocessing = own_scaling(streams)
@@ -173,7 +185,7 @@ def _fcn(
     size.geometry = Geometry(stride=32, margin=-(-reach // 32) * 32, step=1)
     inputs: Any = images if streams else images[""]
     outputs: Any = {head: path.x for head, path in scores.items()} if heads.keys() != {""} else scores[""].x
-    return keras.Model(inputs, outputs, name=name)
+    return started(keras.Model(inputs, outputs, name=name), weights)
 
 
 def _scores(

@@ -5,6 +5,8 @@ Without the two auxiliary heads, which only train. 6,998,552 parameters with 1,0
 
 from __future__ import annotations
 
+import pathlib
+
 import keras
 from keras import layers
 
@@ -69,6 +71,7 @@ def googlenet(
     preprocessing: InputScaling | None = SCALINGS["googlenet"],
     include_top: bool = True,
     convolutional: bool = False,
+    weights: str | pathlib.Path | None = None,
 ) -> keras.Model:
     """GoogLeNet, the classifier: images (N, 224, 224, 3) to scores (N, K) float32, before softmax.
 
@@ -79,8 +82,10 @@ def googlenet(
       preprocessing: the first layer's constants; None for none.
       include_top: with the average and the classifier; else inception_5b's output comes out.
       convolutional: the classifier as a 1x1 convolution: scores (N, H', W', K), a cell every 32 pixels.
+      weights: None for fresh ones; "imagenet", fetched or from the cache; or a file of weights.
 
     Raises:
       ConfigError: an option is out of range, or a size is missing.
+      WeightsError: the file can't be read.
     """
     return classifier("googlenet", GOOGLENET, fc_width=1, top="loss3/classifier", finish=_finished, **locals())

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pathlib
 from typing import Any, Literal
 
 import keras
@@ -25,7 +26,9 @@ from keras import layers
 from kseg.errors import ConfigError
 from kseg.geometry import unet_geometry
 from kseg.layers import SCALINGS, InputScaling, ScaleInput, SizeCheck
+from kseg.models.bounds import check_classes, check_numbers
 from kseg.models.registry import NETWORKS
+from kseg.models.start import started
 
 
 @NETWORKS.register("unet")
@@ -40,6 +43,7 @@ def unet(
     depth: int = 4,
     dropout: float = 0.5,
     normalization: Literal["none", "batch", "group"] = "none",
+    weights: str | pathlib.Path | None = None,
 ) -> keras.Model:
     """A U-Net: images (N, H, W, C) to scores (N, H', W', K) float32, before softmax.
 
@@ -55,10 +59,12 @@ def unet(
       depth: how many times the image is halved.
       dropout: the share dropped, in training only.
       normalization: after each 3x3 convolution: none, as in the paper, batch, or group (8 groups at most).
+      weights: None for fresh ones, or a file of weights; there are none of ImageNet.
 
     Raises:
       ConfigError: an option is not one of these.
       SizeError: H or W does not fit; the message names the next that does.
+      WeightsError: the file can't be read, or is of another network.
     """
     _check_options(classes, width, variant, padding, depth, dropout, normalization)
     geometry = unet_geometry(depth, padding)
@@ -104,7 +110,7 @@ def unet(
 
     # Scores stay float32 under any precision.
     scores = layers.Conv2D(classes, 1, kernel_initializer=_gaussian(x.shape[-1]), dtype="float32", name="head")(x)
-    return keras.Model(image, scores, name="unet")
+    return started(keras.Model(image, scores, name="unet"), weights)
 
 
 class _Block:
@@ -149,13 +155,7 @@ def _check_options(
     ):
         if value not in known:
             raise ConfigError(f"unet: {name} is {value!r}, but must be one of {', '.join(known)}.")
-    for name, number, least, most in (
-        ("classes", classes, 1, 255),
-        ("width", width, 1, 1024),
-        ("depth", depth, 1, 8),
-        ("dropout", dropout, 0, 0.99),
-    ):
-        if not least <= number <= most:
-            raise ConfigError(f"unet: {name} is {number}, but must be from {least} to {most}.")
+    check_classes("unet", classes, 255)
+    check_numbers("unet", width=(width, 1, 1024), depth=(depth, 1, 8), dropout=(dropout, 0, 0.99))
     if width != int(width):
         raise ConfigError(f"unet: width is {width}, but must be a whole number of channels.")

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import keras
 
 from kseg.layers import SCALINGS, InputScaling
@@ -40,6 +42,7 @@ def vgg16(
     preprocessing: InputScaling | None = SCALINGS["vgg"],
     include_top: bool = True,
     convolutional: bool = False,
+    weights: str | pathlib.Path | None = None,
 ) -> keras.Model:
     """VGG16, the classifier: images (N, 224, 224, 3) to scores (N, K) float32, before softmax.
 
@@ -51,8 +54,10 @@ def vgg16(
       preprocessing: the first layer's constants; None for none.
       include_top: with the fully connected layers; else pool5 comes out.
       convolutional: these as convolutions: scores (N, H', W', K), a cell every 32 pixels.
+      weights: None for fresh ones; "imagenet", fetched or from the cache; or a file of weights.
 
     Raises:
       ConfigError: an option is out of range, or a size is missing.
+      WeightsError: the file can't be read.
     """
     return classifier("vgg16", VGG16, **locals())

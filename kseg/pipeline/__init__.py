@@ -1,5 +1,8 @@
 """From a data set to batches."""
 
+from typing import TYPE_CHECKING
+
+from kseg.lazy import lazy
 from kseg.pipeline.augment import (
     AUGMENTATIONS,
     Augmentation,
@@ -18,6 +21,9 @@ from kseg.pipeline.augment import (
 )
 from kseg.pipeline.batches import batch_indices, batches
 from kseg.pipeline.weight_maps import balanced_weight_map, border_weight_map, class_weight_map
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(__name__, {})
 
 __all__ = [
     "AUGMENTATIONS",

@@ -16,7 +16,6 @@ from kseg.errors import ConfigError, DataError
 from kseg.images import with_channels
 from kseg.instances import separate
 from kseg.pipeline.augment import Augmentation, augmented, check_augmentations
-from kseg.pipeline.memory import keep_freed_memory
 from kseg.pipeline.weight_maps import border_weight_map, class_weight_map
 
 Order = Literal["epochs", "draws"]
@@ -87,7 +86,6 @@ def batches(
             f"Pass --set data.batch_size={max(workers, 1)} or more, or train on fewer workers."
         )
     share = len(range(worker, size, workers))
-    keep_freed_memory()
 
     example = data[0]
     weighted = bool(border_weight) or class_weights is not None or data.has_weights

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_PLACES = {
-    "Report": "kseg.weights.report",
-    "import_caffemodel": "kseg.weights.imports",
-    "import_weights": "kseg.weights.files",
-    "initial_weights": "kseg.weights.initial",
-    "load_caffemodel": "kseg.weights.imports",
-    "load_keras_applications": "kseg.weights.keras_applications",
-    "load_torchvision": "kseg.weights.torchvision",
-    "load_weights": "kseg.weights.files",
-    "transplant": "kseg.weights.transplants",
-}
+from kseg.lazy import lazy
 
-__all__ = [*_PLACES]
+if TYPE_CHECKING:
+    from kseg.weights.files import import_weights, load_weights
+    from kseg.weights.imports import import_caffemodel, load_caffemodel
+    from kseg.weights.initial import initial_weights
+    from kseg.weights.keras_applications import load_keras_applications
+    from kseg.weights.report import Report
+    from kseg.weights.torchvision import load_torchvision
+    from kseg.weights.transplants import transplant
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "Report": "kseg.weights.report",
+            "import_caffemodel": "kseg.weights.imports",
+            "import_weights": "kseg.weights.files",
+            "initial_weights": "kseg.weights.initial",
+            "load_caffemodel": "kseg.weights.imports",
+            "load_keras_applications": "kseg.weights.keras_applications",
+            "load_torchvision": "kseg.weights.torchvision",
+            "load_weights": "kseg.weights.files",
+            "transplant": "kseg.weights.transplants",
+        },
+    )
 
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
-    raise AttributeError(f"kseg.weights has no {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ = [
+    "Report",
+    "import_caffemodel",
+    "import_weights",
+    "initial_weights",
+    "load_caffemodel",
+    "load_keras_applications",
+    "load_torchvision",
+    "load_weights",
+    "transplant",
+]

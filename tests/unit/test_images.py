@@ -2,7 +2,9 @@ import io
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import imagecodecs
@@ -412,9 +414,21 @@ def test_no_cut_of_a_stack_gives_fewer_or_other_pages(tmp_path, compression):
         ("a.tif", b"this is text", "this is no image that can be read"),
         ("a.tif", b"II*\0", r"the image is truncated or damaged \(.+\)"),
         ("a.tif", tiff_head(5, 5)[:-4] + struct.pack("<I", 8), r"the image is truncated or damaged \(page 1 is not in"),
-        ("a.png", png_head(60000, 60000), r"up to 2\^30 values a page are read. Cut it into pieces"),
-        ("a.png", png_head(60000, 60000, 16), r"up to 2\^30 values a page are read"),
-        ("a.png", png_head(40000, 40000, 8, 0), r"up to 2\^30 values a page are read"),
+        (
+            "a.png",
+            png_head(60000, 60000),
+            r"a page of 60000 x 60000 x 3 values; up to 2\^30 values a page are read. Cut it into pieces",
+        ),
+        (
+            "a.png",
+            png_head(60000, 60000, 16),
+            r"a page of 60000 x 60000 x 3 values; up to 2\^30 values a page are read",
+        ),
+        (
+            "a.png",
+            png_head(40000, 40000, 8, 0),
+            r"a page of 40000 x 40000 x 1 values; up to 2\^30 values a page are read",
+        ),
         ("a.png", png_head(30000, 20000), r"a page of 20000 x 30000 x 3 values; up to 2\^30 values a page are read"),
         ("a.tif", tiff_head(60000, 60000), r"a page of 60000 x 60000 values; up to 2\^30 values a page are read"),
     ],
@@ -425,6 +439,49 @@ def test_what_is_no_image_or_too_large_is_refused_unread(tmp_path, name, content
         with pytest.raises(DataError, match=f"{name}: {message}") as caught:
             read(tmp_path / name)
         assert isinstance(caught.value, ValueError) and caught.value.exit_code == 3
+
+
+def test_reading_leaves_pillows_bound_as_it_is_and_does_not_heed_it_in_any_thread(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # a person's own: Image.open refuses more than 20
+    files = []
+    for number, ending in enumerate((".png", ".jpg", ".bmp") * 4):
+        files.append(tmp_path / f"{number}{ending}")
+        Image.fromarray(GREY).save(files[-1])
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(files[0])
+    bomb = tmp_path / "bomb.png"
+    bomb.write_bytes(png_head(60000, 60000))
+    seen = []
+
+    def read(path):
+        for _ in range(5):
+            seen.append((read_image(path).shape, open_pages(path).shape, Image.MAX_IMAGE_PIXELS))
+            with pytest.raises(DataError, match="a page of 60000 x 60000 x 3 values; up to"):
+                read_image(bomb)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(read, files))
+    assert set(seen) == {((5, 7, 1), (1, 5, 7, 1), 10)} and len(seen) == 60
+
+
+def test_a_picture_that_pillow_would_warn_of_is_read_without_a_warning(tmp_path):
+    path = tmp_path / "large.png"
+    path.write_bytes(png_head(20000, 10000, 1, 0))  # 2 * 10^8 pixels; Pillow warns from 0.9 * 10^8, refuses 1.8 * 10^8
+    before = list(warnings.filters)
+    assert open_pages(path).shape == (1, 10000, 20000, 1)
+    assert warnings.filters == before
+
+
+def test_importing_kseg_changes_nothing_of_pillow_warnings_or_the_surroundings():
+    code = (
+        "import os, warnings; import cv2, numpy; from PIL import Image, ImageFile\n"  # these two have their own ways
+        "def state(): return (Image.MAX_IMAGE_PIXELS, Image.WARN_POSSIBLE_FORMATS, ImageFile.LOAD_TRUNCATED_IMAGES,\n"
+        "                     warnings.filters[:], dict(os.environ))\n"
+        "before = state()\n"
+        "import kseg; kseg.images, kseg.check, kseg.datasets, kseg.pictures, kseg.training.names()\n"
+        "assert state() == before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_what_is_no_file_is_refused(tmp_path):

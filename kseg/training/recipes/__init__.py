@@ -1,5 +1,6 @@
 """One file per paper or task; importing them registers them."""
 
+from kseg.training.recipe import RECIPES
 from kseg.training.recipes import (
     camvid_fcn,
     context_fcn,
@@ -20,8 +21,14 @@ __all__ = [
     "demo",
     "isbi2012_unet",
     "isbi2012_unet_paper",
+    "names",
     "nyud_fcn",
     "own_unet",
     "siftflow_fcn",
     "voc_fcn",
 ]
+
+
+def names() -> list[str]:
+    """The recipes that `kseg.train` takes, by name."""
+    return RECIPES.names()
