@@ -189,8 +189,8 @@ def open_data(
         name, options = dataset or "", {}
     if name == GIVEN:
         raise ConfigError(
-            f"{model}: it was trained on data handed over in Python. Pass --dataset NAME --data-dir DIR; in Python score "
-            "it with kseg.evaluate(kseg.load(...), data)."
+            f"{model}: it was trained on data handed over in Python. Pass --dataset NAME --data-dir DIR; in Python "
+            "score it with kseg.evaluate(kseg.load(...), data)."
         )
     if not name:
         raise ConfigError("On which data? Pass --dataset NAME --data-dir DIR; only a run folder remembers its own.")

@@ -143,7 +143,7 @@ def changed(recipe: Any, changes: Mapping[str, Any]) -> Any:
             _set_augmentation(values["data"]["augment"], name.split(".")[2:], value)
             continue
         if name not in known or name == "published":
-            raise ConfigError(f"A recipe has no field {name!r}. {did_you_mean(name, known - {'published'})}")
+            raise _unknown(recipe, changes, name, known - {"published"})
         inner = values
         *path, leaf = name.split(".")
         for step in path:
@@ -152,6 +152,18 @@ def changed(recipe: Any, changes: Mapping[str, Any]) -> Any:
         if name in ("steps", "epochs") and value is not None:
             values["epochs" if name == "steps" else "steps"] = None
     return from_json(type(recipe), values, "")
+
+
+def _unknown(recipe: Any, changes: Mapping[str, Any], name: str, known: set[str]) -> ConfigError:
+    """What to say of a setting that there is not: of an option who does not take it."""
+    part = name.partition(".")[0]
+    if part not in PARTS:
+        return ConfigError(f"A recipe has no field {name!r}. {did_you_mean(name, known)}")
+    chosen = changes.get(f"{part}.name", getattr(recipe, part).name)
+    near = [each for each in known if each.startswith(f"{part}.")]
+    return ConfigError(
+        f"The {getattr(recipe, part).kind} {chosen!r} has no option {name!r}. {did_you_mean(name, near)}"
+    )
 
 
 def _touches_options(changes: Mapping[str, Any], part: str, spec: Chosen) -> bool:
