@@ -41,7 +41,7 @@ def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict
 
 
 def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The options `values` as their types; those that are None, which stands for the default, are left out.
+    """The options `values` as their types; those that are None, or "none" for a number, stand for the default: left out.
 
     Args:
       owner: what takes them, for messages.
@@ -57,7 +57,8 @@ def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], 
         if name not in known:
             takes = did_you_mean(prefix + name, [prefix + each for each in known]) if known else "It takes none."
             raise ConfigError(f"{owner} has no option {prefix + name!r}. {takes}")
-        found[name] = convert(value, known[name].kind, prefix + name)
+        is_default = value in ("none", "None") and known[name].kind in (int, float, bool)
+        found[name] = None if is_default else convert(value, known[name].kind, prefix + name)
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -115,7 +116,7 @@ def _one_of(value: Any, kinds: Sequence[Any], name: str) -> Any:
     for kind in kinds:
         if kind is type(None):
             continue
-        if inspect.isclass(kind) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        if kind is not float and inspect.isclass(kind) and isinstance(value, kind) and not isinstance(value, bool):
             return value
         try:
             return convert(value, kind, name)
@@ -129,10 +130,13 @@ def _plain(value: Any, hint: Any, name: str) -> Any:
     try:
         if hint is int and isinstance(value, float) and not value.is_integer():
             raise ValueError
-        return hint(value)
+        found = hint(value)
     except (TypeError, ValueError, OverflowError) as error:
         kind = {"int": "a whole number", "float": "a number"}.get(hint.__name__, hint.__name__)
         raise ConfigError(f"{name} is {value!r}, but must be {kind}.") from error
+    if hint is float and not math.isfinite(found):
+        raise ConfigError(f"{name} is {found}, but must be a finite number.")
+    return found
 
 
 def _is_sequence(origin: Any) -> bool:

@@ -124,7 +124,11 @@ def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimize
     }
     if spec.name == "adamw" and spec.weight_decay:
         options["weight_decay"] = spec.weight_decay
-    return _with_factors(_keras_class(spec.name))(rate, **options)
+    try:
+        return _with_factors(_keras_class(spec.name))(rate, **options)
+    except (ValueError, TypeError) as error:
+        chosen = ", ".join(f"{name}={value}" for name, value in spec.options.items())
+        raise ConfigError(f"optimizer {spec.name}, {chosen}: Keras refuses it ({error})") from error
 
 
 def check_factors(spec: OptimizerSpec, model: keras.Model) -> None:

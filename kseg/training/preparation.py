@@ -271,8 +271,6 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
       DataError: the data set, as far as it is at fault.
     """
     given = given or Given()
-    if given.loss is None:
-        make_loss(recipe.loss)  # refuses what does not go together, before the data are read
     parts = dict(given.data) or open_parts(recipe, data_dir)
     check_parts(parts)
     chosen = given.measure or measure(recipe.measure)

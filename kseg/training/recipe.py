@@ -109,7 +109,9 @@ class Recipe:
 
     def fields(self) -> dict[str, Any]:
         """All fields that can be set, and the options that are set otherwise than by default, by dotted name."""
-        return {**{name: self.value(name) for name in field_names()}, **settings.option_fields(self)}
+        found = {**{name: self.value(name) for name in field_names()}, **settings.option_fields(self)}
+        order = [each.name for each in dataclasses.fields(self)]
+        return dict(sorted(found.items(), key=lambda field: order.index(field[0].partition(".")[0])))
 
     def differences(self, other: Recipe) -> dict[str, Any]:
         """The settings that make this recipe of `other`."""

@@ -61,7 +61,9 @@ def from_json(kind: Any, values: Any, prefix: str) -> Any:
         name = fields.get("name", kind.name)
         owner = f"The {kind.kind} {name!r}"  # type: ignore[attr-defined]
         options = {key: value for key, value in options.items() if value is not None}
-        return kind(**fields, **(checked(owner, kind.takes(name), options, prefix) if options else {}))
+        spec = kind(**fields, **(checked(owner, kind.takes(name), options, prefix) if options else {}))
+        spec.check()
+        return spec
     if options:
         unknown = prefix + next(iter(options))
         raise ConfigError(f"A recipe has no field {unknown!r}. {did_you_mean(unknown, fixed_names(kind, prefix))}")
@@ -157,7 +159,7 @@ def changed(recipe: Any, changes: Mapping[str, Any]) -> Any:
 def _unknown(recipe: Any, changes: Mapping[str, Any], name: str, known: set[str]) -> ConfigError:
     """What to say of a setting that there is not: of an option who does not take it."""
     part = name.partition(".")[0]
-    if part not in PARTS:
+    if part not in PARTS or part == name:
         return ConfigError(f"A recipe has no field {name!r}. {did_you_mean(name, known)}")
     chosen = changes.get(f"{part}.name", getattr(recipe, part).name)
     near = [each for each in known if each.startswith(f"{part}.")]
@@ -193,7 +195,8 @@ def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
     Then every option of every network and data set was a field, null where it was not set, the momentum stood beside
     every optimiser, and augmentations had one flat list of fields.
     """
-    augment = values.get("data", {}).get("augment", {})
+    data = values.get("data")
+    augment = data.get("augment") if isinstance(data, Mapping) else None
     if not isinstance(augment, Mapping) or not isinstance(augment.get("mirror"), bool):
         return values
     optimizer = dict(values.get("optimizer", {}))

@@ -62,6 +62,13 @@ class Chosen:
         """
         return {}
 
+    def check(self) -> None:
+        """Checks the options by what is named, where that is made of nothing else.
+
+        Raises:
+          ConfigError: they are out of range, or do not go together.
+        """
+
 
 @dataclass(frozen=True, init=False)
 class ModelSpec(Chosen):
@@ -149,6 +156,12 @@ class LossSpec(Chosen):
 
         return {} if name == GIVEN else options_of(LOSSES.get(name), without=("name", "ignore_class"))
 
+    def check(self) -> None:
+        from kseg.objectives import LOSSES
+
+        if self.options:
+            LOSSES.get(self.name)(**self.options)
+
 
 @dataclass(frozen=True, init=False)
 class OptimizerSpec(Chosen):
@@ -189,6 +202,12 @@ class OptimizerSpec(Chosen):
         from kseg.training.optimizers import options_taken  # with Keras
 
         return {} if name == GIVEN else options_taken(name)
+
+    def check(self) -> None:
+        from kseg.training.optimizers import make_optimizer
+
+        if self.options:
+            make_optimizer(self, 1)
 
 
 @dataclass(frozen=True)

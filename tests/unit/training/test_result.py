@@ -10,6 +10,7 @@ import kseg
 from kseg.datasets import Dataset, Item, survey
 from kseg.images import write_image
 from kseg.inference import Report
+from kseg.layers import ScoreReading
 from kseg.metrics import Score, measure
 from kseg.training import recipes  # noqa: F401
 from kseg.training.card import write_card
@@ -58,7 +59,8 @@ def result(tmp_path):
         json.dumps({"command": ["/x/cli.py", "train", "--run", "my run"], "versions": {"keras": "3"}})
     )
     (folder / "metrics.jsonl").write_text('{"epoch": 1, "step": 7, "loss": 1.0, "skipped": 2}\n')
-    return Result(prepared, folder, report, 1234, 3723.0)
+    readings = {head: ScoreReading(names) for head, names in train.heads.items()}
+    return Result(prepared, folder, report, 1234, 3723.0, readings)
 
 
 def test_a_page_tells_scores_protocol_confusion_training_and_warnings(result):
