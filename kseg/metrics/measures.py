@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import abc
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -97,7 +98,7 @@ class Measure(abc.ABC):
     An image's own score is `of_sums(sums(seen))`.
 
     Attributes:
-      name: what it is chosen by and stands under in files; by default the class's, in small letters.
+      name: what it is chosen by and stands under in files; by default the class's, as bright_recall of BrightRecall.
       words: what a person calls it; "" for the name without underscores.
       higher: whether more is better.
       protocol: a sentence for reports on how it was taken, where that needs one.
@@ -110,7 +111,7 @@ class Measure(abc.ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.name = vars(cls).get("name", cls.__name__.lower())
+        cls.name = vars(cls).get("name", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower())
 
     def lacks(self, data: Any) -> str:
         """What the data set `data` has not, but must have to be scored by this; "" where nothing."""
