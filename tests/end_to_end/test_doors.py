@@ -126,7 +126,8 @@ def test_precision_is_float32_unless_asked_whatever_it_was_trained_in(run, image
     # bfloat16 has 8 bits: scores of this small network are off by a hundredth, not by nothing.
     assert 1e-4 < np.abs(narrow - wide).max() < 0.1 * np.abs(wide).max()
     np.testing.assert_array_equal(
-        narrow, predict_scores(kseg.load(run, precision="mixed_bfloat16"), image, average="none", precision="mixed_bfloat16")
+        narrow,
+        predict_scores(kseg.load(run, precision="mixed_bfloat16"), image, average="none", precision="mixed_bfloat16"),
     )
     assert precision_of(network) == "mixed_bfloat16"  # as it was
     for precision in ("float32", "mixed_bfloat16"):

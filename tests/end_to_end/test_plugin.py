@@ -106,7 +106,10 @@ def test_objects_from_python_train_as_names_do(run, plugin, tmp_path):
         "data": {split: mine.Stripes(None, split=split, count=5) for split in ("train", "val")},
         "model": mine.two_layers(channels=3),
         "loss": mine.Focal(1.5),
-        "augment": [*kseg.training.preparation.make_augmentations(kseg.Recipe("a", steps=1).data.augment), mine.Noise(3)],
+        "augment": [
+            *kseg.training.preparation.make_augmentations(kseg.Recipe("a", steps=1).data.augment),
+            mine.Noise(3),
+        ],
         "measure": mine.BrightRecall(),
     }
     kept = {name: value for name, value in SETTINGS.items() if not name.startswith(("data.count", "model", "loss"))}
