@@ -10,7 +10,10 @@ from pathlib import Path
 
 # Bytes; what `keep_freed_memory` asks glibc for, by the variable that asks for the same
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 1 << 28, "MALLOC_MMAP_THRESHOLD_": 1 << 24}
-_OPTIONS = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_MMAP_THRESHOLD_": -3}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+_OPTIONS = {
+    "MALLOC_TRIM_THRESHOLD_": -1,
+    "MALLOC_MMAP_THRESHOLD_": -3,
+}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
 
 
 def trains_faster_compiled() -> bool:
@@ -54,10 +57,10 @@ def memory_bytes() -> int | None:
 def keep_freed_memory() -> None:
     """Makes this process keep up to 256 MB that it freed, for what it needs next, rather than hand it back each time.
 
-    Verbs that read many images call it; nothing in Python does, where the process is not kseg's (`kseg doctor` names the
-    variables). An example is made in arrays of a megabyte or so. On glibc's own settings, whose limits move with what
-    was freed before, some runs hand each back and get it anew, filled with zeros page by page: 500 to 700 page faults
-    and 1.4 ms of processor time per VOC image, a fifth of what making it takes. Blocks above 16 MB, a network's
+    `train` and `data pack` call it. Nothing in Python does, where the process is not kseg's: there `kseg doctor` names
+    the variables. An example is made in arrays of a megabyte or so. On glibc's own settings, whose limits move with
+    what was freed before, some runs hand each back and get it anew, filled with zeros page by page: 500 to 700 page
+    faults and 1.4 ms of processor time per VOC image, a fifth of what making it takes. Blocks above 16 MB, a network's
     activations, go back at once. Other C libraries stay as they are.
     """
     try:

@@ -112,9 +112,7 @@ def _broken(name: str) -> Sign | None:
 
 def _machine() -> Iterator[Sign]:
     """The processor, the memory, the GPU, and what `--precision auto` is on them."""
-    quick = [
-        word for word, has in (("AVX-512", not trains_faster_compiled()), ("AMX", multiplies_bfloat16())) if has
-    ]
+    quick = [word for word, has in (("AVX-512", not trains_faster_compiled()), ("AMX", multiplies_bfloat16())) if has]
     yield Sign("processor", f"{os.cpu_count()} threads; {' and '.join(quick) or 'neither AVX-512 nor AMX'}")
     memory = memory_bytes()
     yield Sign("memory", "unknown" if memory is None else f"{memory / 2**30:.1f} GiB")
@@ -140,5 +138,5 @@ def _variables() -> Iterator[Sign]:
         best = " ".join(f"{name}={size}" for name, size in ALLOCATOR.items())
         unset = [name for name in ALLOCATOR if name not in os.environ]
         found = ", ".join(f"{name}={os.environ.get(name, '(unset)')}" for name in ALLOCATOR)
-        advice = f"Before Python, for batches made up to a fifth quicker: export {best}\n{'':<24} `train` and `data pack` do."
+        advice = f"Batches are made up to a fifth quicker with: export {best} (`train` and `data pack` set them)."
         yield Sign("allocator", found, advice if unset else "")

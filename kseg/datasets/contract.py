@@ -130,7 +130,7 @@ class Dataset(abc.ABC):
         if isinstance(index, slice):
             return _Part(self, range(len(self))[index])
         if not hasattr(index, "__index__"):
-            raise TypeError(f"{self!r}: an item is found by its number, several by a slice (data[2:5]), not by {index!r}.")
+            raise TypeError(f"{self!r}: give an item's number, or a slice for several (data[2:5]), not {index!r}.")
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self!r} has no item {index}")

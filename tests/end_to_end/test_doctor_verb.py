@@ -8,7 +8,9 @@ import sys
 def doctor(**variables: str) -> subprocess.CompletedProcess:
     code = "from kseg.cli import main; main(['doctor'])"
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("KSEG_", "KERAS_"))}
-    return subprocess.run([sys.executable, "-c", code], env={**surroundings, **variables}, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**surroundings, **variables}, capture_output=True, text=True
+    )
 
 
 def test_a_whole_installation_ends_with_0_and_plain_lines():

@@ -92,7 +92,9 @@ def test_an_item_is_found_by_its_number_alone():
     five = Five()
     assert five[-1].id == five[np.int64(4)].id == "e"
     for index in ("a", 1.0, None, [1]):
-        with pytest.raises(TypeError, match=r"five val: 5 images, 3 classes.*by its number, several by a slice"):
+        with pytest.raises(
+            TypeError, match=r"five val: 5 images, 3 classes.*give an item's number, or a slice for several"
+        ):
             five[index]
     for index in (5, -6):
         with pytest.raises(IndexError, match=f"has no item {index}"):
@@ -108,6 +110,5 @@ def test_data_sets_and_items_say_what_they_are_without_their_pixels():
     images = {"rgb": np.zeros((4, 5, 3), np.uint8), "hha": np.zeros((4, 5, 3), np.float32)}
     item = Item("n", images, np.zeros((4, 5), np.int32), np.zeros((4, 5), np.int32))
     assert repr(item) == (
-        "<Item n: rgb image (4, 5, 3) uint8, hha image (4, 5, 3) float32, label (4, 5) int32, "
-        "instances (4, 5) int32>"
+        "<Item n: rgb image (4, 5, 3) uint8, hha image (4, 5, 3) float32, label (4, 5) int32, instances (4, 5) int32>"
     )
