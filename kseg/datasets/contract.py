@@ -172,9 +172,8 @@ class _Part(Dataset):
     """Some items of another data set, in an order of their own; all else is as it is there."""
 
     def __init__(self, whole: Dataset, rows: Sequence[int]) -> None:
-        if isinstance(whole, _Part):
-            whole, rows = whole._whole, [whole._rows[row] for row in rows]
-        self._whole, self._rows = whole, rows
+        self._whole: Dataset = whole._whole if isinstance(whole, _Part) else whole
+        self._rows: Sequence[int] = [whole._rows[row] for row in rows] if isinstance(whole, _Part) else rows
         for trait in Dataset.__annotations__:
             setattr(self, trait, getattr(whole, trait))
         self.ids = [whole.ids[row] for row in rows]

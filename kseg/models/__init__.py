@@ -79,8 +79,8 @@ def build(
         preprocessing = None
     elif isinstance(preprocessing, str) and preprocessing != "own":
         if preprocessing not in SCALINGS:
-            known = did_you_mean(preprocessing, ["own", "none", *SCALINGS])
-            raise ConfigError(f"There is no preprocessing {preprocessing!r}. {known}")
+            there_are = did_you_mean(preprocessing, ["own", "none", *SCALINGS])
+            raise ConfigError(f"There is no preprocessing {preprocessing!r}. {there_are}")
         preprocessing = SCALINGS[preprocessing]
     known = inspect.signature(builder).parameters
     given = {"classes": classes, "input_shape": input_shape, "width": width}

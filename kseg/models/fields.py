@@ -22,8 +22,10 @@ from kseg.layers import (
 POOLINGS = (layers.MaxPooling2D, layers.AveragePooling2D)
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 UPSAMPLINGS = (layers.Conv2DTranspose, layers.UpSampling2D, BilinearUpsampling)
-JOINING = (layers.Add, layers.Average, layers.Concatenate, layers.Maximum, layers.Minimum, layers.Multiply)
-JOINING += (layers.Subtract,)
+JOINING = (
+    *(layers.Add, layers.Average, layers.Concatenate),
+    *(layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract),
+)
 # A cell reads the whole image behind one of these.
 WHOLE = (layers.GroupNormalization,)
 _POINTWISE = (
