@@ -11,11 +11,15 @@ Everything is computed in float32, whatever the precision of the scores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
 from keras import ops
+
+from kseg.errors import ConfigError
+from kseg.options import check_numbers
+from kseg.registry import Registry
 
 
 def pixel_cross_entropy(label: Any, scores: Any, ignore_class: int = 255) -> tuple[Any, Any, Any]:
@@ -182,6 +186,99 @@ class CrossEntropyAndDice(BatchLoss):
 
     def get_config(self) -> dict:
         return {"dice": self.dice, "ignore_class": self.ignore_class, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("kseg")
+class KerasLoss(BatchLoss):
+    """A loss of Keras, pixel by pixel, with a weight per pixel; void pixels count nothing.
+
+    It is called with labels (N, H, W) and scores (N, H, W, K) before softmax, and must give a value for each pixel, as
+    SparseCategoricalCrossentropy(from_logits=True) does. Void pixels are given class 0 and weight 0. The result is the
+    mean over the pixels that count, or with the reduction "sum" their sum.
+
+    Raises:
+      ConfigError: the loss gives no value for each pixel or weighs by itself, so that weights can't be heeded; or it
+        takes probabilities.
+    """
+
+    def __init__(self, loss: keras.losses.Loss, ignore_class: int = 255, name: str | None = None) -> None:
+        super().__init__(name=name or loss.name, reduction="none")
+        self.loss, self.ignore_class = loss, ignore_class
+        _check_pixelwise(loss)
+
+    def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
+        scores = ops.cast(scores, "float32")
+        label = centre(ops.cast(label, "int32"), scores)
+        counts, is_class = label != self.ignore_class, (label >= 0) & (label < scores.shape[-1])
+        strays, counted = ops.any(counts & ~is_class), ops.cast(counts, "float32")
+        values = ops.cast(self.loss.call(ops.where(counts & is_class, label, 0), scores), "float32")
+        total = ops.sum(ops.where(counts, values, 0.0) * _weights(weight_map, counted, scores))
+        return [total, ops.where(strays, float("nan"), ops.sum(counted))]
+
+    def of_sums(self, sums: Sequence[Any]) -> Any:
+        total, whole = sums
+        if self.loss.reduction == "sum":
+            return ops.where(ops.isnan(whole), whole, total)
+        return ops.where(whole == 0, 0.0, total / ops.where(whole == 0, 1.0, whole))
+
+    def get_config(self) -> dict:
+        loss = keras.saving.serialize_keras_object(self.loss)
+        return {"loss": loss, "ignore_class": self.ignore_class, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict) -> KerasLoss:
+        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+
+
+def _check_pixelwise(loss: keras.losses.Loss) -> None:
+    """Checks that a loss of Keras gives a value for each pixel and takes scores before softmax."""
+    if type(loss).__call__ is not keras.losses.Loss.__call__:
+        raise ConfigError(
+            f"loss: {type(loss).__name__} has a __call__ of its own, which may ignore the weights of pixels. Write its "
+            "`call`, which gives a value for each pixel, or a kseg.objectives.BatchLoss."
+        )
+    try:
+        takes_probabilities = loss.get_config().get("from_logits") is False
+    except NotImplementedError:
+        takes_probabilities = False
+    if takes_probabilities:
+        raise ConfigError(
+            f"loss: {type(loss).__name__} takes probabilities, but networks give scores before softmax. Pass it "
+            "from_logits=True."
+        )
+    try:
+        shape = tuple(loss.call(ops.zeros((1, 2, 3), "int32"), ops.zeros((1, 2, 3, 2))).shape)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ConfigError(
+            f"loss: {type(loss).__name__} does not take labels (N, H, W) and scores (N, H, W, K) ({reason})."
+        ) from error
+    if shape != (1, 2, 3):
+        raise ConfigError(
+            f"loss: {type(loss).__name__} gives values of the shape {shape} for pixels (1, 2, 3), so that it ignores "
+            "the weights of pixels, void among them. Let it give a value for each pixel, or write a BatchLoss."
+        )
+
+
+LOSSES: Registry[Callable[..., BatchLoss]] = Registry("loss")
+LOSSES.register("dice")(Dice)
+
+
+@LOSSES.register("cross_entropy")
+def cross_entropy(*, average: Literal["pixels", "none"] = "pixels", dice: float = 0.0) -> BatchLoss:
+    """Cross-entropy, and as much of Dice as is asked for.
+
+    Args:
+      average: over the pixels that count, or their sum, as the FCN authors' release has it.
+      dice: how much of the Dice loss is added.
+
+    Raises:
+      ConfigError: `dice` is below 0, or is asked for beside a sum.
+    """
+    check_numbers("loss", dice=dice)
+    if dice and average != "pixels":
+        raise ConfigError("loss.average is none, but Dice is a mean. Pass loss.dice=0 or loss.average=pixels.")
+    return CrossEntropyAndDice(dice) if dice else PixelCrossEntropy(average=average)
 
 
 @keras.saving.register_keras_serializable("kseg")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -17,18 +17,6 @@ SMALLEST_PANEL = 256  # pictures of a strip are enlarged while their longer side
 ERROR_RED = (255, 60, 40)
 STRONG = 0.5  # the tint that many classes are told apart by
 _NOTHING_THERE = ("background", "0", "class 0", "unlabelled", "unlabeled", "other", "none")
-_IN_WORDS = {
-    "seg": "SEG",
-    "v_rand": "V_rand",
-    "v_info": "V_info",
-    "rand_error": "Rand error",
-    "frequency_weighted_iu": "frequency-weighted IU",
-}
-
-
-def in_words(measure: str) -> str:
-    """What a person calls a measure: "mean IU" for mean_iu."""
-    return _IN_WORDS.get(measure, measure.replace("mean_iu", "mean IU").replace("_", " "))
 
 
 Colours = Sequence[Sequence[int]]  # red, green and blue, 0..255, of class 0, 1, ...; () for PASCAL VOC's
@@ -259,23 +247,27 @@ def sheet(panels: Mapping[str, np.ndarray], columns: int = 4) -> np.ndarray:
     )
 
 
-def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
-    """Draws loss and scores over the steps as PNG, each score's best marked and named.
+def draw_curves(
+    rows: Sequence[Mapping[str, float]],
+    path: str | Path,
+    words: Callable[[str], str] = lambda name: name,
+    is_higher_better: Callable[[str], bool] = lambda name: not name.endswith("loss"),
+) -> None:
+    """Draws losses and scores over the steps as PNG, the best of each on val marked and named.
 
     Args:
-      rows: one per epoch, with `step`, `loss` and, where they were measured, scores `val_...`.
+      rows: one per epoch, with `step`, `loss` and, where they were measured, `val_loss` and scores `val_...`.
       path: where to.
+      words, is_higher_better: what a person calls a score by its name without `val_`, and whether more is better.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.4))  # a computed layout takes as long as all else
     figure.subplots_adjust(left=0.085, right=0.99, bottom=0.15, top=0.91, wspace=0.21)
-    scores = list(dict.fromkeys(key for row in rows for key in row if key.startswith("val_")))
-    panels = [
-        ("training loss, mean of an epoch", ["loss"]),
-        *([("scores on val", scores)] * bool(scores)),
-    ]
+    measured = dict.fromkeys(key for row in rows for key in row if key.startswith("val_"))
+    losses, scores = ([key for key in measured if (key == "val_loss") == is_loss] for is_loss in (True, False))
+    panels = [("training loss, mean of an epoch", ["loss", *losses]), *([("scores on val", scores)] * bool(scores))]
     for number, (title, keys) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), number)
         for key in keys:
@@ -283,14 +275,16 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
             (line,) = axes.plot(steps, values, marker="o", markersize=3)
             numbers = [index for index, value in enumerate(values) if math.isfinite(value)]
             if key != "loss" and numbers:
-                best = (min if key.endswith(("loss", "error")) else max)(numbers, key=values.__getitem__)
-                line.set_label(f"{in_words(key.removeprefix('val_'))}: best {values[best]:.3f} at step {steps[best]:,}")
+                name = key.removeprefix("val_")
+                said = "loss on val" if key == "val_loss" else words(name)
+                best = (max if is_higher_better(name) else min)(numbers, key=values.__getitem__)
+                line.set_label(f"{said}: best {values[best]:.3f} at step {steps[best]:,}")
                 axes.plot(steps[best], values[best], "*", markersize=12, color=line.get_color())
         axes.set(title=title, xlabel="step")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(alpha=0.3)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend()
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
     with aside(path) as place:
         figure.savefig(place, dpi=110)
 

@@ -7,12 +7,15 @@ import io
 import json
 import math
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from kseg.callbacks.pace import Pace
+from kseg.metrics import Measure, in_words, is_higher_better
 from kseg.pictures import draw_curves
 from kseg.storage import write_text
 
@@ -23,9 +26,10 @@ class MetricsLog(keras.callbacks.Callback):
     What is no finite number is nan or inf in metrics.csv, and null in metrics.jsonl, since JSON has no word for it.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, measures: Sequence[Measure] = ()) -> None:
+        """`measures` are those among the scores that are not registered."""
         super().__init__()
-        self.folder = Path(folder)
+        self.folder, self._measures = Path(folder), measures
         self.rows: list[dict[str, float]] = []
         self._step, self._seconds, self._start = 0, 0.0, time.monotonic()
         self._pace, self._drawn = Pace(wait_s=60), True  # before that curves have few points, and cost the most
@@ -46,11 +50,11 @@ class MetricsLog(keras.callbacks.Callback):
         scores = {key: float(value) for key, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, "step": self._step, "seconds": round(self._seconds, 1), **scores})
         self._write()
-        self._drawn = self._pace(lambda: draw_curves(self.rows, self.folder / "curves.png"))
+        self._drawn = self._pace(self._draw)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         if not self._drawn:
-            draw_curves(self.rows, self.folder / "curves.png")
+            self._draw()
             self._drawn = True
 
     def state(self) -> dict[str, Any]:
@@ -61,6 +65,10 @@ class MetricsLog(keras.callbacks.Callback):
         if self.rows:
             self._write()  # the files may hold rows of steps that are to come again
         self._drawn = not self.rows  # the curves too, or lack some
+
+    def _draw(self) -> None:
+        words, is_higher = partial(in_words, own=self._measures), partial(is_higher_better, own=self._measures)
+        draw_curves(self.rows, self.folder / "curves.png", words, is_higher)
 
     def _write(self) -> None:
         table = io.StringIO()

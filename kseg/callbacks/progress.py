@@ -11,7 +11,8 @@ from typing import Any
 import click
 import keras
 
-from kseg.pictures import in_words
+from kseg.metrics import Measure, in_words
+from kseg.metrics import measure as measure_of
 
 REDRAW_S, LINE_S = 0.2, 600.0  # at most so often the bar, at least so often a line
 WINDOW = 50  # the steps that speed is taken from
@@ -20,15 +21,30 @@ WINDOW = 50  # the steps that speed is taken from
 class Progress(keras.callbacks.Callback):
     """A bar on a terminal; elsewhere a line per epoch, and every ten minutes within longer ones.
 
-    Both say loss, the latest scores on val, speed, time left and the share of time spent on waiting for data, and how
-    many steps were skipped where some were. Time left is that of the steps, and of what lies between epochs
-    (validation, pictures, checkpoints); until that was seen once, "+" stands behind it.
+    Both say loss, what the network is chosen by, mean IU and SEG, speed, time left, the share of time spent on waiting
+    for data, and how many steps were skipped where some were. The scores are the latest on val; the bar shows those it
+    has room for. Time left is that of the steps, and of what lies between epochs (validation, pictures, checkpoints);
+    until that was seen once, "+" stands behind it.
     """
 
-    def __init__(self, steps: int, *, epoch_steps: int | None = None, batch_size: int | None = None) -> None:
-        """`epoch_steps` None: as `fit` says it. `batch_size` None: speed is in steps, not in images."""
+    def __init__(
+        self,
+        steps: int,
+        measure: str | Measure = "mean_iu",
+        *,
+        epoch_steps: int | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        """What is counted.
+
+        Args:
+          steps: of the whole training.
+          measure: what the network is chosen by.
+          epoch_steps: None: as `fit` says it.
+          batch_size: None: speed is in steps, not in images.
+        """
         super().__init__()
-        self.steps = steps
+        self.steps, self._chosen = steps, measure_of(measure)
         self._epoch_steps, self._batch_size = epoch_steps, batch_size
         self._scores: dict[str, float] = {}
         self._step, self._skipped = 0, 0
@@ -73,7 +89,8 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         logs = logs or {}
-        self._scores = {key[4:]: float(value) for key, value in logs.items() if key.startswith("val_")} or self._scores
+        shown = [name for name in dict.fromkeys(("mean_iu", "seg", self._chosen.name)) if f"val_{name}" in logs]
+        self._scores = {name: float(logs[f"val_{name}"]) for name in shown} or self._scores
         if self._bar:
             self._redraw()
         else:
@@ -87,11 +104,14 @@ class Progress(keras.callbacks.Callback):
             self._bar = None
 
     def _redraw(self, *, at_end: bool = False) -> None:
-        mean_iu = {key: value for key, value in self._scores.items() if key == "mean_iu"}
-        texts = self._facts(self._loss, mean_iu, "img/s" if self._batch_size else "steps/s", at_end=at_end)
-        text = " ".join(texts)
-        if len(text) > self._bar.console.width - 2:
-            text = text.replace("mean IU", "IU")
+        name = self._chosen.name
+        for shown in dict.fromkeys([("mean_iu", name), (name,), ("mean_iu",), ()]):  # what the terminal has room for
+            scores = {key: self._scores[key] for key in dict.fromkeys(shown) if key in self._scores}
+            text = " ".join(self._facts(self._loss, scores, "img/s" if self._batch_size else "steps/s", at_end=at_end))
+            if len(text) > self._bar.console.width - 2:
+                text = text.replace("mean IU", "IU")
+            if len(text) <= self._bar.console.width - 2:
+                break
         self._bar.update(self._bar.task_ids[0], completed=self._step, description=text)
         self._bar.refresh()
 
@@ -102,7 +122,7 @@ class Progress(keras.callbacks.Callback):
 
     def _facts(self, loss: float, scores: dict[str, float], unit: str, *, at_end: bool = False) -> list[str]:
         facts = [f"{self._step}/{self.steps}", f"loss {loss:.4g}" if loss >= 1000 else f"loss {loss:.3f}"]
-        facts += [f"{in_words(key)} {value:.3f}" for key, value in scores.items()]
+        facts += [f"{in_words(key, [self._chosen])} {value:.3f}" for key, value in scores.items()]
         seconds, waited = (sum(part) for part in zip(*self._times, strict=True)) if self._times else (0.0, 0.0)
         if seconds > 0:
             speed = len(self._times) * (self._batch_size or 1) / seconds

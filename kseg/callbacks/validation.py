@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 from kseg.datasets import Dataset
-from kseg.inference import Predictor, Report, evaluate, predictor
+from kseg.inference import Predictor, Report, evaluate, measures_for, predictor
+from kseg.metrics import Measure, Seen, is_higher_better
+from kseg.metrics import measure as measure_of
+from kseg.objectives import BatchLoss
 from kseg.storage import aside
+
+LOGGED = ("mean_iu", "pixel_accuracy", "mean_accuracy")
 
 
 class SharedPredictor:
@@ -27,20 +32,55 @@ class SharedPredictor:
         return self._predictor
 
 
-class Validate(keras.callbacks.Callback):
-    """Adds `val_mean_iu` after each epoch, from one confusion matrix over all of `data`.
+class ValidationLoss(Measure):
+    """The loss of whole images, each pixel counting once: without the weight maps and class weights of a training."""
 
-    Where objects are numbered `val_seg` comes with it, and of the ISBI 2012 challenge's measures those named.
+    name, higher = "loss", False
+
+    def __init__(self, loss: BatchLoss) -> None:
+        self._loss = loss
+
+    def sums(self, seen: Seen) -> np.ndarray:
+        """(heads, sums) of objects: the loss's sums of each head, float64."""
+        heads = [seen, *seen.others.values()]
+        sums = [self._loss.sums(each.label[None], each.scores[None]) for each in heads]
+        total = np.empty((len(sums), len(sums[0])), object)
+        for place in np.ndindex(*total.shape):
+            total[place] = np.asarray(sums[place[0]][place[1]], np.float64)
+        return total
+
+    def of_sums(self, total: np.ndarray) -> float:
+        return sum(float(self._loss.of_sums(list(sums))) for sums in total)
+
+
+class Validate(keras.callbacks.Callback):
+    """Adds the network's scores on `data` to `logs` after each epoch, from one confusion matrix over all of it.
+
+    They are `val_mean_iu`, `val_pixel_accuracy` and `val_mean_accuracy`, `val_seg` where objects are numbered, and
+    `val_` with the name of each of `measures`. Where the network is compiled with a kseg.objectives.BatchLoss
+    `val_loss` comes with them. It is of whole images without their weight maps, and so not always comparable to that
+    of the training. Of other losses nobody can tell whether they take labels (N, H, W): they give none.
 
     Attributes:
       report: of the latest epoch; None before the first.
     """
 
     def __init__(
-        self, data: Dataset, em_measures: Sequence[str] = (), *, shared: SharedPredictor | None = None
+        self, data: Dataset, measures: Sequence[str | Measure] = (), *, shared: SharedPredictor | None = None
     ) -> None:
+        """What is scored, and by what.
+
+        Args:
+          data: the split.
+          measures: names or objects.
+          shared: the predictor, where other callbacks hold it too.
+
+        Raises:
+          ConfigError: there is no measure of a name, or the data can't be scored by it.
+        """
         super().__init__()
-        self.data, self.em_measures = data, em_measures
+        self.data = data
+        self.measures = measures_for(data, [*LOGGED, *(["seg"] if data.has_instances else []), *measures])
         self.report: Report | None = None
         self._shared = shared or SharedPredictor()
 
@@ -52,30 +92,53 @@ class Validate(keras.callbacks.Callback):
         return {next(iter(self.data.heads)): self.report.confusion, **self.report.others}
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self.report = evaluate(self._shared(self.model), self.data, em_measures=self.em_measures)
+        loss = getattr(self.model, "loss", None)
+        losses = [ValidationLoss(loss)] if isinstance(loss, BatchLoss) else []
+        self.report = evaluate(self._shared(self.model), self.data, measures=[*self.measures, *losses])
         if logs is not None:
-            measures = self.report.measures
-            kept = {name: value for name, value in measures.items() if name in ("seg", *self.em_measures)}
-            logs.update({f"val_{name}": value for name, value in {"mean_iu": self.report.mean_iu, **kept}.items()})
+            logs.update({f"val_{each.measure.name}": each.value for each in self.report.scores})
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Saves the network to `path` whenever `monitor` is higher than ever before.
+    """Saves the network to `path` whenever its score is better than ever before.
 
-    While it was NaN only, the latest network is kept. An epoch without `monitor`, as one that a plain fit does not
+    While it was NaN only, the latest network is kept. An epoch without the score, as one that a plain fit does not
     validate after, is passed over.
     """
 
-    def __init__(self, path: str | Path, monitor: str = "val_mean_iu") -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        measure: str | Measure = "mean_iu",
+        *,
+        monitor: str | None = None,
+        mode: Literal["max", "min"] | None = None,
+    ) -> None:
+        """What the score is.
+
+        Args:
+          path: the `.keras` file.
+          measure: a name or an object that `Validate` was given, or gives anyway.
+          monitor: another figure in `logs` in its place, as "val_loss".
+          mode: whether more ("max") or less ("min") is better; None: as the measure says, and of a figure that is no
+            measure's "min" where its name ends with loss.
+        """
         super().__init__()
-        self.path, self.monitor, self.best = Path(path), monitor, -math.inf
+        if monitor is None:
+            chosen = measure_of(measure)
+            monitor, higher = f"val_{chosen.name}", chosen.higher
+        else:
+            higher = is_higher_better(monitor.removeprefix("val_"))
+        self.path, self.monitor = Path(path), monitor
+        self._sign = (1 if higher else -1) if mode is None else {"max": 1, "min": -1}[mode]
+        self.best = self._none = -self._sign * math.inf
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         score = (logs or {}).get(self.monitor)
         if score is None:
             return
-        if score > self.best or self.best == -math.inf or not self.path.exists():
-            self.best = -math.inf if math.isnan(score) else score
+        if self._sign * score > self._sign * self.best or self.best == self._none or not self.path.exists():
+            self.best = self._none if math.isnan(score) else score
             save_network(self.model, self.path)
 
     def state(self) -> dict[str, Any]:

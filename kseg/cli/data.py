@@ -21,11 +21,8 @@ def data() -> None:
 def _open(dataset: str, data_dir: str | None, split: str, settings: Mapping[str, str]) -> Dataset:
     """The split of a data set, with the options among `settings`; without TensorFlow."""
     from kseg import datasets
-    from kseg.training.recipe import Recipe
-    from kseg.training.specs import DataSpec
 
-    spec = Recipe("data", data=DataSpec(name=dataset), steps=1).with_settings(settings).data
-    return datasets.open(spec.name, data_dir, split=split, **spec.options())
+    return datasets.open(dataset, data_dir, split=split, **datasets.options_from(dataset, settings))
 
 
 @data.command("list")
@@ -110,15 +107,14 @@ def check(
     import sys
 
     from kseg import check as checks
+    from kseg.datasets import options_from
     from kseg.errors import ConfigError
     from kseg.images import write_image
     from kseg.storage import write_json
-    from kseg.training.recipe import Recipe
-    from kseg.training.specs import DataSpec
 
     if fix is not None and dataset != "folder":
         raise ConfigError(f"--fix mends a folder of your own (--dataset folder), not {dataset!r}. Leave it out.")
-    options = Recipe("check", data=DataSpec(name=dataset), steps=1).with_settings(settings).data.options()
+    options = options_from(dataset, settings)
     found = checks.check(dataset, data_dir, split=split, **options)
     picture = checks.contact_sheet(found.findings)
     path = output or f"{dataset}-check.png"

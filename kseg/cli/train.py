@@ -41,7 +41,9 @@ PRECISIONS = ["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 @click.option("--seed", metavar="N", type=int, help="Of weights, order and augmentation.")
 @click.option("--deterministic", is_flag=True, help="The same seed gives the same weights, bit for bit.")
 @click.option("--dry-run", is_flag=True, help="Only build and time a step: parameters, memory, time. Writes nothing.")
+@click.pass_context
 def train(
+    context: click.Context,
     recipe: str | None,
     model: str | None,
     dataset: str | None,
@@ -80,12 +82,13 @@ def train(
             click.echo(str(rehearsal))
         return
     program = program_name()
+    plugins = "".join(f" --plugin {shlex.quote(each)}" for each in context.meta.get("kseg.plugins", ()))
     try:
         finished = run_training(recipe, data_dir=data_dir, run=run, settings=given, resume=resume)
     except Interrupted as error:
         if error.folder is None:
             raise Interrupted("Interrupted before the first step; nothing was written.") from error
-        command = f"{program} train --run {shlex.quote(str(error.folder))}"
+        command = f"{program} train --run {shlex.quote(str(error.folder))}{plugins}"
         raise Interrupted(f"Interrupted; the state is saved. To go on:\n  {command}", error.folder) from error
     if finished.report is None:
         return  # the first worker says what came of it
@@ -93,11 +96,13 @@ def train(
     if finished.published:
         click.echo(f"published: {', '.join(map(str, finished.published))}")
     folder = finished.folder
+    streams = finished.recipe.model.options.get("streams") or ()
+    images = " ".join(f"--stream {name}=IMAGES" for name in streams) or "IMAGE..."
     click.echo(
         f"\nThe run is in {folder}: model.keras, report.html, curves.png, samples/.\n"
         f"Next:\n"
-        f"  {program} predict {folder} IMAGE... -o predictions/ --overlay\n"
-        f"  {program} evaluate {folder}\n"
-        f"  {program} export {folder}",
+        f"  {program} predict {folder} {images} -o predictions/ --overlay{plugins}\n"
+        f"  {program} evaluate {folder}{plugins}\n"
+        f"  {program} export {folder}{plugins}",
         err=True,
     )

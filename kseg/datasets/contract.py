@@ -79,6 +79,9 @@ class Dataset(abc.ABC):
       colour_channels: by stream, how many of an image's first channels are grey levels or colours, and change with the
         light; in a stream not named none are. None: in the streams "" and "rgb" all, but of four the first three.
       colour_white: the level of these that is white, where the images' type does not say it; None where it does.
+      upright: whether the images have an up: photographs do, microscopy does not; then a network is not to see them
+        turned.
+      colours: (K, 3) RGB, 0..255, one per class, or a dict of such by head; None: PASCAL VOC's palette.
       doubt: what looks as if it was meant otherwise, and what to do; "" where nothing does.
       ids: the items' names.
     """
@@ -94,6 +97,8 @@ class Dataset(abc.ABC):
     em_measures: tuple[str, ...] = ()
     colour_channels: Mapping[str, int] | None = None
     colour_white: float | None = None
+    upright: bool = False
+    colours: Any = None
     doubt: str = ""
     ids: Sequence[str]
 

@@ -100,15 +100,21 @@ def unlabelled(cells: np.ndarray, markers: np.ndarray) -> np.ndarray:
       every marker of which half or less lies in a cell.
     """
     lonely = np.zeros(cells.shape, bool)
-    for marker in np.unique(markers[markers > 0]):
-        inside = cells[markers == marker]
-        owners = np.bincount(inside[inside > 0]) if (inside > 0).any() else np.zeros(1, int)
-        if 2 * owners.max() <= inside.size:
-            lonely |= markers == marker
+    marked = markers > 0
+    _, marker, sizes = np.unique(markers[marked], return_inverse=True, return_counts=True)
+    cell = cells[marked].astype(np.int64)
+    # How many pixels each marker shares with each cell, all pairs in one sort.
+    count = int(cell.max(initial=0)) + 1
+    pairs, shared = np.unique((marker * count + cell)[cell > 0], return_counts=True)
+    most = np.zeros(len(sizes), np.int64)
+    np.maximum.at(most, pairs // count, shared)
+    lonely[marked] = (2 * most <= sizes)[marker]
+    if not lonely.any():
+        return lonely
     areas = np.bincount(cells[cells > 0])
     diameter = 2 * math.sqrt(float(np.median(areas[areas > 0])) / math.pi) if areas.any() else 32.0
     distance = cv2.distanceTransform((~lonely).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return (distance <= diameter) & (cells == 0) & lonely.any()
+    return (distance <= diameter) & (cells == 0)
 
 
 def _frames(folder: Path, prefix: str, drop: Sequence[int]) -> list[str]:

@@ -52,6 +52,7 @@ class NyuDepth(Dataset):
 
     name = "nyudv2"
     classes = CLASSES
+    upright = True
 
     def __init__(
         self,

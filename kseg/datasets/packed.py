@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
 from kseg.datasets.places import is_address, join, read_bytes, size_of
 from kseg.datasets.records import item_from_bytes
@@ -118,6 +120,8 @@ def traits_to_json(data: Dataset) -> dict[str, Any]:
         "em_measures": data.em_measures,
         "colour_channels": data.colour_channels,
         "colour_white": data.colour_white,
+        "upright": data.upright,
+        "colours": _as_lists(data.colours),
     }
 
 
@@ -127,9 +131,16 @@ def traits_from_json(traits: Mapping[str, Any]) -> dict[str, Any]:
     def restored(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {name: restored(one) for name, one in value.items()}
-        return tuple(value) if isinstance(value, list) else value
+        return tuple(map(restored, value)) if isinstance(value, list) else value
 
     return restored(traits)
+
+
+def _as_lists(colours: Any) -> Any:
+    """Colours of any kind, arrays too, as JSON takes them."""
+    if isinstance(colours, Mapping):
+        return {head: _as_lists(one) for head, one in colours.items()}
+    return None if colours is None else np.asarray(colours).tolist()
 
 
 def index_to_text(index: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ class PascalContext(Dataset):
     """
 
     name = "pascal-context"
+    upright = True
 
     def __init__(self, data_dir: str | Path | None, *, split: str, classes: int = 60) -> None:
         if classes not in (60, 59, 33):

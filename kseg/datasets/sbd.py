@@ -29,6 +29,7 @@ class Sbd(Dataset):
 
     name = "sbd"
     classes = CLASSES
+    upright = True
 
     def __init__(self, data_dir: str | Path | None, *, split: str) -> None:
         self.choose(split, SPLITS)
@@ -46,6 +47,7 @@ class _Both(Dataset):
     """VOC and SBD; an id has VOC's own mask where `_official` holds it, else SBD's."""
 
     classes = CLASSES
+    upright = True
     years: tuple[int, ...]
 
     def __init__(self, data_dir: str | Path | None, *, split: str) -> None:

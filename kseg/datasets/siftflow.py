@@ -47,6 +47,7 @@ class SiftFlow(Dataset):
         "semantic": tuple(number for number, name in enumerate(SEMANTIC) if name not in ABSENT_FROM_TEST),
         "geometric": (0, 1, 2),
     }
+    upright = True
 
     def __init__(self, data_dir: str | Path | None, *, split: str) -> None:
         self.choose(split, list(LISTS))

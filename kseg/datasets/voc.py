@@ -32,6 +32,7 @@ class Voc(Dataset):
     """One year's segmentation task."""
 
     classes = CLASSES
+    upright = True
     year: int
     extra: tuple[str, ...] = ()
 

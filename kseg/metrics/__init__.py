@@ -1,20 +1,27 @@
-"""Scores: functions of arrays, without TensorFlow. Those of ISBI 2012, which bring numba, resolve on first use."""
+"""Scores, without TensorFlow: functions of arrays, and the measures that a network is scored and chosen by.
+
+The functions of ISBI 2012, which bring numba, resolve on first use.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kseg.lazy import lazy
+from kseg.metrics import registered as registered  # fills MEASURES
 from kseg.metrics.confusion import (
     class_accuracy,
+    class_dice,
     class_iu,
     confusion_matrix,
+    dice,
     frequency_weighted_iu,
     mean_accuracy,
     mean_iu,
     pixel_accuracy,
 )
 from kseg.metrics.ctc import mean_score, object_scores, seg
+from kseg.metrics.measures import MEASURES, Measure, Score, Seen, in_words, is_higher_better, measure
 
 if TYPE_CHECKING:
     from kseg.metrics.em import em_scores, pixel_error, rand_error, v_info, v_rand, warping_error
@@ -23,14 +30,23 @@ else:
     __getattr__, __dir__ = lazy(__name__, dict.fromkeys(_EM, "kseg.metrics.em"))
 
 __all__ = [
+    "MEASURES",
+    "Measure",
+    "Score",
+    "Seen",
     "class_accuracy",
+    "class_dice",
     "class_iu",
     "confusion_matrix",
+    "dice",
     "em_scores",
     "frequency_weighted_iu",
+    "in_words",
+    "is_higher_better",
     "mean_accuracy",
     "mean_iu",
     "mean_score",
+    "measure",
     "object_scores",
     "pixel_accuracy",
     "pixel_error",

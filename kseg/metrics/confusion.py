@@ -1,4 +1,4 @@
-"""The FCN paper's four scores, from one confusion matrix over the whole split.
+"""The FCN paper's four scores and Dice, from one confusion matrix over the whole split.
 
 Source: Long, Shelhamer, Darrell, section 5 ("Metrics"): n_ij pixels of class i predicted as j,
 t_i = sum_j n_ij. The means go over the classes that have true pixels.
@@ -58,6 +58,14 @@ def class_iu(matrix: np.ndarray) -> np.ndarray:
     return np.divide(np.diag(matrix), union, out=np.full(len(matrix), np.nan), where=truth > 0)
 
 
+def class_dice(matrix: np.ndarray) -> np.ndarray:
+    """Each class's 2 TP / (2 TP + FP + FN): (K,) float64, NaN where the class has no true pixels."""
+    matrix = np.asarray(matrix, np.float64)
+    truth = matrix.sum(axis=1)
+    both = truth + matrix.sum(axis=0)
+    return np.divide(2 * np.diag(matrix), both, out=np.full(len(matrix), np.nan), where=truth > 0)
+
+
 def class_accuracy(matrix: np.ndarray) -> np.ndarray:
     """Each class's share of true pixels found: (K,) float64, NaN where it has none."""
     matrix = np.asarray(matrix, np.float64)
@@ -79,6 +87,11 @@ def mean_accuracy(matrix: np.ndarray, classes: Sequence[int] | None = None) -> f
 def mean_iu(matrix: np.ndarray, classes: Sequence[int] | None = None) -> float:
     """The mean of n_ii / (t_i + sum_j n_ji - n_ii) over `classes` (None: all) that have true pixels."""
     return _mean(class_iu(matrix), classes)
+
+
+def dice(matrix: np.ndarray, classes: Sequence[int] | None = None) -> float:
+    """The mean of 2 n_ii / (t_i + sum_j n_ji) over `classes` (None: all) that have true pixels."""
+    return _mean(class_dice(matrix), classes)
 
 
 def frequency_weighted_iu(matrix: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 A result object S matches a reference object R when |R and S| > |R| / 2; R then scores their
 Jaccard index, else 0. SEG is the mean over all reference objects of all frames. Result objects
-that match nothing cost nothing.
+that match nothing cost nothing; frames without reference objects have no SEG and add nothing.
 
 Source: CellTrackingChallenge/py-ctcmetrics; the challenge's description of SEG.
 """
@@ -51,7 +51,7 @@ def object_scores(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def seg(prediction: np.ndarray | Sequence[np.ndarray], truth: np.ndarray | Sequence[np.ndarray]) -> float:
-    """The mean score over the reference objects of one frame or of all frames; 0 where there are none.
+    """The mean score over the reference objects of one frame or of all frames; NaN where there are none.
 
     Args:
       prediction: (H, W) integers with one number per object, or a list of frames.
@@ -68,6 +68,6 @@ def seg(prediction: np.ndarray | Sequence[np.ndarray], truth: np.ndarray | Seque
 
 
 def mean_score(frames: Sequence[np.ndarray]) -> float:
-    """SEG from the object scores of all frames."""
+    """SEG from the object scores of all frames; NaN where there is no reference object."""
     scores = np.concatenate([np.empty(0), *frames])
-    return float(scores.mean()) if scores.size else 0.0
+    return float(scores.mean()) if scores.size else float("nan")

@@ -11,9 +11,10 @@ a slice without any true cell adds nothing to the Rand error's sums, where the o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, repeat
+from functools import cached_property
+from itertools import accumulate, repeat, starmap
 
 import numpy as np
 
@@ -104,64 +105,84 @@ def em_scores(prediction: np.ndarray, label: np.ndarray, measures: Sequence[str]
       >>> scores["v_rand"].value, scores["v_rand"].threshold
       (0.964, 0.6)
     """
-    probabilities, cell = _checked(prediction, label)
     sums: dict[str, np.ndarray] = {}
-    for one_prediction, one_label in zip(probabilities, cell, strict=True):
-        for name, counts in _slice_counts(one_prediction, one_label, measures).items():
-            sums[name] = sums.get(name, 0) + counts
-    return {name: _best(name, _curve(name, sums[name], cell)) for name in measures}
+    for each in slices(prediction, label):
+        for name in measures:
+            sums[name] = sums.get(name, 0) + each.sums(name)
+    return {name: best(name, sums[name]) for name in measures}
 
 
-def _curve(name: str, sums: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """The measure at each threshold, from its counts over all slices: (T,) float64."""
-    if name == "warping_error":
-        return sums[:, 0] / cell.size
-    if name in ("v_rand", "v_info"):
-        return sums[:, 0] / len(cell)
-    common, proposed, true = sums.T
-    # No white pixel in either is a perfect match; no true cell is the worst of Rand errors.
-    nothing = 1.0 if name == "pixel_error" else 0.0
-    return 1 - _f_score(common, proposed, true, nothing)
+def slices(prediction: np.ndarray, label: np.ndarray) -> Iterator[Slice]:
+    """The slices of `em_scores`' arguments, one after the other; its errors are raised here."""
+    return starmap(Slice, zip(*_checked(prediction, label), strict=True))
 
 
-def _best(name: str, curve: np.ndarray) -> Best:
+class Slice:
+    """One slice, and what the measures count in it; work that several share is done once."""
+
+    def __init__(self, prediction: np.ndarray, cell: np.ndarray) -> None:
+        """`prediction` is (H, W) float32, 0..1; `cell` (H, W) bool."""
+        # Transposed and bordered as the kernels want it, and in double precision: float32 0.1 is above 0.1.
+        self._probabilities = np.pad(np.ascontiguousarray(prediction.T, np.float64), 1)
+        self._truth = np.pad(np.ascontiguousarray(cell.T), 1)
+
+    def sums(self, name: str) -> np.ndarray:
+        """What the measure `name` counts at each threshold: (T, counts) float64, to be added up over slices."""
+        return np.array(getattr(self, f"_{name}")(), np.float64)
+
+    def _v_rand(self) -> list:
+        return [[_f_score(common, proposed, true, 0.0), 1] for common, proposed, true, *_ in self._basins]
+
+    def _v_info(self) -> list:
+        return [[_information_score(*nats) if true else 0.0, 1] for _, _, true, *nats in self._basins]
+
+    def _rand_error(self) -> list:
+        return [self._overlaps(threshold, flooded=False)[:3] for threshold in THRESHOLDS]
+
+    def _warping_error(self) -> list:
+        size = (self._truth.shape[0] - 2) * (self._truth.shape[1] - 2)
+        return [
+            [_warping_count(self._probabilities, self._truth, self._probabilities > threshold, threshold), size]
+            for threshold in THRESHOLDS[:-1]
+        ]
+
+    def _pixel_error(self) -> list:
+        counts = []
+        for threshold in THRESHOLDS:
+            white = self._probabilities > threshold
+            counts.append(
+                [np.count_nonzero(white & self._truth), np.count_nonzero(white), np.count_nonzero(self._truth)]
+            )
+        return counts
+
+    @cached_property
+    def _grouped(self) -> tuple:
+        cells = components(self._truth)
+        return kernels.group_by_cell(cells, int(cells.max()))
+
+    @cached_property
+    def _basins(self) -> list[tuple]:
+        return [self._overlaps(threshold, flooded=True) for threshold in THRESHOLDS]
+
+    def _overlaps(self, threshold: float, *, flooded: bool) -> tuple:
+        """What cells and segments share: of the white regions, or of the basins that flooding makes of them."""
+        segments = components(self._probabilities > threshold)
+        count = max(int(segments.max()), 1)  # flooding makes one basin of none
+        if flooded:
+            kernels.flood(segments)
+        return kernels.overlaps(*self._grouped, segments, count)
+
+
+def best(name: str, sums: np.ndarray) -> Best:
+    """The figure of the measure `name` from its `Slice.sums` of all slices."""
+    if name in ("v_rand", "v_info", "warping_error"):
+        curve = sums[:, 0] / sums[:, 1]
+    else:
+        # No white pixel in either is a perfect match; no true cell is the worst of Rand errors.
+        common, proposed, true = sums.T
+        curve = 1 - _f_score(common, proposed, true, 1.0 if name == "pixel_error" else 0.0)
     index = int(curve.argmin() if name.endswith("error") else curve.argmax())
     return Best(float(curve[index]), THRESHOLDS[index], tuple(curve.tolist()))
-
-
-def _slice_counts(prediction: np.ndarray, cell: np.ndarray, measures: Sequence[str]) -> dict[str, np.ndarray]:
-    """What each measure needs of one slice: name to (T, counts) float64.
-
-    Args:
-      prediction: (H, W) float32.
-      cell: (H, W) bool.
-      measures: which.
-    """
-    # Transposed and bordered as the kernels want it, and in double precision: float32 0.1 is above 0.1.
-    probabilities = np.pad(np.ascontiguousarray(prediction.T, np.float64), 1)
-    truth = np.pad(np.ascontiguousarray(cell.T), 1)
-    cells = components(truth)
-    grouped = kernels.group_by_cell(cells, int(cells.max()))
-    counts: dict[str, list] = {name: [] for name in measures}
-    for threshold in THRESHOLDS:
-        white = probabilities > threshold
-        if "pixel_error" in counts:
-            counts["pixel_error"].append(
-                [np.count_nonzero(white & truth), np.count_nonzero(white), np.count_nonzero(truth)]
-            )
-        if not counts.keys().isdisjoint(("rand_error", "v_rand", "v_info")):
-            segments = components(white)
-            count = max(int(segments.max()), 1)  # flooding makes one basin of none
-        if "rand_error" in counts:
-            counts["rand_error"].append(kernels.overlaps(*grouped, segments, count)[:3])
-        if "v_rand" in counts or "v_info" in counts:
-            kernels.flood(segments)
-            common, proposed, true, *nats = kernels.overlaps(*grouped, segments, count)
-            counts.get("v_rand", []).append([_f_score(common, proposed, true, 0.0)])
-            counts.get("v_info", []).append([_information_score(*nats) if true else 0.0])
-        if "warping_error" in counts and threshold != THRESHOLDS[-1]:
-            counts["warping_error"].append([_warping_count(probabilities, truth, white, threshold)])
-    return {name: np.array(rows, np.float64) for name, rows in counts.items()}
 
 
 def _f_score(common, proposed, true, nothing: float):

@@ -96,8 +96,11 @@ def build(
 def own_scaling(name: str, options: Mapping[str, Any]) -> Any:
     """What the network `name` with these options does to its images when nothing is said: by stream, where it has some.
 
+    None for a network without such an option.
+
     Raises:
       ConfigError: no such network.
     """
-    scaling = inspect.signature(NETWORKS.get(name)).parameters["preprocessing"].default
+    option = inspect.signature(NETWORKS.get(name)).parameters.get("preprocessing")
+    scaling = option.default if option else None
     return fcn.own_scaling(options.get("streams") or ()) if scaling == "own" else scaling

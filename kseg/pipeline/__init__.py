@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 from kseg.lazy import lazy
 from kseg.pipeline.augment import (
+    AUGMENTATIONS,
     Augmentation,
     Elastic,
+    Geometric,
     Grey,
     GreyCurve,
     Mirror,
@@ -13,7 +15,9 @@ from kseg.pipeline.augment import (
     Saturation,
     Scale,
     Shift,
+    Tonal,
     augmented,
+    check_augmentations,
 )
 from kseg.pipeline.batches import batch_indices, batches
 from kseg.pipeline.weight_maps import balanced_weight_map, border_weight_map, class_weight_map
@@ -22,8 +26,10 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(__name__, {})
 
 __all__ = [
+    "AUGMENTATIONS",
     "Augmentation",
     "Elastic",
+    "Geometric",
     "Grey",
     "GreyCurve",
     "Mirror",
@@ -31,10 +37,12 @@ __all__ = [
     "Saturation",
     "Scale",
     "Shift",
+    "Tonal",
     "augmented",
     "balanced_weight_map",
     "batch_indices",
     "batches",
     "border_weight_map",
+    "check_augmentations",
     "class_weight_map",
 ]

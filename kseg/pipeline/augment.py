@@ -15,17 +15,69 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 
 from kseg.datasets import VOID, Item
+from kseg.errors import ConfigError
+from kseg.options import check_numbers
 from kseg.pipeline.warp import Warp
+from kseg.registry import Registry
 
 
+@runtime_checkable
+class Geometric(Protocol):
+    """An augmentation that moves pixels."""
+
+    def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
+        """The warp and one more change of places, every choice of it drawn from `rng`."""
+
+
+@runtime_checkable
+class Tonal(Protocol):
+    """An augmentation that changes grey levels and leaves places."""
+
+    def tone(self, image: np.ndarray, rng: np.random.Generator, white: float) -> np.ndarray:
+        """(H, W, C) float32 with other levels, every choice drawn from `rng`; `white` is the level that is white."""
+
+
+Augmentation = Geometric | Tonal
+# In the order in which they are done: from the output back to the image, then grey levels.
+AUGMENTATIONS: Registry[Any] = Registry("augmentation")
+
+
+@AUGMENTATIONS.register("elastic")
+@dataclass(frozen=True)
+class Elastic:
+    """Random displacements on a coarse grid, in between bicubic.
+
+    Image: linear or cubic, as asked for. Label: the nearest pixel.
+
+    Attributes:
+      sigma: the displacements' Gaussian deviation along each axis, pixels.
+      spacing: pixels from one grid point to the next, at most; None for 3 x 3 points over the whole crop,
+        corners included, as the paper's words are mostly read (the authors' later code takes a spacing).
+
+    Source: U-Net paper, section 3.1.
+    """
+
+    sigma: float = 10.0
+    spacing: float | None = None
+
+    def __post_init__(self) -> None:
+        check_numbers("data.augment.elastic", positive=("spacing",), sigma=self.sigma, spacing=self.spacing)
+
+    def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
+        spacing = self.spacing
+        counts = [3 if spacing is None else max(2, math.ceil((size - 1) / spacing) + 1) for size in warp.size]
+        return warp.bent(rng.normal(0, self.sigma, size=(2, *counts)))
+
+
+@AUGMENTATIONS.register("mirror")
 @dataclass(frozen=True)
 class Mirror:
     """Left and right exchanged for half of the examples, up and down for half, independently.
@@ -45,6 +97,7 @@ class Mirror:
         return warp.turned(np.diag(np.where([self.vertical, self.horizontal], signs, 1.0)))
 
 
+@AUGMENTATIONS.register("rotation")
 @dataclass(frozen=True)
 class Rotation:
     """A turn about the centre by an angle drawn evenly from -degrees to degrees.
@@ -54,12 +107,16 @@ class Rotation:
 
     degrees: float = 180.0
 
+    def __post_init__(self) -> None:
+        check_numbers("data.augment.rotation", degrees=self.degrees)
+
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
         cosine, sine = math.cos(angle), math.sin(angle)
         return warp.turned(np.array([[cosine, -sine], [sine, cosine]]))
 
 
+@AUGMENTATIONS.register("shift")
 @dataclass(frozen=True)
 class Shift:
     """A shift along each axis, drawn evenly from -pixels to pixels, fractions included.
@@ -69,10 +126,14 @@ class Shift:
 
     pixels: float = 10.0
 
+    def __post_init__(self) -> None:
+        check_numbers("data.augment.shift", pixels=self.pixels)
+
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         return warp.moved(rng.uniform(-self.pixels, self.pixels, size=2))
 
 
+@AUGMENTATIONS.register("scale")
 @dataclass(frozen=True)
 class Scale:
     """Enlarged or made smaller, by a factor from 1 / most to most, drawn evenly on a logarithmic scale.
@@ -82,51 +143,35 @@ class Scale:
 
     most: float = 1.25
 
+    def __post_init__(self) -> None:
+        check_numbers("data.augment.scale", positive=("most",), most=self.most)
+
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         return warp.turned(np.eye(2) / math.exp(rng.uniform(-1, 1) * math.log(self.most)))
 
 
+@AUGMENTATIONS.register("saturation")
 @dataclass(frozen=True)
-class Elastic:
-    """Random displacements on a coarse grid, in between bicubic.
+class Saturation:
+    """Colours away from grey, or towards it, by a factor from 1 - most to 1 + most; grey images stay as they are.
 
-    Image: linear or cubic, as asked for. Label: the nearest pixel.
-
-    Attributes:
-      sigma: the displacements' Gaussian deviation along each axis, pixels.
-      spacing: pixels from one grid point to the next, at most; None for 3 x 3 points over the whole crop,
-        corners included, as the paper's words are mostly read (the authors' later code takes a spacing).
-
-    Source: U-Net paper, section 3.1.
+    Grey is the mean of the three channels, which stays. Nothing is interpolated; the label stays.
     """
 
-    sigma: float = 10.0
-    spacing: float | None = None
+    most: float = 0.3
 
-    def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
-        spacing = self.spacing
-        counts = [3 if spacing is None else max(2, math.ceil((size - 1) / spacing) + 1) for size in warp.size]
-        return warp.bent(rng.normal(0, self.sigma, size=(2, *counts)))
-
-
-@dataclass(frozen=True)
-class Grey:
-    """Grey levels g become `a g + b`, with a drawn from 1 - gain to 1 + gain, b from -offset to offset times white.
-
-    One a and one b for all channels, so that a photograph becomes brighter or darker and keeps its hues. Levels may
-    leave 0 to white: they are not cut off. Nothing is interpolated; the label stays.
-    """
-
-    gain: float = 0.25
-    offset: float = 0.05
+    def __post_init__(self) -> None:
+        check_numbers("data.augment.saturation", most=self.most)
 
     def tone(self, image: np.ndarray, rng: np.random.Generator, white: float) -> np.ndarray:
-        gain, offset = rng.uniform(1 - self.gain, 1 + self.gain), rng.uniform(-self.offset, self.offset)
-        image = image * np.float32(gain)
-        image += np.float32(offset * white)
-        return image
+        factor = np.float32(1 + rng.uniform(-self.most, self.most))
+        if image.shape[-1] != 3:
+            return image
+        mixed = factor * np.eye(3, dtype=np.float32) + (1 - factor) / 3
+        return cv2.transform(image, mixed)
 
 
+@AUGMENTATIONS.register("grey_curve")
 @dataclass(frozen=True)
 class GreyCurve:
     """Grey levels through a random rising curve from black to white, of five points joined by straight lines.
@@ -160,35 +205,51 @@ class GreyCurve:
         return changed
 
 
+@AUGMENTATIONS.register("grey")
 @dataclass(frozen=True)
-class Saturation:
-    """Colours away from grey, or towards it, by a factor from 1 - most to 1 + most; grey images stay as they are.
+class Grey:
+    """Grey levels g become `a g + b`, with a drawn from 1 - gain to 1 + gain, b from -offset to offset times white.
 
-    Grey is the mean of the three channels, which stays. Nothing is interpolated; the label stays.
+    One a and one b for all channels, so that a photograph becomes brighter or darker and keeps its hues. Levels may
+    leave 0 to white: they are not cut off. Nothing is interpolated; the label stays.
     """
 
-    most: float = 0.3
+    gain: float = 0.25
+    offset: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_numbers("data.augment.grey", gain=self.gain, offset=self.offset)
 
     def tone(self, image: np.ndarray, rng: np.random.Generator, white: float) -> np.ndarray:
-        factor = np.float32(1 + rng.uniform(-self.most, self.most))
-        if image.shape[-1] != 3:
-            return image
-        mixed = factor * np.eye(3, dtype=np.float32) + (1 - factor) / 3
-        return cv2.transform(image, mixed)
+        gain, offset = rng.uniform(1 - self.gain, 1 + self.gain), rng.uniform(-self.offset, self.offset)
+        image = image * np.float32(gain)
+        image += np.float32(offset * white)
+        return image
 
-
-Geometric = Mirror | Rotation | Shift | Scale | Elastic
-Tonal = Grey | GreyCurve | Saturation
-Augmentation = Geometric | Tonal
 
 METHODS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 BORDERS = {"mirror": cv2.BORDER_REFLECT_101, "void": cv2.BORDER_CONSTANT}
 
 
+def check_augmentations(augment: Sequence[Any]) -> None:
+    """Checks that everything in `augment` is an augmentation.
+
+    Raises:
+      ConfigError: an object has neither `move` nor `tone`; the message names it.
+    """
+    for each in augment:
+        if isinstance(each, type) or not isinstance(each, Geometric | Tonal):
+            what = f"the class {each.__name__}, not an object of it" if isinstance(each, type) else f"{each!r:.80}"
+            raise ConfigError(
+                f"augment: {what} is no augmentation. One has a method move(warp, rng) or tone(image, rng, white), as "
+                "those of kseg.pipeline have."
+            )
+
+
 def augmented(
     item: Item,
     rng: np.random.Generator,
-    augment: tuple[Augmentation, ...] = (),
+    augment: Sequence[Augmentation] = (),
     *,
     crop: tuple[int, int] | None = None,
     margin: int = 0,

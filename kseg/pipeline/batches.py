@@ -15,7 +15,7 @@ from kseg.datasets import VOID, Dataset
 from kseg.errors import ConfigError, DataError
 from kseg.images import with_channels
 from kseg.instances import separate
-from kseg.pipeline.augment import Augmentation, augmented
+from kseg.pipeline.augment import Augmentation, augmented, check_augmentations
 from kseg.pipeline.weight_maps import border_weight_map, class_weight_map
 
 Order = Literal["epochs", "draws"]
@@ -75,9 +75,10 @@ def batches(
     Raises:
       DataError: the split is empty, or has no numbered objects to weigh the borders of; its classes are not those
         that are weighed.
-      ConfigError: a step has fewer items than there are workers.
+      ConfigError: a step has fewer items than there are workers, or something in `augment` is no augmentation.
     """
     augment = tuple(augment)
+    check_augmentations(augment)
     _check(data, border_weight, class_weights)
     if not 0 <= worker < workers <= size:
         raise ConfigError(

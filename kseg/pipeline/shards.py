@@ -179,7 +179,7 @@ def _part(index: dict[str, Any], data: Dataset, count: int, folder: str) -> dict
         name
         for name, same in (
             ("items", part["ids"] == new["ids"]),
-            ("classes", part["traits"] == new["traits"]),
+            ("classes", part["traits"].items() <= new["traits"].items()),
             (f"number of shards ({len(part['shards'])})", len(part["shards"]) == count),
         )
         if not same

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from kseg.errors import ConfigError
+from kseg.inference import settled_precision
 from kseg.training import recipes  # noqa: F401  registers them
-from kseg.training.devices import make_deterministic, settled_precision
+from kseg.training.devices import make_deterministic
+from kseg.training.given import Given
+from kseg.training.plugins import check_plugins
 from kseg.training.preparation import Prepared, prepare
 from kseg.training.recipe import RECIPES, Recipe
-from kseg.training.run import check_same, open_run
+from kseg.training.run import check_given, check_same, open_run
+from kseg.training.specs import GIVEN
 
 # What is followed where only a data set was named.
 DEFAULTS = {
@@ -31,22 +35,29 @@ def begin(
     run: str | Path | None,
     settings: Mapping[str, Any] | None,
     resume: str | Path,
+    given: Given | None = None,
 ) -> tuple[Prepared, Path | None]:
     """The recipe met with its data, and the run folder that was named.
 
     Raises:
-      ConfigError: a folder of data was named, but neither data set, recipe nor run.
+      ConfigError: a folder of data was named, but neither data set, recipe nor run; or the run uses a plugin or an
+        object that is not here.
     """
     folder, recorded = open_run(run, resume)
-    if data_dir is not None and recipe is None and recorded is None and "data.name" not in (settings or {}):
+    given = given or Given()
+    settings = {**(settings or {}), **given.settings()}
+    if folder and recorded:
+        check_plugins(folder, recorded)
+        check_given(folder, recorded, given.to_json())
+    if data_dir is not None and recipe is None and recorded is None and "data.name" not in settings:
         raise ConfigError(
             f"{data_dir}: which data set lies there? Pass --dataset folder where it holds images/ and labels/, else "
             "another of `kseg data list`."
         )
-    chosen = settled(recipe, settings or {}, recorded)
+    chosen = settled(recipe, settings, recorded)
     if chosen.deterministic:
         make_deterministic()
-    prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"))
+    prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"), given)
     if folder and recorded:
         check_same(folder, recorded, prepared.config())
     return prepared, folder
@@ -64,13 +75,16 @@ def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: 
         chosen = chosen.with_settings({"init_weights": str(Path(chosen.init_weights).resolve())})
     if chosen.precision == "auto" and began:
         return chosen.with_settings({"precision": began.precision})
-    return chosen.with_settings({"precision": settled_precision(chosen)})
+    auto_is_float32 = chosen.precision == "auto" and chosen.deterministic
+    return chosen.with_settings({"precision": "float32" if auto_is_float32 else settled_precision(chosen.precision)})
 
 
 def _default(settings: Mapping[str, Any]) -> str:
     """The recipe where none was named: the data set's, if it is of the network that was asked for."""
     dataset = settings.get("data.name", "demo")
     name = DEFAULTS.get(dataset, "own-unet")
+    if settings.get("model.name") == GIVEN:
+        return name
     if dataset == "nyudv2":
         name = f"nyud-fcn32s-{settings.get('data.view', 'rgb')}"
     network = settings.get("model.name")

@@ -23,7 +23,7 @@ def write_card(result: Result) -> None:
 def _lines(result: Result) -> Iterator[str]:
     report, recipe = result.report, result.prepared.recipe
     yield f"# {result.folder.resolve().name}\n"
-    yield _wrapped(f"{recipe.model.name} trained by kseg on {report.dataset}: {_classes(result)}.") + "\n"
+    yield _wrapped(f"{result.network_name} trained by kseg on {report.dataset}: {_classes(result)}.") + "\n"
     yield from _table(
         ("", ""),
         [
@@ -42,7 +42,9 @@ def _lines(result: Result) -> Iterator[str]:
     yield ""
     if text := result.comparison():
         yield f"{_wrapped(text)}\n"
-    yield from _table(("class", "IU"), [(name, in_share(value)) for name, value in report.per_class.items()])
+    dice = report.per_class_dice
+    shares = ((name, in_share(value), in_share(dice[name])) for name, value in report.per_class.items())
+    yield from _table(("class", "IU", "Dice"), list(shares))
     yield f"\n{_wrapped(report.protocol)}\n"
     if text := result.recipe_text():
         yield f"Of the recipe `{recipe.name}` kseg says:\n"
@@ -58,7 +60,7 @@ def _lines(result: Result) -> Iterator[str]:
 
 def _classes(result: Result) -> str:
     texts = []
-    for head, names in result.prepared.parts["train"].heads.items():
+    for head, names in ((head, reading.classes) for head, reading in result.readings.items()):
         shown = ", ".join(f"{number} {name}" for number, name in enumerate(names[:MOST_CLASSES]))
         more = ", and so on" if len(names) > MOST_CLASSES else ""
         texts.append(f"{len(names)} {f'{head} classes'.strip()} ({shown}{more})")

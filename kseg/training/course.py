@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from kseg.callbacks import (
 )
 from kseg.errors import ConfigError, EnvironmentFailure
 from kseg.inference import Report, evaluate, load
+from kseg.layers import readings_of, with_reading
 from kseg.storage import write_json, writing
 from kseg.training.card import write_card
 from kseg.training.checkpoint import Checkpoint, Keeper, newest_of, newest_whole, read_checkpoint, sweep
@@ -75,7 +77,7 @@ def run_stage(
     for each in (whole, stage):
         _write_config(each)
     click.echo(
-        f"network: {prepared.recipe.model.name}, {model.count_params():,} parameters; run folder: {stage.folder}",
+        f"network: {model.name}, {model.count_params():,} parameters; run folder: {stage.folder}",
         err=True,
     )
     with alone(stage.folder):
@@ -167,16 +169,15 @@ def _callbacks(stage: Stage) -> tuple[list[keras.callbacks.Callback], MetricsLog
     judge: Validate | Samples = samples
     chosen: list[keras.callbacks.Callback] = []
     if "val" in prepared.parts:
-        measures = [recipe.measure] if recipe.measure == "v_rand" else []
-        judge = Validate(prepared.parts["val"], measures, shared=shared)
-        chosen += [judge, KeepBest(folder / "model.keras", monitor=f"val_{recipe.measure}")]
-    log, events = MetricsLog(folder), EventFiles(folder / "tensorboard", samples)
+        judge = Validate(prepared.parts["val"], [prepared.measure], shared=shared)
+        chosen += [judge, KeepBest(folder / "model.keras", prepared.measure)]
+    log, events = MetricsLog(folder, [prepared.measure]), EventFiles(folder / "tensorboard", samples)
     chosen += [
         samples,
         log,
         events,
         Watch(judge, folder / "warnings.txt", steps=prepared.steps, continues=stage.start is not None),
-        Progress(prepared.steps, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
+        Progress(prepared.steps, prepared.measure, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
     ]
     return chosen, log, events
 
@@ -185,12 +186,24 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
     """The scores of the best network on the held-out split, written as report.json, page and card, with pictures."""
     prepared, folder = stage.prepared, stage.folder
     best: Any = load(folder)
-    report = evaluate(best, prepared.scored, average=prepared.recipe.average)
-    result = Result(prepared, folder, report, best.count_params(), seconds)
+    _settle_threshold(stage, best)
+    report = evaluate(best, prepared.scored, measures=prepared.scored_by)
+    result = Result(prepared, folder, report, best.count_params(), seconds, readings_of(best))
     places = sorted({*result.worst, *result.spread})
-    events.finish(write_samples(best, prepared.scored, folder / "samples", places, prepared.recipe.average))
+    events.finish(write_samples(best, prepared.scored, folder / "samples", places))
     write_card(result)
     write_page(result)
     # Last: where it is, the run is finished.
     write_json(folder / "report.json", {**report.to_json(), "recipe": prepared.recipe.name, "seconds": round(seconds)})
     return report
+
+
+def _settle_threshold(stage: Stage, best: keras.Model) -> None:
+    """Gives the best network the threshold at which it is best on val, where the measure it was chosen by has one."""
+    prepared = stage.prepared
+    if "val" not in prepared.parts:
+        return
+    found = evaluate(best, prepared.parts["val"], measures=[prepared.measure]).thresholds.get(prepared.measure.name)
+    if found is not None:
+        readings = {head: replace(reading, threshold=found) for head, reading in readings_of(best).items()}
+        save_network(with_reading(best, readings), stage.folder / "model.keras")

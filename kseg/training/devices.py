@@ -12,9 +12,7 @@ import click
 import keras
 import tensorflow as tf
 
-from kseg.device import multiplies_bfloat16
 from kseg.errors import ConfigError, EnvironmentFailure
-from kseg.training.recipe import Recipe
 from kseg.training.stopping import StopSignal
 
 # What a worker meets when another one is gone.
@@ -156,23 +154,6 @@ def synchronise(model: keras.Model) -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
-
-
-def settled_precision(recipe: Recipe) -> str:
-    """The recipe's precision, "auto" replaced by what this device computes fastest.
-
-    A GPU with tensor cores (compute capability 7.0) takes mixed_float16, a processor with AMX mixed_bfloat16; float32
-    elsewhere, and where the recipe is deterministic.
-    """
-    if recipe.precision != "auto":
-        return recipe.precision
-    if recipe.deterministic:
-        return "float32"
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        return "mixed_float16" if details.get("compute_capability", (0, 0)) >= (7, 0) else "float32"
-    return "mixed_bfloat16" if multiplies_bfloat16() else "float32"
 
 
 def make_deterministic() -> None:

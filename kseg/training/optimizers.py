@@ -1,4 +1,4 @@
-"""SGD and Adam with Caffe's factors per layer, and learning rates from a summed loss to a mean and back.
+"""Keras' optimisers with Caffe's factors per layer, and learning rates from a summed loss to a mean and back.
 
 Caffe's update, which SGD here does: the gradients of iter_size batches are averaged; to that of each weight comes
 weight_decay x decay_mult x weight; velocity = momentum x velocity + rate x lr_mult x gradient; weight -= velocity.
@@ -6,7 +6,7 @@ weight_decay x decay_mult x weight; velocity = momentum x velocity + rate x lr_m
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -16,6 +16,8 @@ from typing import Any
 import keras
 
 from kseg.errors import ConfigError, did_you_mean
+from kseg.options import Option, options_of
+from kseg.training.settings import from_json, to_json
 from kseg.training.specs import OptimizerSpec
 
 
@@ -34,7 +36,8 @@ class _Factors:
 
     def __init__(self, *arguments: Any, spec: OptimizerSpec, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._spec, self._decay, self.accumulate = spec, spec.weight_decay, spec.accumulate
+        self._spec, self.accumulate = spec, spec.accumulate
+        self._decay = 0.0 if spec.name == "adamw" else spec.weight_decay  # AdamW decays by itself
         self._rates, self._decays = _pairs(spec.rate_factors), _pairs(spec.decay_factors)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
@@ -47,15 +50,11 @@ class _Factors:
 
     def get_config(self) -> dict[str, Any]:
         # Lists, as JSON gives them back.
-        spec = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self._spec).items()}
-        return {**super().get_config(), "spec": spec}  # type: ignore[misc]
+        return {**super().get_config(), "spec": to_json(self._spec)}  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        spec: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in config["spec"].items()
-        }
-        config = {**config, "spec": OptimizerSpec(**spec)}
+        config = {**config, "spec": from_json(OptimizerSpec, config["spec"], "optimizer.")}
         return super().from_config(config, custom_objects)  # type: ignore[misc]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -67,12 +66,41 @@ class _Factors:
         super().update_step(gradient, variable, learning_rate * rate)  # type: ignore[misc]
 
 
-@keras.saving.register_keras_serializable("kseg")
-class _SGD(_Factors, keras.optimizers.SGD): ...
+# What `OptimizerSpec` says in its own fields, or what is no option of a training.
+_OWN = (
+    *("learning_rate", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "name"),
+    *("ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps"),
+)
+_DEFAULTS = {"sgd": {"momentum": 0.99}}  # the papers' momentum
 
 
-@keras.saving.register_keras_serializable("kseg")
-class _Adam(_Factors, keras.optimizers.Adam): ...
+def options_taken(name: str) -> dict[str, Option]:
+    """The options that the optimiser `name` takes, by their names.
+
+    Raises:
+      ConfigError: Keras has no such optimiser.
+    """
+    taken, own = options_of(_keras_class(name), without=_OWN), _DEFAULTS.get(name, {})
+    return {key: Option(option.kind, own.get(key, option.default)) for key, option in taken.items()}
+
+
+def _keras_class(name: str) -> type[keras.optimizers.Optimizer]:
+    base, scaled = keras.optimizers.Optimizer, keras.optimizers.LossScaleOptimizer
+    found = {
+        key.lower(): kind
+        for key, kind in vars(keras.optimizers).items()
+        if isinstance(kind, type) and issubclass(kind, base) and kind not in (base, scaled)
+    }
+    if name not in found:
+        raise ConfigError(f"There is no optimiser {name!r}. {did_you_mean(name, found)}")
+    return found[name]
+
+
+@functools.cache
+def _with_factors(kind: type[keras.optimizers.Optimizer]) -> Any:
+    """Keras' class with Caffe's factors, known to Keras' saving under its name."""
+    made = type(f"_{kind.__name__}", (_Factors, kind), {"__module__": __name__})
+    return keras.saving.register_keras_serializable("kseg")(made)
 
 
 def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimizer:
@@ -91,10 +119,16 @@ def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimize
         "global_clipnorm": spec.clip_norm,
         "use_ema": spec.ema > 0,
         "ema_momentum": spec.ema,
+        **_DEFAULTS.get(spec.name, {}),
+        **spec.options,
     }
-    if spec.name == "sgd":
-        return _SGD(rate, momentum=spec.momentum, **options)
-    return _Adam(rate, **options)
+    if spec.name == "adamw" and spec.weight_decay:
+        options["weight_decay"] = spec.weight_decay
+    try:
+        return _with_factors(_keras_class(spec.name))(rate, **options)
+    except (ValueError, TypeError) as error:
+        chosen = ", ".join(f"{name}={value}" for name, value in spec.options.items())
+        raise ConfigError(f"optimizer {spec.name}, {chosen}: Keras refuses it ({error})") from error
 
 
 def check_factors(spec: OptimizerSpec, model: keras.Model) -> None:
@@ -127,8 +161,7 @@ def for_summed_loss(spec: OptimizerSpec, pixels: int) -> OptimizerSpec:
 
 def _rescaled(spec: OptimizerSpec, factor: float) -> OptimizerSpec:
     """What does with gradients times `factor` the same as `spec` with these, for SGD."""
-    return dataclasses.replace(
-        spec,
+    return spec.replaced(
         learning_rate=spec.learning_rate / factor,
         weight_decay=spec.weight_decay * factor,
         clip_norm=spec.clip_norm and spec.clip_norm * factor,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kseg import pages
 from kseg.images import read_image
 from kseg.metrics import class_iu
-from kseg.pictures import fitted, in_words, png
+from kseg.pictures import fitted, png
 from kseg.storage import write_text
 from kseg.training.result import Result, machine
 
@@ -50,6 +50,7 @@ def _scores(result: Result) -> list[str]:
         *map(pages.paragraph, filter(None, (result.comparison(), report.protocol))),
         pages.bars(("class", "IU"), classes),
         *others,
+        pages.folded("Dice of each class", pages.bars(("class", "Dice"), report.per_class_dice)),
     ]
 
 
@@ -73,21 +74,21 @@ def _curves(result: Result) -> str:
 
 
 def _strips(result: Result, places: Sequence[int]) -> list[str]:
-    figures = []
+    figures, words = [], result.report.words
     for image in (result.report.images[place] for place in places):
         path = result.folder / "samples" / f"{image['id']}.png"
         strip = read_image(path)
         shown = png(fitted(strip, STRIP_WIDTH)) if strip.shape[1] > STRIP_WIDTH else path.read_bytes()
-        scores = ", ".join(f"{in_words(key)} {value:.3f}" for key, value in image.items() if key != "id")
+        scores = ", ".join(f"{words(name)} {pages.in_figures(image[name])}" for name in result.image_columns)
         figures.append(pages.picture(shown, f"{image['id']}: {scores}", wide=True))
     return figures
 
 
 def _images(result: Result) -> str:
-    images = result.report.images
-    columns = [key for key in images[0] if key != "id"]
-    rows = [[image["id"], *(image[key] for key in columns)] for image in images]
-    return pages.folded(f"{len(images):,} images", pages.table(["image", *map(in_words, columns)], rows))
+    images, columns = result.report.images, result.image_columns
+    rows = [[image["id"], *(image[name] for name in columns)] for image in images]
+    head = ["image", *map(result.report.words, columns)]
+    return pages.folded(f"{len(images):,} images", pages.table(head, rows))
 
 
 def _training(result: Result) -> list[str]:

@@ -86,7 +86,7 @@ def _rehearsed(stage: Stage) -> Rehearsal:
     step(*shared(next(stream), strategy))
     return Rehearsal(
         prepared.recipe.name,
-        prepared.recipe.model.name,
+        model.name,
         model.count_params(),
         prepared.recipe.precision,
         _peak(),

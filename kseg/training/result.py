@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from kseg.callbacks.samples import spread
 from kseg.datasets import by_name
 from kseg.datasets.downloads import PUBLISHED
 from kseg.inference import Report
-from kseg.pictures import in_words
+from kseg.layers import ScoreReading
 from kseg.training.preparation import Prepared
-from kseg.training.recipe import RECIPES, as_registered, field_names
+from kseg.training.recipe import RECIPES, as_registered
 from kseg.training.run import read_config
 
-SHOWN, WORST = 4, 4  # pictures from all over the split, and of the images with the lowest scores
+SHOWN, WORST = 4, 4  # pictures from all over the split, and of the images with the worst scores
 # What may be otherwise than in the training that was published, and is no other training.
 OF_THE_RUN = ("seed", "deterministic", "precision", "checkpoint.")
 
@@ -38,6 +39,7 @@ class Result:
       folder: its run folder.
       report: the scores of the network that was chosen, on the held-out split.
       parameters: how many numbers that network learned or keeps.
+      readings: how its scores are read, by head.
       seconds: spent in training.
     """
 
@@ -46,6 +48,7 @@ class Result:
     report: Report
     parameters: int
     seconds: float
+    readings: Mapping[str, ScoreReading]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -57,17 +60,21 @@ class Result:
     @property
     def chosen_at(self) -> int | None:
         """The step at which the network was best on val; None where it was not chosen."""
-        key = f"val_{self.prepared.recipe.measure}"
+        measure = self.prepared.measure
+        key, best = f"val_{measure.name}", max if measure.higher else min
         scored = [row for row in self.rows if row.get(key) is not None]
-        return max(scored, key=lambda row: row[key])["step"] if scored else None
+        return best(scored, key=lambda row: row[key])["step"] if scored else None
 
     @property
     def worst(self) -> list[int]:
-        """The places of the images with the lowest scores, the lowest first."""
-        images = self.report.images
-        key = "seg" if self.prepared.recipe.measure == "seg" and "seg" in images[0] else "mean_iu"
-        scored = [index for index, image in enumerate(images) if image[key] == image[key]]
-        return sorted(scored, key=lambda index: images[index][key])[:WORST]
+        """The places of the images with the worst scores by the measure of the choice, the worst first."""
+        return self.report.worst(self.prepared.measure, WORST)
+
+    @property
+    def image_columns(self) -> list[str]:
+        """The scores that are shown of an image, that of the choice first."""
+        name = self.prepared.measure.name
+        return list(dict.fromkeys([*([name] if name in self.report.images[0] else []), *self.report.columns]))
 
     @property
     def spread(self) -> list[int]:
@@ -108,7 +115,7 @@ class Result:
         report = self.report
         published = self.prepared.recipe.published_on(report.dataset, report.split)
         columns = [{"mean_iu": report.mean_iu, **report.measures}, *(each.figures for each in published)]
-        rows = [[in_words(name), *(column.get(name) for column in columns)] for name in columns[0]]
+        rows = [[report.words(name), *(column.get(name) for column in columns)] for name in columns[0]]
         return ("measure", "here" if published else "score", *(f"published: {each.source}" for each in published)), rows
 
     def comparison(self) -> str:
@@ -117,17 +124,21 @@ class Result:
         published = recipe.published_on(self.report.dataset, self.report.split)
         if not published:
             return ""
-        base = as_registered(recipe)
-        changed = [name for name in field_names() if recipe.value(name) != base.value(name)]
-        changed = [name for name in changed if not name.startswith(OF_THE_RUN)]
+        changed = [name for name in recipe.differences(as_registered(recipe)) if not name.startswith(OF_THE_RUN)]
         text = f"The published scores are of {published[0].images:,} images, these of {count:,}"
         return text + (f"; the recipe was followed with another {', '.join(changed)}." if changed else ".")
+
+    @property
+    def network_name(self) -> str:
+        """The network's registered name, or that of the object that was given."""
+        given = self.prepared.given.model
+        return self.prepared.recipe.model.name if given is None else given.name
 
     def network(self) -> str:
         """The network in words."""
         spec = self.prepared.recipe.model
-        options = [f"{name} {value}" for name, value in spec.options().items()]
-        return ", ".join([spec.name, *options]) + f"; {self.parameters:,} parameters"
+        options = [f"{name} {value}" for name, value in spec.options.items()]
+        return ", ".join([self.network_name, *options]) + f"; {self.parameters:,} parameters"
 
     def input(self) -> str:
         """What the network takes, in words."""
@@ -162,7 +173,7 @@ class Result:
         if self.chosen_at is None:
             has_val = "val" in self.prepared.parts
             return "the last: " + ("no score on val was a number" if has_val else "there is no val to choose by")
-        return f"the one of step {self.chosen_at:,}, best by {self.prepared.recipe.measure} on val"
+        return f"the one of step {self.chosen_at:,}, best by {self.prepared.measure.name} on val"
 
     def terms(self) -> str:
         """What the data's authors ask for."""
@@ -177,7 +188,7 @@ class Result:
     def recipe_text(self) -> str:
         """The recipe's own words on where it is from and what was measured."""
         name = self.prepared.recipe.name
-        return inspect.cleandoc(RECIPES.get(name).__doc__ or "") if name in RECIPES.names() else ""
+        return inspect.cleandoc(RECIPES.get(name).__doc__ or "") if name in RECIPES else ""
 
 
 def machine() -> str:

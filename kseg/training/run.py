@@ -13,9 +13,10 @@ import click
 from kseg import datasets
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError
-from kseg.inference import Average, resolved
-from kseg.training.recipe import Recipe, field_names
-from kseg.training.specs import DataSpec
+from kseg.inference import resolved
+from kseg.training.plugins import check_plugins
+from kseg.training.recipe import Recipe
+from kseg.training.specs import GIVEN
 
 
 def read_config(folder: str | Path) -> dict[str, Any] | None:
@@ -115,19 +116,50 @@ def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, A
         click.echo(f"warning: this run began with {words}; figures may differ by rounding.", err=True)
 
 
+def check_given(folder: Path, recorded: Mapping[str, Any], objects: Mapping[str, Any]) -> None:
+    """Checks that a run goes on with the objects it began with.
+
+    Args:
+      folder: the run's.
+      recorded: its configuration.
+      objects: what `Given.to_json` says of those handed over now.
+
+    Raises:
+      ConfigError: one is missing, new, or another; the message names what differs.
+    """
+    before = recorded.get("objects", {})
+    missing = [name for name in before if name not in objects]
+    if missing:
+        raise ConfigError(
+            f"{folder}: this run was begun in Python with objects for {', '.join(before)}. Go on there, with the same: "
+            f"kseg.train(run={str(folder)!r}, {', '.join(f'{name}=...' for name in before)})."
+        )
+    for name, value in objects.items():
+        where = _first_difference(before.get(name), value, name)
+        if where:
+            raise ConfigError(f"{folder}: this run was begun with another {name}: {where}.")
+
+
+def _first_difference(before: Any, now: Any, name: str) -> str:
+    """Words for the first place in which two values from JSON differ; "" where they are the same."""
+    if before == now:
+        return ""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        return _first_difference(before.get(keys[0]), now.get(keys[0]), f"{name}.{keys[0]}")
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        place = next(place for place, pair in enumerate(zip(before, now, strict=True)) if pair[0] != pair[1])
+        return _first_difference(before[place], now[place], f"{name}[{place}]")
+    return f"{name} was {before!r:.80}, now it is {now!r:.80}"
+
+
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """What makes two runs the same: the recipe's fields by dotted name, classes, and the data's fingerprints."""
-    recipe = Recipe.from_json(config["recipe"])
+    fields = Recipe.from_json(config["recipe"]).fields()
     fingerprints = {f"fingerprint.{split}": value[:12] for split, value in config["fingerprint"].items()}
     # How often the state is saved changes no result.
-    fields = {name: recipe.value(name) for name in field_names() if not name.startswith("checkpoint.")}
-    return {**fields, "classes": config["classes"], **fingerprints}
-
-
-def average_of(model: str | Path, asked_for: Average | None) -> Average:
-    """The average that was asked for, else the one of the run's recipe, else none."""
-    config = read_config(model)
-    return asked_for or (Recipe.from_json(config["recipe"]).average if config else "none")
+    kept = {name: value for name, value in fields.items() if not name.startswith("checkpoint.")}
+    return {**kept, "classes": config["classes"], **fingerprints}
 
 
 def open_data(
@@ -143,18 +175,25 @@ def open_data(
       model: a run folder, whose data set, folder and options are the defaults.
       dataset, data_dir: what was named.
       split: which part; None for test where there is one, else val.
-      settings: `data.` fields to replace, by dotted name.
+      settings: options of the data set to replace, as {"data.classes": 3}.
 
     Raises:
-      ConfigError: neither says which data set, or a setting is no field of the data.
+      ConfigError: neither says which data set, or a setting is no option of the data.
     """
     config = read_config(model) if model is not None else None
-    spec = Recipe.from_json(config["recipe"]).data if config else DataSpec(name=dataset or "")
-    if dataset and spec.name != dataset:
-        spec, config = DataSpec(name=dataset), None
-    if not spec.name:
+    if config and (dataset is None or dataset == config["recipe"]["data"]["name"]):
+        check_plugins(model or "", config)
+        spec = Recipe.from_json(config["recipe"]).data
+        name, options, data_dir = spec.name, dict(spec.options), data_dir or config["data_dir"]
+    else:
+        name, options = dataset or "", {}
+    if name == GIVEN:
+        raise ConfigError(
+            f"{model}: it was trained on data handed over in Python. Pass --dataset NAME --data-dir DIR; in Python "
+            "score it with kseg.evaluate(kseg.load(...), data)."
+        )
+    if not name:
         raise ConfigError("On which data? Pass --dataset NAME --data-dir DIR; only a run folder remembers its own.")
-    spec = Recipe("evaluation", data=spec, steps=1).with_settings(settings).data
-    data_dir = data_dir or (config["data_dir"] if config else None)
+    options |= datasets.options_from(name, settings)
     splits = ("test", "val") if split is None else (split,)
-    return datasets.open_first(spec.name, data_dir, splits, **spec.options())
+    return datasets.open_first(name, data_dir, splits, **options)

@@ -1,78 +1,114 @@
 """The parts of a recipe: the network, the data and their augmentation, the loss, the optimiser, the checkpoints,
 and what was published of it.
+
+A part that names something registered (`ModelSpec`, `DataSpec`, `LossSpec`, `OptimizerSpec`) has a few fields of its
+own, and beside them the options of what it names: `ModelSpec("unet", width=16)`. An option that is not set is the
+default of what is named.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from kseg.metrics import in_words
+from kseg.options import Option, options_of
 from kseg.pages import in_figures
-from kseg.pictures import in_words
+
+GIVEN = "given"  # the name of what a person handed over as an object
 
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """A network's name and options; None stands for the network's own default.
+@dataclass(frozen=True, init=False)
+class Chosen:
+    """Fixed fields, and options, which are whatever the thing that is named takes.
 
-    `preprocessing` names an entry of kseg.layers.SCALINGS.
+    An option reads like a field (`spec.width`), where it is set.
     """
 
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        own = [each for each in dataclasses.fields(self) if each.name != "options"]
+        named = {**dict(zip((each.name for each in own), values, strict=False)), **named}
+        for each in own:
+            default = each.default_factory() if callable(each.default_factory) else each.default
+            object.__setattr__(self, each.name, named.pop(each.name, default))
+        options = {name: value for name, value in named.items() if value is not None}
+        object.__setattr__(self, "options", options)
+
+    def __getattr__(self, name: str) -> Any:
+        options = self.__dict__.get("options", {})
+        if name not in options:
+            raise AttributeError(f"{type(self).__name__} has no {name!r} set")
+        return options[name]
+
+    def replaced(self, **changes: Any) -> Any:
+        """The same with other fields or options; an option that is None is left to its default again."""
+        return type(self)(**{**self.fields, **self.options, **changes})
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fixed fields by name."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "options"}
+
+    @staticmethod
+    def takes(name: str) -> dict[str, Option]:
+        """The options that go with a name.
+
+        Raises:
+          ConfigError: nothing of that name is registered.
+        """
+        return {}
+
+    def check(self) -> None:
+        """Checks the options by what is named, where that is made of nothing else.
+
+        Raises:
+          ConfigError: they are out of range, or do not go together.
+        """
+
+
+@dataclass(frozen=True, init=False)
+class ModelSpec(Chosen):
+    """A network's name and options (`kseg models describe NAME`).
+
+    The option `preprocessing` names an entry of kseg.layers.SCALINGS; "own" stands for the network's own, "none" for
+    none.
+    """
+
+    kind: ClassVar[str] = "network"
     name: str = "unet"
-    width: int | float | None = None
-    depth: int | None = None
-    variant: str | None = None
-    padding: str | None = None
-    dropout: float | None = None
-    normalization: str | None = None
-    backbone: str | None = None
-    fc_width: int | None = None
-    upsampling: str | None = None
-    streams: tuple[str, ...] | None = None
-    preprocessing: str | None = None
 
-    def options(self) -> dict[str, Any]:
-        """What `kseg.build` is given beside name, classes, channels and preprocessing."""
-        return _given(self, "name", "preprocessing")
+    @staticmethod
+    def takes(name: str) -> dict[str, Option]:
+        from kseg.models import NETWORKS  # with TensorFlow
+
+        if name == GIVEN:
+            return {}
+        taken = options_of(NETWORKS.get(name), without=("classes", "input_shape", "weights"))
+        return {key: Option(str, "own") if key == "preprocessing" else option for key, option in taken.items()}
 
 
-@dataclass(frozen=True)
-class AugmentSpec:
-    """What is done to each crop; 0 and false stand for not at all (kseg.pipeline.augment).
+@dataclass(frozen=True, init=False)
+class AugmentSpec(Chosen):
+    """What is done to each crop: the names of augmentations (kseg.pipeline.AUGMENTATIONS), each with its options.
+
+    `AugmentSpec(rotation={"degrees": 5.0})`; one that is not named is not done.
 
     Attributes:
-      mirror: left and right.
-      flip: up and down.
-      rotation: by up to so many degrees either way.
-      shift: by up to so many pixels along each axis, beside the crop's random place.
-      scale: enlarged by up to this factor, or made smaller by it; 1 for not at all.
-      elastic: deviation of the elastic displacements, pixels.
-      elastic_spacing: pixels between their grid points; None for 3 x 3 points over the crop.
-      gain, offset: grey levels times 1 +- gain, plus +- offset times white.
-      grey_curve: grey levels through a random rising curve.
-      saturation: colours times 1 +- saturation away from grey.
       interpolation: of images in the warp, linear or cubic.
       beyond: what lies beyond the image: its mirror image, or void.
     """
 
-    mirror: bool = True
-    flip: bool = True
-    rotation: float = 180.0
-    shift: float = 0.0
-    scale: float = 1.0
-    elastic: float = 0.0
-    elastic_spacing: float | None = None
-    gain: float = 0.0
-    offset: float = 0.0
-    grey_curve: bool = False
-    saturation: float = 0.0
     interpolation: Literal["linear", "cubic"] = "linear"
     beyond: Literal["mirror", "void"] = "mirror"
 
 
-@dataclass(frozen=True)
-class DataSpec:
-    """A data set's name and options (None: its own default), and how batches are made of it.
+@dataclass(frozen=True, init=False)
+class DataSpec(Chosen):
+    """A data set's name and options, and how batches are made of it.
 
     Attributes:
       split: what is trained on; None for train where there is one, else trainval.
@@ -82,60 +118,61 @@ class DataSpec:
         images, which must be of one size within a batch.
       augment: what is done to each crop.
       white: the grey level that becomes 1; None for 255 or 65535, by the images' depth.
-      instances, classes, ignore_class, values: as the data set takes them.
-      drop: frame numbers of the Cell Tracking Challenge to leave out.
-      truth: its gold truth, made by hand, or its silver, computed.
-      view: of NYUDv2: colour, colour and depth, HHA, or colour and HHA as two streams.
     """
 
+    kind: ClassVar[str] = "data set"
     name: str = "demo"
     split: str | None = None
     order: Literal["epochs", "draws"] = "epochs"
     batch_size: int = 4
     crop: tuple[int, int] | None = (256, 256)
-    augment: AugmentSpec = field(default_factory=AugmentSpec)
+    augment: AugmentSpec = field(default_factory=lambda: AugmentSpec(mirror={}, rotation={}))
     white: float | None = None
-    instances: bool | None = None
-    classes: int | None = None
-    ignore_class: int | None = None
-    values: tuple[int, ...] | None = None
-    drop: tuple[int, ...] | None = None
-    truth: Literal["gold", "silver"] | None = None
-    view: Literal["rgb", "rgbd", "hha", "rgb-hha"] | None = None
 
-    def options(self) -> dict[str, Any]:
-        """What `kseg.datasets.open` is given beside name, folder and split."""
-        return _given(self, "name", "split", "order", "batch_size", "crop", "augment", "white")
+    @staticmethod
+    def takes(name: str) -> dict[str, Option]:
+        from kseg.datasets import options_taken
+
+        return {} if name == GIVEN else options_taken(name)
 
 
-@dataclass(frozen=True)
-class LossSpec:
-    """Cross-entropy.
+@dataclass(frozen=True, init=False)
+class LossSpec(Chosen):
+    """A loss's name and options (kseg.objectives.LOSSES), and the weights of pixels.
 
     Attributes:
-      average: over the pixels that count, or their sum, as the FCN authors' release has it.
-      dice: how much of the Dice loss is added.
       class_weights: of each pixel by its class: inverse to the class's share, or the median frequency over its own.
       border_weight: height of the weights between touching objects (equation 2's w0), where objects are numbered.
     """
 
-    average: Literal["pixels", "none"] = "pixels"
-    dice: float = 0.0
+    kind: ClassVar[str] = "loss"
+    name: str = "cross_entropy"
     class_weights: Literal["none", "inverse", "median"] = "none"
     border_weight: float = 10.0
 
+    @staticmethod
+    def takes(name: str) -> dict[str, Option]:
+        from kseg.objectives import LOSSES  # with Keras
 
-@dataclass(frozen=True)
-class OptimizerSpec:
-    """SGD or Adam, and how the learning rate falls to nothing over all steps.
+        return {} if name == GIVEN else options_of(LOSSES.get(name), without=("name", "ignore_class"))
+
+    def check(self) -> None:
+        from kseg.objectives import LOSSES
+
+        if self.options:
+            LOSSES.get(self.name)(**self.options)
+
+
+@dataclass(frozen=True, init=False)
+class OptimizerSpec(Chosen):
+    """An optimiser of Keras, its options, and how the learning rate falls to nothing over all steps.
 
     Attributes:
-      name: sgd or adam.
+      name: the class's name in small letters: sgd, adam, adamw, rmsprop, lion, ...
       learning_rate: at the start.
-      momentum: of SGD.
       schedule: constant, cosine, or polynomial: (1 - step / steps) ** power.
       power: of the polynomial.
-      weight_decay: this times the weight is added to its gradient (Caffe's L2, not the decoupled decay).
+      weight_decay: this times the weight is added to its gradient (Caffe's L2); of adamw the decoupled decay.
       rate_factors: "PATTERN:FACTOR" of the learning rate, for the variables whose layer ("conv1_*") or layer and
         variable ("*/bias") fits; of several that fit the last counts. Caffe's lr_mult.
       decay_factors: the same of the weight decay, Caffe's decay_mult.
@@ -147,9 +184,9 @@ class OptimizerSpec:
       skip: steps in a row, at most, whose gradients are no numbers; they change nothing, the next ends the training.
     """
 
-    name: Literal["sgd", "adam"] = "adam"
+    kind: ClassVar[str] = "optimiser"
+    name: str = "adam"
     learning_rate: float = 1e-3
-    momentum: float = 0.99
     schedule: Literal["constant", "cosine", "polynomial"] = "cosine"
     power: float = 0.9
     weight_decay: float = 0.0
@@ -159,6 +196,18 @@ class OptimizerSpec:
     accumulate: int = 1
     ema: float = 0.0
     skip: int = 20
+
+    @staticmethod
+    def takes(name: str) -> dict[str, Option]:
+        from kseg.training.optimizers import options_taken  # with Keras
+
+        return {} if name == GIVEN else options_taken(name)
+
+    def check(self) -> None:
+        from kseg.training.optimizers import make_optimizer
+
+        if self.options:
+            make_optimizer(self, 1)
 
 
 @dataclass(frozen=True)
@@ -204,13 +253,10 @@ class PublishedSpec:
     @property
     def figures(self) -> dict[str, float]:
         """What was published, by measure."""
-        return _given(self, "source", "dataset", "split", "images")
+        without = ("source", "dataset", "split", "images")
+        return {key: value for key, value in vars(self).items() if key not in without and value is not None}
 
     def __str__(self) -> str:
         """The first of its figures, and where it stands."""
         name, value = next(iter(self.figures.items()))
         return f"{in_words(name)} {in_figures(value)} ({self.source})"
-
-
-def _given(spec: Any, *without: str) -> dict[str, Any]:
-    return {key: value for key, value in vars(spec).items() if key not in without and value is not None}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kseg.errors import ConfigError
 from kseg.training.preparation import Prepared, prepare
-from kseg.training.recipe import RECIPES, Recipe, as_registered, field_names
+from kseg.training.recipe import RECIPES, Recipe, as_registered
 from kseg.training.run import read_config
 
 STAGES = "stages"
@@ -54,7 +54,8 @@ def _before(prepared: Prepared, folder: Path) -> Iterator[Stage]:
     for name in prepared.recipe.stages:
         begun = read_config(folder / name)
         recipe = Recipe.from_json(begun["recipe"]) if begun else of_stage(name, prepared.recipe)
-        of_data = prepared if recipe.data == prepared.recipe.data else prepare(recipe, prepared.data_dir)
+        is_same = recipe.data == prepared.recipe.data
+        of_data = prepared if is_same else prepare(recipe, prepared.data_dir, prepared.given)
         stage = replace(of_data, recipe=recipe)
         yield from _before(stage, folder)
         yield Stage(stage, folder / name, _start(recipe, folder))
@@ -62,7 +63,7 @@ def _before(prepared: Prepared, folder: Path) -> Iterator[Stage]:
 
 def _start(recipe: Recipe, folder: Path) -> Path | Mapping[str, Path] | None:
     """The run folders in `folder` whose networks the recipe starts from."""
-    names, streams = recipe.stages, recipe.model.streams or ("",)
+    names, streams = recipe.stages, recipe.model.options.get("streams") or ("",)
     if names and len(names) != len(streams):
         raise ConfigError(
             f"stages is {', '.join(names)}, but {recipe.model.name} starts from {len(streams)}: one for each stream."
@@ -79,7 +80,7 @@ def of_stage(name: str, whole: Recipe) -> Recipe:
     the rate that was set.
     """
     base = as_registered(whole)
-    settings = {field: whole.value(field) for field in field_names() if whole.value(field) != base.value(field)}
+    settings = whole.differences(base)
     settings |= {field: whole.value(field) for field in ("precision", "seed", "deterministic")}
     if "steps" in settings or "epochs" in settings:
         settings = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +16,29 @@ import click
 import keras
 import tensorflow as tf
 
+from kseg import pages
+from kseg.datasets import Dataset
 from kseg.errors import ConfigError, EnvironmentFailure, Interrupted
 from kseg.inference import Report, evaluate, load
+from kseg.metrics import Measure
 from kseg.storage import writing
 from kseg.training.begin import begin
 from kseg.training.checkpoint import newest_of
 from kseg.training.course import run_stage
 from kseg.training.devices import LOST, strategy_at_hand, worker_of, workers_named
+from kseg.training.given import Given
 from kseg.training.optimizers import check_callbacks
 from kseg.training.recipe import Recipe
 from kseg.training.specs import PublishedSpec
 from kseg.training.stages import Stage, stages_of
 from kseg.training.stopping import StopSignal
 
+NAMED = {"model": "model.name", "loss": "loss.name", "measure": "measure", "optimizer": "optimizer.name"}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Run:
-    """A finished training.
+    """A finished training; in a notebook it shows its scores and curves.
 
     Attributes:
       folder: its run folder.
@@ -41,10 +50,29 @@ class Run:
     report: Report | None
     recipe: Recipe
 
-    @property
+    @cached_property
     def model(self) -> keras.Model:
-        """The best network by the recipe's measure on `val`, the last where there is none."""
+        """The best network by the recipe's measure on `val`, the last where there is none; read once."""
         return load(self.folder)
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The figures of all epochs by name, as Keras' History has them; NaN where an epoch has no such figure."""
+        path = self.folder / "metrics.jsonl"
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        names = dict.fromkeys(name for row in rows for name in row)
+        figures = {name: [row.get(name) for row in rows] for name in names}
+        return {name: [float("nan") if value is None else value for value in row] for name, row in figures.items()}
+
+    def __repr__(self) -> str:
+        score = f", mean IU {self.report.mean_iu:.3f} on {self.report.split}" if self.report else ""
+        return f"<Run {self.folder}: {self.recipe.name}{score}>"
+
+    def _repr_html_(self) -> str:
+        curves = self.folder / "curves.png"
+        parts = [f"<p>{escape(str(self.folder))}: {escape(self.recipe.name)}</p>"]
+        parts += [self.report._repr_html_()] if self.report else []
+        return "\n".join(parts + ([pages.picture(curves.read_bytes(), "curves")] if curves.is_file() else []))
 
     @property
     def published(self) -> list[PublishedSpec]:
@@ -62,6 +90,12 @@ def train(
     resume: str | Path = "auto",
     strategy: tf.distribute.Strategy | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    data: Mapping[str, Dataset] | None = None,
+    model: str | keras.Model | None = None,
+    loss: str | keras.losses.Loss | None = None,
+    augment: Sequence[Any] | None = None,
+    measure: str | Measure | None = None,
+    optimizer: str | keras.optimizers.Optimizer | None = None,
 ) -> Run:
     """Trains a network, scores it on the held-out split, and writes the run folder; goes on where one was broken.
 
@@ -81,9 +115,16 @@ def train(
       callbacks: Keras callbacks beside kseg's own, after them; on the first worker only, but where they end the
         training or set its rate all follow at the epoch's end. Their numbers and words outlive a break, arrays do not
         (as EarlyStopping's best weights; the run's best network is in model.keras anyway).
+      data: data sets of one's own: {"train": ..., "val": ...}, and "test" where there is one.
+      model, loss, measure, optimizer: a registered name or an object: a functional network (which stays as it is), a
+        kseg.objectives.BatchLoss or a Keras loss of scores before softmax, a kseg.metrics.Measure, a Keras optimiser,
+        which brings its own learning rate.
+      augment: augmentations (kseg.pipeline.Augmentation) in place of the recipe's. A run with objects goes on only
+        with the same objects.
 
     Raises:
-      ConfigError: a name, a field, a run that was begun with another configuration, or one that another process trains.
+      ConfigError: a name, a field, an object of the wrong kind, a run that was begun with another configuration or
+        other objects, or one that another process trains.
       DataError: the data set, as far as it is at fault; nothing was written then.
       SizeError: the crop does not fit the network.
       WeightsError: the checkpoint that was named is damaged.
@@ -93,16 +134,21 @@ def train(
     """
     if run is None and workers_named() > 1:
         raise ConfigError(f"{workers_named()} workers train together: name the folder they share, --run DIR.")
+    objects = {"model": model, "loss": loss, "measure": measure, "optimizer": optimizer}
+    named = {NAMED[what]: value for what, value in objects.items() if isinstance(value, str)}
+    objects = {what: value for what, value in objects.items() if not isinstance(value, str)}
+    given = Given(data=data or {}, augment=augment, **objects)  # type: ignore[arg-type]
     with StopSignal():
-        prepared, folder = begin(recipe, data_dir, run, settings, resume)
+        prepared, folder = begin(recipe, data_dir, run, {**(settings or {}), **named}, resume, given)
         callbacks = tf.nest.flatten(callbacks)  # one alone will do
-        check_callbacks(callbacks, prepared.recipe.optimizer)
+        if given.optimizer is None:
+            check_callbacks(callbacks, prepared.recipe.optimizer)
         strategy = strategy or strategy_at_hand(prepared.recipe.data.batch_size)
     with StopSignal() as stop:  # anew, since TensorFlow's workers take SIGTERM for themselves
         worker, workers = worker_of(strategy)
         if folder and resume == "auto" and _is_finished(folder):
             click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
-            scored = evaluate(load(folder), prepared.scored, average=prepared.recipe.average) if worker == 0 else None
+            scored = evaluate(load(folder), prepared.scored, measures=prepared.scored_by) if worker == 0 else None
             return Run(folder, scored, prepared.recipe)
         with _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder:
             checkpoint = None if resume in ("auto", "never") else Path(resume)

@@ -88,6 +88,19 @@ def test_items_are_what_the_contract_says(name, trees):
         assert scored is None or set(scored) <= set(range(len(classes)))
 
 
+PHOTOGRAPHS = {"voc2011", "voc2012", "sbd", "voc-fcn", "voc-aug", "pascal-context", "nyudv2", "siftflow", "camvid"}
+
+
+@every_name
+def test_photographs_have_an_up_and_every_class_a_colour_of_its_own(name, trees):
+    data = opened(name, trees(name), DATASET_CASES[name].apart[0])
+    assert data.upright == (name in PHOTOGRAPHS)
+    for head, colours in by_name(data.colours).items():
+        if colours is not None:
+            assert np.shape(colours) == (len(data.heads[head]), 3) and len(set(map(tuple, colours))) == len(colours)
+            assert np.min(colours) >= 0 and np.max(colours) <= 255
+
+
 @every_name
 def test_items_are_counted_from_either_end_and_no_further(name, trees):
     data = opened(name, trees(name), DATASET_CASES[name].apart[0])

@@ -79,6 +79,11 @@ def is_saving(process, folder: Path) -> bool:
     return bool(glob.glob(".kseg-*/step-*", root_dir=folder / "checkpoints")) or not process.is_alive()
 
 
+def kill_process(process) -> None:
+    process.kill()
+    process.join()
+
+
 def kill_at_random(folder: Path, kills: int, steps: int = STEPS) -> int:
     """Kills the training so often, up to two steps after it was taken up, every other time while it saves.
 
@@ -95,8 +100,7 @@ def kill_at_random(folder: Path, kills: int, steps: int = STEPS) -> int:
             wait_for(is_saving, process, folder)
         else:
             time.sleep(chance.uniform(0, 0.3))
-        process.kill()
-        process.join()
+        kill_process(process)
         assert process.exitcode == -signal.SIGKILL and "damaged" not in output.read_text(), output.read_text()
         half_written += any(folder.rglob(".kseg-*"))
     return half_written

@@ -7,7 +7,8 @@ import pytest
 
 import kseg
 from kseg.callbacks import EventFiles, KeepBest, MetricsLog, Pace, Progress, Samples, SharedPredictor, Validate, Watch
-from kseg.objectives import MeanIU, PixelCrossEntropy
+from kseg.errors import ConfigError
+from kseg.objectives import CrossEntropyAndDice, MeanIU, PixelCrossEntropy
 
 
 def test_they_work_in_a_plain_fit(tmp_path):
@@ -23,6 +24,32 @@ def test_they_work_in_a_plain_fit(tmp_path):
         path.name for path in tmp_path.iterdir()
     }
     assert kseg.evaluate(kseg.load(tmp_path / "best.keras"), data).mean_iu == pytest.approx(max(history["val_mean_iu"]))
+
+
+def test_validation_logs_scores_and_the_loss_of_whole_images():
+    data = kseg.datasets.open("demo", split="val")
+    network = kseg.build("unet", width=2, depth=1, padding="same", dropout=0)
+    network.compile("adam", CrossEntropyAndDice(0.5))
+    validate = Validate(data, ["dice", "pixel_error", "pixel_error"])
+    validate.set_model(network)
+    logs = {}
+    validate.on_epoch_end(0, logs)
+    names = ("mean_iu", "pixel_accuracy", "mean_accuracy", "seg", "dice", "pixel_error", "loss")
+    assert list(logs) == [f"val_{name}" for name in names]
+    items = [data[index] for index in range(len(data))]
+    scores = network(np.stack([item.image for item in items]).astype(np.float32), training=False)
+    loss = float(network.loss(np.stack([item.label for item in items]), scores))
+    assert logs["val_loss"] == pytest.approx(loss, rel=1e-5)
+    assert logs["val_dice"] == pytest.approx(np.mean(list(validate.report.per_class_dice.values())))
+    network.compile("adam", "sparse_categorical_crossentropy")
+    validate.on_epoch_end(1, logs := {})
+    assert "val_loss" not in logs and "val_mean_iu" in logs
+
+
+def test_validation_by_what_the_data_lack_is_refused_at_once():
+    data = kseg.datasets.open("demo", split="val")
+    with pytest.raises(ConfigError, match="measure is iu.sell, but demo has no class 'sell'. Did you mean 'cell'"):
+        Validate(data, ["iu.sell"])
 
 
 def test_a_row_has_every_column_though_validation_comes_now_and_then(tmp_path):
@@ -76,6 +103,24 @@ def test_the_best_network_is_kept_whatever_nan_or_lack_of_a_score_comes(tmp_path
     assert keep(KeepBest(tmp_path / "best.keras"), network, *scores) == kept
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"measure": "warping_error"}, {"monitor": "val_loss"}, {"monitor": "val_mean_iu", "mode": "min"}],
+)
+@pytest.mark.parametrize(("scores", "kept"), [((0.2, 0.1, 0.3), 2), ((np.nan, 0.3, np.nan), 2), ((0.0, 0.0), 1)])
+def test_of_errors_the_lower_one_is_kept_after_a_break_too(tmp_path, options, scores, kept):
+    network = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    best = KeepBest(tmp_path / "best.keras", **options)
+    for number, score in enumerate(scores, start=1):
+        again = KeepBest(tmp_path / "best.keras", **options)
+        again.restore(json.loads(json.dumps(best.state())))
+        again.set_model(network)
+        network.set_weights([np.full((1, 1), number, np.float32)])
+        again.on_epoch_end(number, {again.monitor: score})
+        best = again
+    assert int(keras.saving.load_model(best.path).get_weights()[0].item()) == kept
+
+
 def test_a_best_network_that_is_gone_is_replaced_by_the_next(tmp_path):
     network = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     best = KeepBest(tmp_path / "best.keras")
@@ -112,7 +157,7 @@ def test_what_takes_a_second_waits_its_time_and_is_done_again_after_a_hundred(mo
 
 def test_curves_are_drawn_at_the_end_at_the_latest(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr("kseg.callbacks.metrics_log.draw_curves", lambda rows, path: drawn.append(len(rows)))
+    monkeypatch.setattr("kseg.callbacks.metrics_log.draw_curves", lambda rows, *_: drawn.append(len(rows)))
     log = MetricsLog(tmp_path)
     log._pace = lambda work: False
     for epoch in range(3):

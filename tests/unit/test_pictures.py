@@ -142,6 +142,13 @@ def test_curves_are_drawn_to_a_file_whenever_scores_were_measured(tmp_path, meas
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
+def test_curves_are_named_and_marked_as_the_caller_says(tmp_path):
+    asked = []
+    rows = [{"step": step, "loss": 1.0, "val_loss": 2.0, "val_my_error": 0.5} for step in (1, 2)]
+    draw_curves(rows, tmp_path / "curves.png", lambda name: asked.append(name) or name, lambda name: name != "my_error")
+    assert asked == ["my_error"]  # the loss on val stands beside that of the training, and is called so
+
+
 def test_curves_with_scores_that_are_no_numbers_are_drawn(tmp_path):
     for score in (math.nan, 0.5):
         rows = [{"step": 1, "loss": 1.0, "val_mean_iu": math.nan}, {"step": 2, "loss": math.nan, "val_mean_iu": score}]

@@ -5,7 +5,12 @@ from kseg.training.specs import AugmentSpec, DataSpec, ModelSpec, OptimizerSpec
 
 
 def _camvid(network: str) -> Recipe:
-    augment = AugmentSpec(flip=False, rotation=5.0, shift=10.0, gain=0.2, offset=0.05)
+    augment = AugmentSpec(
+        mirror={"vertical": False},
+        rotation={"degrees": 5.0},
+        shift={"pixels": 10.0},
+        grey={"gain": 0.2, "offset": 0.05},
+    )
     return Recipe(
         name=f"camvid-{network}",
         model=ModelSpec(network, width=0.25, fc_width=256, padding="same", upsampling="learned"),

@@ -15,7 +15,13 @@ def ctc_unet() -> Recipe:
     steps: 0.367 and 0.836. One seed, and chosen on the frames it is scored on. The paper's network, on the challenge's
     own test sequences: 0.7756.
     """
-    augment = AugmentSpec(elastic=10.0, elastic_spacing=128.0, gain=0.2, offset=0.05, grey_curve=True)
+    augment = AugmentSpec(
+        elastic={"sigma": 10.0, "spacing": 128.0},
+        mirror={},
+        rotation={},
+        grey_curve={},
+        grey={"gain": 0.2, "offset": 0.05},
+    )
     return Recipe(
         name="ctc-unet",
         model=ModelSpec(width=16, depth=4, padding="same", dropout=0.0, normalization="batch"),

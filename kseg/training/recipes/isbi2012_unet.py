@@ -18,7 +18,13 @@ def isbi2012_unet() -> Recipe:
     Without the average, seed 0: 0.964, 0.977, 0.111, 0.00186, 0.047, 0.784. The paper's network, on the challenge's own
     test slices: warping error 0.000353, Rand error 0.0382, pixel error 0.0611.
     """
-    augment = AugmentSpec(elastic=8.0, elastic_spacing=64.0, gain=0.2, offset=0.05, grey_curve=True)
+    augment = AugmentSpec(
+        elastic={"sigma": 8.0, "spacing": 64.0},
+        mirror={},
+        rotation={},
+        grey_curve={},
+        grey={"gain": 0.2, "offset": 0.05},
+    )
     return Recipe(
         name="isbi2012-unet",
         model=ModelSpec(width=16, depth=4, padding="same", dropout=0.0, normalization="batch"),

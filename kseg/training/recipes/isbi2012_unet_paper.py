@@ -15,7 +15,12 @@ def isbi2012_unet_paper() -> Recipe:
     At an eighth of the width the loss fell steadily at 0.0003, and wavered at 0.001 (300 steps, one seed). Ranges of
     shift and grey levels are not in the paper either. Border weights need numbered cells, which the stack has not.
     """
-    augment = AugmentSpec(mirror=False, flip=False, shift=10.0, elastic=10.0, gain=0.2, offset=0.05)
+    augment = AugmentSpec(
+        elastic={"sigma": 10.0},
+        rotation={},
+        shift={"pixels": 10.0},
+        grey={"gain": 0.2, "offset": 0.05},
+    )
     errors = {"warping_error": 0.000353, "rand_error": 0.0382, "pixel_error": 0.0611}
     return Recipe(
         name="isbi2012-unet-paper",

@@ -101,5 +101,38 @@ def test_the_bar_fits_in_80_columns_and_has_no_colour_where_none_is_wanted(hand,
     assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)) <= 80
 
 
+def test_a_line_has_the_chosen_measure_mean_iu_and_seg_and_no_other_score(hand, capsys):
+    progress = Progress(10, "v_rand")
+    progress.on_train_begin()
+    hand.steps(progress, 1, 1.0)
+    scores = {"val_mean_iu": 0.5, "val_pixel_accuracy": 0.75, "val_seg": 0.25, "val_v_rand": 0.875, "val_loss": 3.0}
+    progress.on_epoch_end(0, {"loss": 1.0, **scores})
+    assert capsys.readouterr().err == "step 1/10  loss 1.000  mean IU 0.500  SEG 0.250  V_rand 0.875\n"
+
+
+@pytest.mark.parametrize(
+    ("measure", "columns", "shown"),
+    [
+        ("v_rand", 120, "loss 1.000 mean IU 0.500 V_rand 0.875 0.33 img/s"),
+        ("v_rand", 80, "loss 1.000 V_rand 0.875 0.33 img/s"),
+        ("frequency_weighted_iu", 80, "loss 1.000 IU 0.500 0.33 img/s"),
+        ("frequency_weighted_iu", 72, "loss 1.000 0.33 img/s"),
+    ],
+)
+def test_the_bar_has_the_chosen_measure_where_there_is_room(hand, monkeypatch, measure, columns, shown):
+    for name, value in {"COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    terminal = sys.stderr
+    progress = Progress(10000, measure, epoch_steps=1000, batch_size=20)
+    progress.restore({"step": 9000, "scores": {"mean_iu": 0.5, measure: 0.875}})
+    progress.on_train_begin()
+    progress.on_epoch_begin(99)
+    hand.steps(progress, 10, 60.0, skipped=1)
+    progress.on_train_end()
+    lines = [line for line in terminal.getvalue().replace("\r", "\n").split("\n") if "skipped" in line]
+    assert shown in lines[-1] and len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", lines[-1])) <= columns
+
+
 def test_times_are_written_as_clocks_do():
     assert [clock(seconds) for seconds in (5, 754, 3723.4)] == ["0:05", "12:34", "1:02:03"]

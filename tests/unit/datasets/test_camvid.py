@@ -35,6 +35,13 @@ def test_the_classes_are_the_tutorial_s_or_those_of_classes_txt(root):
         datasets.open("camvid", root, split="val")
 
 
+def test_each_class_has_the_tutorial_s_colour(root):
+    data = datasets.open("camvid", root, split="val")
+    colours = dict(zip(data.classes, data.colours, strict=True))
+    assert (colours["Sky"], colours["Pavement"]) == ((128, 128, 128), (60, 40, 222))
+    assert (colours["Tree"], colours["Car"], colours["Bicyclist"]) == ((128, 128, 0), (64, 0, 128), (0, 128, 192))
+
+
 def test_another_number_names_the_file_and_what_is_read(root):
     put(root / "valannot" / "0001TP_4.png", np.full((14, 18), 31, np.uint8))
     data = datasets.open("camvid", root, split="val")

@@ -3,6 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from kseg.datasets.ctc import CellTracking, unlabelled
 from kseg.errors import ConfigError, DataError
@@ -61,6 +64,35 @@ def test_a_marker_mostly_inside_a_cell_is_labelled():
     assert not unlabelled(cells, markers).any()
     markers[2, 6] = 1  # three of six
     assert unlabelled(cells, markers).any()
+
+
+def lonely_one_by_one(cells: np.ndarray, markers: np.ndarray) -> np.ndarray:
+    """The markers of which half or less lies in one cell, each looked at on its own."""
+    lonely = np.zeros(cells.shape, bool)
+    for marker in set(markers.ravel().tolist()) - {0}:
+        inside = cells[markers == marker].tolist()
+        if 2 * max(inside.count(cell) if cell else 0 for cell in inside) <= len(inside):
+            lonely |= markers == marker
+    return lonely
+
+
+@given(
+    pixels=st.integers(1, 7).flatmap(
+        lambda width: st.tuples(
+            *(arrays.arrays(np.uint16, (6, width), elements=st.sampled_from([0, 0, 1, 2, 65_535])) for _ in range(2))
+        )
+    )
+)
+def test_markers_are_held_against_cells_as_if_one_by_one(pixels):
+    cells, markers = pixels
+    lonely = lonely_one_by_one(cells, markers)
+    areas = np.unique(cells[cells > 0], return_counts=True)[1]
+    diameter = 2 * np.sqrt(np.median(areas) / np.pi) if areas.size else 32.0
+    places = np.argwhere(lonely)
+    expected = np.zeros(cells.shape, bool)
+    for row, column in np.argwhere(cells == 0):
+        expected[row, column] = any(np.hypot(row - y, column - x) <= diameter for y, x in places)
+    np.testing.assert_array_equal(unlabelled(cells, markers), expected)
 
 
 def test_silver_truth_that_is_not_there_is_missed(root):

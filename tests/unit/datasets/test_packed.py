@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kseg.datasets import Item, open, open_first
+from kseg.datasets import Dataset, Item, open, open_first
 from kseg.datasets.packed import INDEX, index_from_text, index_to_text
 from kseg.datasets.records import item_from_bytes, item_to_bytes
 from kseg.errors import DataError, EnvironmentFailure
@@ -106,6 +106,32 @@ def test_a_damaged_index_is_told(folder):
         path.write_bytes(damaged.encode("latin-1"))
         with pytest.raises(DataError, match=f"index.json: {message}"):
             open("packed", folder, split="val")
+
+
+class Coloured(Dataset):
+    """An image that has an up, and colours of its own."""
+
+    name, split, splits, classes, ids = "coloured", "val", ("val",), ("no", "yes"), ("a",)
+    upright, colours = True, np.array([[0, 0, 0], [255, 128, 1]], np.uint8)
+
+    def read(self, index: int) -> Item:
+        return Item("a", np.zeros((2, 2, 1), np.uint8), np.zeros((2, 2), np.int32))
+
+
+def test_whether_images_have_an_up_and_the_colours_come_back(tmp_path):
+    pack(Coloured(), str(tmp_path), shards=1)
+    packed = open("packed", tmp_path, split="val")
+    assert packed.upright is True and packed.colours == ((0, 0, 0), (255, 128, 1))
+
+
+def test_an_index_from_before_there_were_colours_still_opens_and_packing_goes_on(folder):
+    index = index_from_text((folder / INDEX).read_text(), "index.json")
+    for trait in ("upright", "colours"):
+        del index["splits"]["val"]["traits"][trait]
+    (folder / INDEX).write_text(index_to_text(index))
+    packed = open("packed", folder, split="val")
+    assert packed.upright is False and packed.colours is None
+    pack(open("demo", split="val"), str(folder), shards=2)
 
 
 def test_an_index_that_is_not_finished_says_how_to_go_on(folder):

@@ -7,9 +7,10 @@ import pytest
 
 from kseg.datasets import Item
 from kseg.datasets.contract import Dataset
-from kseg.errors import DataError
+from kseg.errors import ConfigError, DataError
 from kseg.geometry import Geometry
 from kseg.inference import Predictor, Report, evaluate
+from kseg.metrics import Measure
 
 
 class Two(Dataset):
@@ -55,10 +56,82 @@ def test_objects_are_scored_where_they_are_numbered():
 def test_the_challenges_measures_come_with_their_thresholds():
     data = Two()
     data.classes = data.classes[:2]
-    report = evaluate(echo(2), data, em_measures=["pixel_error"])
+    report = evaluate(echo(2), data, measures=["pixel_error"])
     # The softmax of scores 0 and 1 is 0.27 and 0.73. White above 0.3: true positives 5 (void is no membrane), false 1.
     assert report.measures["pixel_error"] == pytest.approx(1 - 2 * 5 / (2 * 5 + 1))
-    assert report.em["pixel_error"].threshold == pytest.approx(0.3) and "pixel_error 0.3" in report.protocol
+    assert report.thresholds["pixel_error"] == pytest.approx(0.3) and "pixel_error 0.3" in report.protocol
+
+
+class Void(Measure):
+    """The share of void that was taken for class 1."""
+
+    words, higher, protocol = "void as cell", False, "Void was looked at."
+
+    def sums(self, seen):
+        void = seen.label == seen.ignore_class
+        return np.array([(seen.prediction[void] == 1).sum(), void.sum()])
+
+    def of_sums(self, total):
+        return total[0] / total[1] if total[1] else float("nan")
+
+
+def test_a_measure_of_ones_own_is_in_scores_images_words_and_protocol():
+    report = evaluate(echo(3), Two(), measures=["dice", Void(), "dice"])
+    assert list(report.measures) == ["pixel_accuracy", "dice", "void"] and report.measures["void"] == 1
+    assert report.images[0]["void"] == 1 and math.isnan(report.images[1]["void"])
+    assert report.words("void") == "void as cell" and "Void was looked at." in report.protocol
+    assert report.columns == ["mean_iu", "pixel_accuracy", "void"] and "void" in str(report)
+    assert report.to_json()["per_image"][1]["void"] is None
+
+
+def test_the_worst_images_are_the_worst_by_any_measure_and_have_a_score():
+    rows = [{"id": "a", "mean_iu": 0.5, "void": 0.1}, {"id": "b", "mean_iu": 0.25, "void": 0.9}]
+    rows += [{"id": "c", "mean_iu": 1.0, "void": math.nan}, {"id": "d", "mean_iu": math.nan, "void": 0.5}]
+    report = Report("set", "val", ("a", "b"), np.eye(2, dtype=np.int64), tuple(rows))
+    assert report.worst() == [1, 0, 2] and report.worst(Void()) == [1, 3, 0] and report.worst(Void(), 1) == [1]
+
+
+def test_dice_of_each_class_stands_beside_its_iu():
+    report = evaluate(echo(3), Two())
+    assert report.per_class_dice["cell"] == pytest.approx(8 / 9) and report.measures["dice"] == pytest.approx(38 / 45)
+    assert "cell    0.800  0.889" in str(report)
+    assert report.to_json()["per_class_dice"] == pytest.approx({"ground": 4 / 5, "cell": 8 / 9, "other": None})
+
+
+class Sparse(Two):
+    """The second image has no object."""
+
+    def read(self, index):
+        item = super().read(index)
+        return dataclasses.replace(item, instances=item.instances * (index == 0))
+
+
+def test_images_without_objects_are_left_out_of_seg_and_the_report_says_so():
+    report = evaluate(echo(2), Sparse(has_instances=True))
+    assert report.seg == pytest.approx(2 / 3) and math.isnan(report.images[1]["seg"])
+    assert "SEG leaves out 1 image without true objects." in report.protocol
+    assert report.worst("seg") == [0]
+
+
+def test_images_of_different_sizes_are_scored_by_the_challenges_measures_too():
+    class Uneven(Two):
+        def read(self, index):
+            item = super().read(index)
+            keep = slice(0, 4 - index)
+            return Item(item.id, item.image[:, keep], item.label[:, keep])
+
+    data = Uneven()
+    data.classes = data.classes[:2]
+    report = evaluate(echo(2), data, measures=["pixel_error"])
+    # Void is no membrane: of the first image 3 right of 3 and 3, of the second 1 right of 2 and 1.
+    assert report.measures["pixel_error"] == pytest.approx(1 - 2 * 4 / (5 + 4))
+
+
+def test_a_measure_that_the_data_can_not_be_scored_by_is_refused():
+    with pytest.raises(ConfigError, match="measure is seg, but two has no numbered objects. Choose another"):
+        evaluate(echo(3), Two(), measures=["seg"])
+    with pytest.raises(ConfigError, match="Did you mean 'dice'"):
+        evaluate(echo(3), Two(), measures=["dise"])
 
 
 def test_a_report_prints_draws_and_serialises_itself():
@@ -121,6 +194,13 @@ def test_further_heads_are_scored_beside_the_first_and_the_protocols_classes_alo
     assert report.measures["geometric_pixel_accuracy"] == pytest.approx(3 / 4)
     assert report.measures["geometric_mean_iu"] == pytest.approx((3 / 4 + 0) / 2)
     assert "leaves sea out of the means" in report.protocol
+    assert report.to_json()["heads"] == {
+        "geometric": {
+            "mean_iu": pytest.approx(3 / 8),
+            "per_class": pytest.approx({"up": 3 / 4, "down": 0}),
+            "confusion": [[6, 0], [2, 0]],
+        }
+    }
 
 
 def test_a_network_without_the_datas_heads_is_refused():

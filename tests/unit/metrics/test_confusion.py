@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from kseg.errors import DataError
 from kseg.metrics import (
     class_accuracy,
+    class_dice,
     class_iu,
     confusion_matrix,
+    dice,
     frequency_weighted_iu,
     mean_accuracy,
     mean_iu,
@@ -32,6 +34,12 @@ def test_the_four_scores_are_those_worked_out_by_hand():
     assert frequency_weighted_iu(MATRIX) == pytest.approx((2 / 3 + 4 / 3 + 0) / 5)
 
 
+def test_dice_is_twice_the_found_over_the_true_and_the_predicted():
+    # Class 0: 1 found, 1 missed, 1 false; class 1: 2 found, 1 false; class 2: 1 missed.
+    assert class_dice(MATRIX).tolist() == pytest.approx([2 / 4, 4 / 5, 0])
+    assert dice(MATRIX) == pytest.approx((2 / 4 + 4 / 5) / 3) and dice(MATRIX, [0, 1]) == pytest.approx(0.65)
+
+
 def test_means_go_over_the_classes_asked_for():
     assert mean_iu(MATRIX, classes=[0, 1]) == pytest.approx(1 / 2)
     assert mean_accuracy(MATRIX, classes=[1, 2]) == pytest.approx(1 / 2)
@@ -41,14 +49,16 @@ def test_a_class_without_true_pixels_is_left_out_but_its_false_ones_count():
     matrix = [[3, 0, 1], [0, 4, 0], [0, 0, 0]]
     assert np.isnan(class_iu(matrix)).tolist() == [False, False, True]
     assert np.isnan(class_accuracy(matrix)).tolist() == [False, False, True]
+    assert np.isnan(class_dice(matrix)).tolist() == [False, False, True]
     assert mean_iu(matrix) == pytest.approx((3 / 4 + 1) / 2)
+    assert dice(matrix) == pytest.approx((6 / 7 + 1) / 2)
     assert frequency_weighted_iu(matrix) == pytest.approx((4 * 3 / 4 + 4) / 8)
 
 
 def test_nothing_counted_is_no_number():
     empty = confusion_matrix(np.full(3, 255), np.zeros(3, int), 2)
     assert empty.tolist() == [[0, 0], [0, 0]]
-    for score in (pixel_accuracy, mean_accuracy, mean_iu, frequency_weighted_iu):
+    for score in (pixel_accuracy, mean_accuracy, mean_iu, dice, frequency_weighted_iu):
         assert np.isnan(score(empty))
 
 

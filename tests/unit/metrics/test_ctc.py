@@ -34,15 +34,19 @@ def test_result_objects_that_match_nothing_cost_nothing():
     assert seg(spurious, TRUTH) == 1
 
 
-def test_an_empty_truth_scores_nought():
+def test_without_a_true_object_there_is_no_score():
     empty = np.zeros((3, 3), int)
-    assert seg(empty, empty) == seg(empty + 1, empty) == seg([], []) == mean_score([]) == 0
+    assert np.isnan([seg(empty, empty), seg(empty + 1, empty), seg([], []), mean_score([])]).all()
+
+
+def test_a_frame_without_true_objects_is_left_out_of_the_mean():
+    assert seg([TRUTH, TRUTH], [TRUTH, np.zeros_like(TRUTH)]) == 1
 
 
 @given(frames, frames, st.permutations(range(1, 5)), st.integers(1, 60000))
 def test_numbers_are_arbitrary(prediction, truth, order, offset):
     renumbered = np.where(prediction > 0, np.array([0, *order])[prediction] + offset, 0)
-    assert seg(renumbered, truth) == seg(prediction, truth)
+    assert np.array_equal(seg(renumbered, truth), seg(prediction, truth), equal_nan=True)
 
 
 @given(frames, frames)

@@ -8,16 +8,17 @@ import tensorflow as tf
 
 import kseg
 from kseg.errors import DataError, TrainingDiverged
+from kseg.inference import precision
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift
-from kseg.training import devices
-from kseg.training.devices import dtype_policy, settled_precision
+from kseg.training import begin
+from kseg.training.devices import dtype_policy
 from kseg.training.diagnosis import first_not_finite
 from kseg.training.loop import run_steps
 from kseg.training.optimizers import make_optimizer
 from kseg.training.preparation import make_augmentations, make_loss
 from kseg.training.recipe import Recipe
-from kseg.training.specs import AugmentSpec, LossSpec, OptimizerSpec
+from kseg.training.specs import AugmentSpec, DataSpec, LossSpec, OptimizerSpec
 from kseg.training.step import averaged, step_of
 
 
@@ -288,15 +289,22 @@ def test_dice_is_added_where_asked_for():
 
 
 def test_a_recipe_says_which_augmentations_there_are():
-    assert make_augmentations(AugmentSpec()) == [Mirror(), Rotation(180.0)]
+    assert make_augmentations(DataSpec().augment) == [Mirror(), Rotation(180.0)]
     everything = AugmentSpec(
-        shift=3, scale=1.5, elastic=8, elastic_spacing=64, gain=0.1, offset=0.2, grey_curve=True, saturation=0.4
+        shift={"pixels": 3},
+        scale={"most": 1.5},
+        grey={"gain": 0.1, "offset": 0.2},
+        grey_curve={},
+        elastic={"sigma": 8, "spacing": 64},
+        saturation={"most": 0.4},
+        rotation={},
+        mirror={},
     )
     assert make_augmentations(everything) == [
         Elastic(8, 64), Mirror(), Rotation(180.0), Shift(3), Scale(1.5), Saturation(0.4), GreyCurve(), Grey(0.1, 0.2),
     ]  # fmt: skip
-    assert make_augmentations(AugmentSpec(flip=False)) == [Mirror(vertical=False), Rotation(180.0)]
-    assert make_augmentations(AugmentSpec(mirror=False, flip=False, rotation=0)) == []
+    assert make_augmentations(AugmentSpec(mirror={"vertical": False})) == [Mirror(vertical=False)]
+    assert make_augmentations(AugmentSpec()) == []
 
 
 @pytest.mark.parametrize(
@@ -313,11 +321,12 @@ def test_a_recipe_says_which_augmentations_there_are():
     ],
 )
 def test_auto_is_what_the_device_is_quick_in(monkeypatch, asked, deterministic, amx, capability, settled):
-    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda: amx)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: amx)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] if capability else [])
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
-    assert settled_precision(Recipe("a", steps=1, precision=asked, deterministic=deterministic)) == settled
+    recipe = Recipe("a", steps=1, precision=asked, deterministic=deterministic)
+    assert begin.settled(recipe, {}, None).precision == settled
 
 
 def test_the_losses_of_several_heads_are_summed():

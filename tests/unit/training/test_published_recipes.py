@@ -61,12 +61,12 @@ def test_a_release_recipe_is_its_solver(name):
     assert (optimizer.name, optimizer.learning_rate, optimizer.momentum) == ("sgd", rate, 0.99)
     assert (optimizer.weight_decay, optimizer.schedule, optimizer.accumulate) == (5e-4, "constant", 1)
     assert (optimizer.rate_factors, optimizer.decay_factors) == (("*/bias:2",), ("*/bias:0",))
-    assert (recipe.loss.average, recipe.steps, recipe.stages) == ("none", steps, stages)
-    assert (recipe.model.preprocessing, recipe.init_weights) == (means, "imagenet")
+    assert (recipe.loss.options, recipe.steps, recipe.stages) == ({"average": "none"}, steps, stages)
+    assert (recipe.model.options.get("preprocessing"), recipe.init_weights) == (means, "imagenet")
     data = recipe.data
     assert (data.batch_size, data.crop, data.order) == (1, None, "draws")
     assert (data.name, data.split) == TASKS.get(name.split("-")[0], ("pascal-context", None))
-    assert not (data.augment.mirror or data.augment.flip or data.augment.rotation)
+    assert data.augment.options == {}
 
 
 def test_alexnets_solver_is_unlike_the_others():
@@ -74,7 +74,7 @@ def test_alexnets_solver_is_unlike_the_others():
     optimizer = recipe.optimizer
     assert (optimizer.learning_rate, optimizer.momentum, optimizer.accumulate) == (1e-4, 0.9, 20)
     assert (optimizer.rate_factors, optimizer.decay_factors) == (("score_fr/bias:2",), ("score_fr/bias:0",))
-    assert (recipe.loss.average, recipe.steps) == ("pixels", 20 * 100_000)
+    assert (recipe.loss.options, recipe.steps) == ({}, 20 * 100_000)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_the_first_paper_took_20_images_to_an_update_and_learned_all_up_sampling
     recipe = RECIPES.get(name)()
     optimizer = recipe.optimizer
     assert (optimizer.learning_rate, optimizer.momentum, optimizer.accumulate) == (rate, 0.9, 20)
-    assert (recipe.loss.average, optimizer.weight_decay) == ("pixels", 5e-4)
+    assert (recipe.loss.options, optimizer.weight_decay) == ({}, 5e-4)
     assert optimizer.rate_factors == (("*/bias:2", f"{fixed}:0") if fixed else ("*/bias:2",))
-    assert recipe.model.upsampling == ("learned" if fixed else None)
+    assert recipe.model.options.get("upsampling") == ("learned" if fixed else None)
 
 
 def test_the_u_net_papers_recipe_does_what_the_paper_names():
@@ -110,10 +110,9 @@ def test_the_u_net_papers_recipe_does_what_the_paper_names():
     augment = recipe.data.augment
     assert (recipe.optimizer.name, recipe.optimizer.momentum, recipe.data.batch_size) == ("sgd", 0.99, 1)
     assert (recipe.data.crop, recipe.model, recipe.average) == ((572, 572), ModelSpec("unet"), "rotations")
-    assert (augment.elastic, augment.elastic_spacing) == (10.0, None)  # on 3 x 3 points
+    assert augment.elastic == {"sigma": 10.0}  # on 3 x 3 points
     # Shift, rotation and grey values are named beside; mirroring is not.
-    assert augment.shift and augment.rotation and augment.gain
-    assert not (augment.mirror or augment.flip or augment.scale != 1)
+    assert set(augment.options) == {"elastic", "shift", "rotation", "grey"}
 
 
 @pytest.mark.parametrize("name", RECIPES.names())

@@ -20,23 +20,29 @@ def test_every_field_is_set_by_its_dotted_name():
         {
             "optimizer.learning_rate": "1e-4",
             "optimizer.name": "sgd",
+            "optimizer.nesterov": "true",
+            "data.name": "folder",
             "data.crop": "96,128",
             "data.instances": "true",
             "data.values": "0,255",
-            "data.drop": "3,67",
-            "data.truth": "silver",
-            "data.augment.elastic_spacing": "64",
+            "data.augment.elastic.spacing": "64",
+            "data.augment.shift": "3",
             "data.augment.mirror": "false",
             "model.depth": "3",
             "model.dropout": "none",
+            "loss.dice": "0.5",
             "seed": 7,
         }
     )
     assert (changed.optimizer.learning_rate, changed.optimizer.name) == (1e-4, "sgd")
-    assert (changed.data.crop, changed.data.instances, changed.data.values) == ((96, 128), True, (0, 255))
-    assert (changed.model.depth, changed.model.dropout, changed.seed) == (3, None, 7)
-    assert (changed.data.drop, changed.data.truth) == ((3, 67), "silver")
-    assert (changed.data.augment.elastic_spacing, changed.data.augment.mirror) == (64.0, False)
+    assert changed.optimizer.options == {"nesterov": True} and changed.loss.options == {"dice": 0.5}
+    assert changed.data.crop == (96, 128) and changed.data.options == {"instances": True, "values": (0, 255)}
+    assert changed.model.options == {"depth": 3} and changed.seed == 7
+    assert changed.data.augment.options == {
+        "rotation": {}, "elastic": {"spacing": 64.0}, "shift": {"pixels": 3.0}
+    }  # fmt: skip
+    frames = Recipe("a", steps=1).with_settings({"data.name": "ctc", "data.drop": "3,67", "data.truth": "silver"})
+    assert frames.data.options == {"drop": (3, 67), "truth": "silver"}
 
 
 def test_steps_replace_epochs_and_the_other_way_round():
@@ -55,22 +61,31 @@ def test_steps_replace_epochs_and_the_other_way_round():
         ({"checkpoint.every_minutes": "0"}, "checkpoint.every_minutes is 0.0, but must be above 0"),
         ({"checkpoint.keep": "0"}, "checkpoint.keep is 0, but must be above 0"),
         ({"data.crop": "96"}, "must be a height and a width"),
-        ({"data.instances": "maybe"}, "must be true or false"),
-        ({"data.truth": "bronze"}, "must be one of gold, silver"),
-        ({"measure": "warping_error"}, "must be one of mean_iu, seg, v_rand"),
+        ({"data.name": "folder", "data.instances": "maybe"}, "must be true or false"),
+        ({"data.name": "ctc", "data.truth": "bronze"}, "must be one of gold, silver"),
+        ({"data.instances": "true"}, "The data set 'demo' has no option 'data.instances'"),
+        ({"data.name": "folder", "data.instance": "true"}, "Did you mean 'data.instances'"),
+        ({"model.widht": "3"}, "The network 'unet' has no option 'model.widht'. Did you mean 'model.width'"),
+        ({"loss.gamma": "3"}, "The loss 'cross_entropy' has no option 'loss.gamma'"),
+        ({"loss.name": "dyce"}, "There is no loss 'dyce'. Did you mean 'dice'"),
+        ({"optimizer.name": "adan"}, "There is no optimiser 'adan'. Did you mean 'adam"),
+        ({"optimizer.momentum": "0.9"}, "The optimiser 'adam' has no option 'optimizer.momentum'"),
+        ({"data.augment.gain": "0.3"}, "There is no augmentation 'gain'. Did you mean 'data.augment.grey.gain'"),
+        ({"data.augment.grey.gian": "0.3"}, "Did you mean 'data.augment.grey.gain'"),
         ({"optimizer.schedule": "linear"}, "must be one of constant, cosine, polynomial"),
         ({"optimizer.learning_rate": "nan"}, "optimizer.learning_rate is nan, but must be a finite number"),
-        ({"model.width": "inf"}, "model.width is inf, but must be a finite number"),
+        ({"model.name": "fcn8s", "model.width": "inf"}, "model.width is inf, but must be a finite number"),
         ({"optimizer.learning_rate": 10**400}, "but must be a number"),
-        ({"optimizer.momentum": "1.5"}, "optimizer.momentum is 1.5, but must be below 1"),
-        ({"optimizer.momentum": "-0.1"}, "optimizer.momentum is -0.1, but must not be below 0"),
+        ({"optimizer.name": "sgd", "optimizer.momentum": "1.5"}, "optimizer sgd, momentum=1.5: Keras refuses it"),
+        ({"optimizer.name": "sgd", "optimizer.momentum": "-0.1"}, "optimizer sgd, momentum=-0.1: Keras refuses it"),
+        ({"loss.average": "none", "loss.dice": "1"}, "loss.average is none, but Dice is a mean"),
         ({"optimizer.power": "-1"}, "optimizer.power is -1.0, but must not be below 0"),
         ({"seed": "-1"}, "seed is -1, but must not be below 0"),
         ({"seed": 2**32}, "seed is 4294967296, but must be below 4294967296"),
         ({"loss.dice": "-1"}, "loss.dice is -1.0, but must not be below 0"),
         ({"loss.border_weight": "-3"}, "loss.border_weight is -3.0, but must not be below 0"),
-        ({"data.augment.rotation": "-5"}, "data.augment.rotation is -5.0, but must not be below 0"),
-        ({"data.augment.elastic_spacing": "0"}, "data.augment.elastic_spacing is 0.0, but must be above 0"),
+        ({"data.augment.rotation": "-5"}, "data.augment.rotation.degrees is -5.0, but must not be below 0"),
+        ({"data.augment.elastic.spacing": "0"}, "data.augment.elastic.spacing is 0.0, but must be above 0"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, words):
@@ -94,8 +109,7 @@ PUBLISHED = (PublishedSpec("a paper", "voc-fcn", "val", 736, mean_iu=0.6),)
         ({"model.name": "fcn8s"}, False),
         ({"model.backbone": "alexnet"}, False),
         ({"model.streams": "rgb,hha"}, False),
-        ({"data.classes": "33"}, False),
-        ({"data.view": "hha"}, False),
+        ({"data.name": "pascal-context", "data.classes": "33"}, False),
     ],
 )
 def test_another_task_has_no_published_scores(settings, is_kept):
@@ -112,7 +126,7 @@ def test_published_scores_are_not_to_be_set(name):
 
 
 def test_unknown_keys_in_json_are_refused():
-    with pytest.raises(ConfigError, match="no field 'data.colour'"):
+    with pytest.raises(ConfigError, match="The data set 'demo' has no option 'data.colour'"):
         Recipe.from_json({"name": "a", "steps": 1, "data": {"colour": 1}})
     for name, value in (("data", 1), ("published", [0.9])):
         with pytest.raises(ConfigError, match=f"{name} is .*, but must be fields by name"):
@@ -120,11 +134,26 @@ def test_unknown_keys_in_json_are_refused():
 
 
 def test_the_partly_segmented_frame_is_left_out():
-    assert RECIPES.get("ctc-unet")().data.options() == {"drop": (67,)}
+    assert RECIPES.get("ctc-unet")().data.options == {"drop": (67,)}
 
 
-def test_field_names_are_all_leaves():
-    assert {"seed", "data.white", "model.width", "loss.dice"} <= set(field_names())
+def test_fields_are_all_leaves_and_options_that_are_set():
+    fields = RECIPES.get("own-unet")().fields()
+    assert {"seed", "data.white", "optimizer.learning_rate"} <= set(field_names()) <= set(fields)
+    assert (fields["model.width"], fields["data.augment.grey.gain"]) == (16, 0.3)
+    assert fields["data.augment.rotation.degrees"] == 180.0 and "model.depth" not in fields  # 4, the network's own
+    assert not any(isinstance(value, dict) for value in fields.values())
+
+
+def test_differences_make_one_recipe_of_the_other():
+    base = RECIPES.get("camvid-fcn8s")()
+    changes = {
+        "model.fc_width": 64, "data.augment.rotation": "none", "data.augment.grey.gain": 0.5, "loss.dice": 0.5,
+        "model.upsampling": "fixed", "optimizer.name": "sgd", "optimizer.momentum": 0.5, "epochs": 3,
+    }  # fmt: skip
+    changed = base.with_settings(changes)
+    assert base.with_settings(changed.differences(base)).fields() == changed.fields()
+    assert changed.differences(changed) == {} and changed.differences(base)["data.augment.rotation"] is None
 
 
 def test_another_network_has_options_of_its_own():
@@ -137,26 +166,28 @@ def test_a_network_of_the_same_family_keeps_the_options_but_not_the_stages():
     recipe = RECIPES.get("siftflow-fcn8s")().with_settings({"model.name": "fcn16s"})
     assert (recipe.model, recipe.stages) == (ModelSpec("fcn16s", preprocessing="siftflow"), ())
     slim = RECIPES.get("camvid-fcn8s")().with_settings({"model.name": "fcn32s", "model.fc_width": "64"})
-    assert (slim.model.width, slim.model.fc_width, slim.model.upsampling) == (0.25, 64, "learned")
+    assert slim.model.options == {"width": 0.25, "fc_width": 64, "padding": "same", "upsampling": "learned"}
     # One that takes depth as a fourth channel has means of its own.
-    assert RECIPES.get("nyud-fcn32s-rgb")().with_settings({"model.name": "fcn32s-rgbd"}).model.preprocessing is None
+    assert RECIPES.get("nyud-fcn32s-rgb")().with_settings({"model.name": "fcn32s-rgbd"}).model.options == {}
     with pytest.raises(ConfigError, match="no network 'fcn16'. Did you mean"):
         RECIPES.get("siftflow-fcn8s")().with_settings({"model.name": "fcn16"})
 
 
-def test_a_width_may_be_a_factor_or_a_number_of_channels():
-    widths = [
-        RECIPES.get("own-unet")().with_settings({"model.width": text}).model.width for text in ("0.25", "8", "none")
-    ]
-    assert widths == [0.25, 8, None] and isinstance(widths[1], int)
+def test_an_option_is_of_the_networks_own_type_and_none_is_its_default():
+    own = RECIPES.get("own-unet")()
+    assert own.with_settings({"model.width": "8"}).model.width == 8
+    assert "width" not in own.with_settings({"model.width": None}).model.options
+    assert own.with_settings({"model.name": "fcn8s", "model.width": "0.25"}).model.width == 0.25
+    with pytest.raises(ConfigError, match="model.width is '0.25', but must be a whole number"):
+        own.with_settings({"model.width": "0.25"})
 
 
 def test_another_data_set_has_options_and_a_split_of_its_own():
     recipe = RECIPES.get("ctc-unet")().with_settings({"data.name": "packed"})
-    assert recipe.data.options() == {} and recipe.data.batch_size == 4
+    assert recipe.data.options == {} and recipe.data.batch_size == 4
     kept = RECIPES.get("ctc-unet")().with_settings({"data.name": "ctc"})
-    assert kept.data.options() == {"drop": (67,)}
+    assert kept.data.options == {"drop": (67,)}
     rooms = RECIPES.get("nyud-fcn32s-rgb")()
     elsewhere = rooms.with_settings({"data.name": "voc2012"})
-    assert (rooms.data.split, elsewhere.data.split, elsewhere.data.options()) == ("trainval", None, {})
+    assert (rooms.data.split, elsewhere.data.split, elsewhere.data.options) == ("trainval", None, {})
     assert rooms.with_settings({"data.name": "voc2012", "data.split": "train"}).data.split == "train"

@@ -10,6 +10,8 @@ import kseg
 from kseg.datasets import Dataset, Item, survey
 from kseg.images import write_image
 from kseg.inference import Report
+from kseg.layers import ScoreReading
+from kseg.metrics import Score, measure
 from kseg.training import recipes  # noqa: F401
 from kseg.training.card import write_card
 from kseg.training.page import write_page
@@ -47,7 +49,8 @@ def result(tmp_path):
     images = tuple({"id": name, "mean_iu": number / 10, "pixel_accuracy": 0.5} for number, name in enumerate(test.ids))
     report = Report(
         "streets", "test", train.classes["what"], np.array([[6, 2, 0], [0, 8, 0], [0, 0, 0]]), images,
-        scored_classes=(0, 1), others={"where": np.array([[8, 0], [4, 4]])},
+        (Score(measure("pixel_accuracy"), 14 / 16),), scored_classes=(0, 1),
+        others={"where": np.array([[8, 0], [4, 4]])},
     )  # fmt: skip
     folder = tmp_path / "run"
     for name in test.ids:
@@ -56,7 +59,8 @@ def result(tmp_path):
         json.dumps({"command": ["/x/cli.py", "train", "--run", "my run"], "versions": {"keras": "3"}})
     )
     (folder / "metrics.jsonl").write_text('{"epoch": 1, "step": 7, "loss": 1.0, "skipped": 2}\n')
-    return Result(prepared, folder, report, 1234, 3723.0)
+    readings = {head: ScoreReading(names) for head, names in train.heads.items()}
+    return Result(prepared, folder, report, 1234, 3723.0, readings)
 
 
 def test_a_page_tells_scores_protocol_confusion_training_and_warnings(result):

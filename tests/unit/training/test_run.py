@@ -59,10 +59,10 @@ def test_every_difference_is_named(tmp_path):
     with pytest.raises(ConfigError) as caught:
         check_same(tmp_path, config(), now)
     assert str(caught.value).splitlines()[1:-1] == [
-        "  data.augment.shift: 0.0 in this run, 3.0 asked for",
         "  optimizer.learning_rate: 0.001 in this run, 0.5 asked for",
         "  classes: ['background', 'cell'] in this run, ['background', 'nucleus'] asked for",
         "  fingerprint.train: 111111111111 in this run, 333333333333 asked for",
+        "  data.augment.shift.pixels: not there in this run, 3.0 asked for",
     ]
 
 

@@ -1,0 +1,182 @@
+"""What `evaluate` gives: scores with the protocol they were taken by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+
+from kseg import pages
+from kseg.layers import AVERAGES, Average
+from kseg.metrics import Measure, Score, class_dice, class_iu, in_words, mean_iu, measure, pixel_accuracy
+from kseg.pages import in_figures, in_share
+
+MOST_SHOWN, WORST_SHOWN = 20, 5  # images in the printed table
+ALWAYS = ("mean_iu", "pixel_accuracy")
+USUAL = (*ALWAYS, "mean_accuracy", "frequency_weighted_iu", "dice")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores with the protocol they were taken by; prints itself, and draws itself in a notebook.
+
+    Attributes:
+      dataset, split: what was scored.
+      classes: the classes' names.
+      confusion: (K, K) int64, rows truth.
+      images: one entry per image: `id`, and its own score by the name of each measure.
+      scores: what came out of each measure.
+      average: over which versions of each image its scores were averaged.
+      scored_classes: the ids the means go over; None for all. Either way those without true pixels are left out.
+      others: of a network with several heads the confusion matrices of all but the first, by head.
+      other_classes: the names of their classes.
+    """
+
+    dataset: str
+    split: str
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    images: tuple[dict, ...]
+    scores: tuple[Score, ...] = ()
+    average: Average = "none"
+    precision: str = "float32"
+    scored_classes: tuple[int, ...] | None = None
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
+    other_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def mean_iu(self) -> float:
+        return mean_iu(self.confusion, self.scored_classes)
+
+    @property
+    def per_class(self) -> dict[str, float]:
+        """Each class's IU; NaN for a class without true pixels, which the mean leaves out."""
+        return dict(zip(self.classes, class_iu(self.confusion).tolist(), strict=True))
+
+    @property
+    def per_class_dice(self) -> dict[str, float]:
+        """Each class's Dice; NaN as in `per_class`."""
+        return dict(zip(self.classes, class_dice(self.confusion).tolist(), strict=True))
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """All scores but the mean IU, by the measure's name; of other heads by the head's and the measure's."""
+        found = {each.measure.name: each.value for each in self.scores if each.measure.name != "mean_iu"}
+        for head, other in self.others.items():
+            found |= {f"{head}_pixel_accuracy": pixel_accuracy(other), f"{head}_mean_iu": mean_iu(other)}
+        return found
+
+    @property
+    def seg(self) -> float | None:
+        """Over all objects of all images; None where objects are not numbered."""
+        return self.measures.get("seg")
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The threshold of class 1's probability that a measure was best at, by its name."""
+        return {each.measure.name: each.threshold for each in self.scores if each.threshold is not None}
+
+    @property
+    def columns(self) -> list[str]:
+        """Which scores of an image are shown in a table: the two main ones, SEG, and those asked for."""
+        hidden = {*USUAL, *self.thresholds}.difference(ALWAYS)
+        return [name for name in self.images[0] if name != "id" and name not in hidden]
+
+    def words(self, name: str) -> str:
+        """What a person calls a score of this report."""
+        return in_words(name, [each.measure for each in self.scores])
+
+    def worst(self, chosen: str | Measure = "mean_iu", count: int = WORST_SHOWN) -> list[int]:
+        """The places of the images with the worst scores, the worst first; those without a score are left out."""
+        by = measure(chosen)
+        scores = [image.get(by.name, math.nan) for image in self.images]
+        scored = [place for place, score in enumerate(scores) if not math.isnan(score)]
+        return sorted(scored, key=scores.__getitem__, reverse=not by.higher)[:count]
+
+    @property
+    def protocol(self) -> str:
+        """How the figures were taken, in a sentence or two."""
+        absent = [name for name, value in self.per_class.items() if math.isnan(value)]
+        text = (
+            f"{len(self.images)} images of {self.dataset}, split {self.split}; one confusion matrix over all pixels "
+            "that are not void; means over the classes with true pixels"
+        )
+        text += f" (left out: {', '.join(absent)})." if absent else "."
+        if self.scored_classes is not None:
+            unscored = [name for number, name in enumerate(self.classes) if number not in self.scored_classes]
+            text += f" The set's protocol leaves {', '.join(unscored)} out of the means."
+        for sentence in dict.fromkeys(each.measure.protocol for each in self.scores):
+            text += f" {sentence}" if sentence else ""
+        for each in self.scores:
+            text += f" {each.left_out}." if each.left_out else ""
+        if self.thresholds:
+            text += f" Thresholds: {', '.join(f'{name} {value:.1f}' for name, value in self.thresholds.items())}."
+        return f"{text} Scores: {AVERAGES[self.average]}, {self.precision}."
+
+    def to_json(self) -> dict:
+        """The same as a dictionary for JSON; a score that does not exist is None."""
+        return {
+            "mean_iu": _number(self.mean_iu),
+            "per_class": _numbers(self.per_class),
+            "per_class_dice": _numbers(self.per_class_dice),
+            "measures": _numbers(self.measures),
+            "thresholds": self.thresholds,
+            "dataset": self.dataset,
+            "split": self.split,
+            "precision": self.precision,
+            "average": self.average,
+            "protocol": self.protocol,
+            "confusion": self.confusion.tolist(),
+            "heads": {
+                head: {
+                    "mean_iu": _number(mean_iu(matrix)),
+                    "per_class": _numbers(dict(zip(self.other_classes[head], class_iu(matrix).tolist(), strict=True))),
+                    "confusion": matrix.tolist(),
+                }
+                for head, matrix in self.others.items()
+            },
+            "per_image": [_numbers(image) for image in self.images],
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.dataset} {self.split}: mean IU {self.mean_iu:.3f}", ""]
+        dice = self.per_class_dice
+        rows = [(name, in_share(value), in_share(dice[name])) for name, value in self.per_class.items()]
+        lines += _table([("class", "IU", "Dice"), *rows])
+        lines += ["", *_table([("measure", ""), *((name, in_figures(value)) for name, value in self.measures.items())])]
+        shown, title, columns = self.images, "image", self.columns
+        if len(shown) > MOST_SHOWN:
+            shown, title = tuple(shown[place] for place in self.worst()), f"worst of {len(shown)} images"
+        lines += [
+            "",
+            *_table(
+                [(title, *columns), *((image["id"], *(in_figures(image[key]) for key in columns)) for image in shown)]
+            ),
+        ]
+        return "\n".join([*lines, "", self.protocol])
+
+    def _repr_html_(self) -> str:
+        figures = [(name, value) for name, value in {"mean IU": self.mean_iu, **self.measures}.items()]
+        parts = [pages.bars(("class", "IU"), self.per_class), pages.table(("measure", ""), figures)]
+        return "\n".join([*parts, f"<p>{escape(self.protocol)}</p>"])
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _numbers(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: _number(value) for name, value in values.items()}
+
+
+def _number(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,156 @@
+"""The options of whatever is registered: the keywords of its signature. Text and JSON become values of their types."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from kseg.errors import ConfigError, did_you_mean
+
+
+class Option(NamedTuple):
+    """The type of an option, Any where neither a hint nor the default says it, and its default."""
+
+    kind: Any
+    default: Any
+
+
+def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict[str, Option]:
+    """The options that `entry` takes, by name.
+
+    Args:
+      entry: a function or a class.
+      without: keywords that are no options, as those that the data set gives.
+    """
+    maker = entry.__init__ if inspect.isclass(entry) else entry  # type: ignore[misc]
+    try:
+        hints = typing.get_type_hints(maker)
+    except (NameError, TypeError, AttributeError):  # a name that only type checkers see
+        hints = {}
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = {}
+    for name, parameter in inspect.signature(entry).parameters.items():
+        if parameter.kind in kinds and name not in without:
+            default = None if parameter.default is inspect.Parameter.empty else parameter.default
+            found[name] = Option(hints.get(name, Any if default is None else type(default)), default)
+    return found
+
+
+def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The options `values` as their types; those that are None, or "none" for a number, stand for the default: left out.
+
+    Args:
+      owner: what takes them, for messages.
+      known: what it takes, as `options_of` gives it.
+      values: as text, from JSON, or as they are.
+      prefix: what stands before their names in messages, as "data.".
+
+    Raises:
+      ConfigError: an option is unknown (the nearest is named), or its value is of another type.
+    """
+    found = {}
+    for name, value in values.items():
+        if name not in known:
+            takes = did_you_mean(prefix + name, [prefix + each for each in known]) if known else "It takes none."
+            raise ConfigError(f"{owner} has no option {prefix + name!r}. {takes}")
+        is_default = value in ("none", "None") and known[name].kind in (int, float, bool)
+        found[name] = None if is_default else convert(value, known[name].kind, prefix + name)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def convert(value: Any, hint: Any, name: str) -> Any:
+    """`value`, from JSON or as text, as the type `hint` says.
+
+    Raises:
+      ConfigError: it is not of that type.
+    """
+    if hint is Any:
+        return _guessed(value) if isinstance(value, str) else value
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _one_of(value, arguments, name)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(map(str, arguments))}.")
+        return value
+    if _is_sequence(origin):
+        parts = value.split(",") if isinstance(value, str) else value
+        inner = arguments[0] if arguments else Any
+        return tuple(
+            convert(part.strip() if isinstance(part, str) else part, inner, name) for part in parts if part != ""
+        )
+    if hint is bool and not isinstance(value, bool):
+        if str(value).lower() not in ("true", "false"):
+            raise ConfigError(f"{name} is {value!r}, but must be true or false.")
+        return str(value).lower() == "true"
+    if hint in (int, float, str):
+        return _plain(value, hint, name)
+    return value
+
+
+def check_numbers(owner: str, positive: Collection[str] = (), **numbers: float | None) -> None:
+    """Checks that numbers are finite and not below 0; those named in `positive` must be above 0. None is passed over.
+
+    Raises:
+      ConfigError: one is not; the message names it as OWNER.NAME.
+    """
+    for name, value in numbers.items():
+        if value is None:
+            continue
+        if not math.isfinite(value):
+            raise ConfigError(f"{owner}.{name} is {value}, but must be a finite number.")
+        if value < 0 or (value == 0 and name in positive):
+            bound = "must be above 0" if name in positive else "must not be below 0"
+            raise ConfigError(f"{owner}.{name} is {value}, but {bound}.")
+
+
+def _one_of(value: Any, kinds: Sequence[Any], name: str) -> Any:
+    """`value` as the first of several types that takes it."""
+    if type(None) in kinds and (value is None or value in ("none", "None", "")):
+        return None
+    reasons: list[ConfigError] = []
+    for kind in kinds:
+        if kind is type(None):
+            continue
+        if kind is not float and inspect.isclass(kind) and isinstance(value, kind) and not isinstance(value, bool):
+            return value
+        try:
+            return convert(value, kind, name)
+        except ConfigError as error:
+            reasons.append(error)
+    raise reasons[0]
+
+
+def _plain(value: Any, hint: Any, name: str) -> Any:
+    """`value` as a number or a text."""
+    try:
+        if hint is int and isinstance(value, float) and not value.is_integer():
+            raise ValueError
+        found = hint(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = {"int": "a whole number", "float": "a number"}.get(hint.__name__, hint.__name__)
+        raise ConfigError(f"{name} is {value!r}, but must be {kind}.") from error
+    if hint is float and not math.isfinite(found):
+        raise ConfigError(f"{name} is {found}, but must be a finite number.")
+    return found
+
+
+def _is_sequence(origin: Any) -> bool:
+    return inspect.isclass(origin) and issubclass(origin, Sequence)
+
+
+def _guessed(text: str) -> Any:
+    """What a text most likely means, where nothing says its type: nothing, a truth, a number, or itself."""
+    known = {"none": None, "true": True, "false": False}
+    if text.lower() in known:
+        return known[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

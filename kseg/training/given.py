@@ -1,0 +1,165 @@
+"""What a person hands over as objects, in place of names: data, network, loss, augmentations, measure, optimiser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kseg.datasets import Dataset
+from kseg.errors import ConfigError
+from kseg.inference import SEGMENTS, heads_of, streams_of
+from kseg.metrics import Measure
+from kseg.objectives import BatchLoss, KerasLoss
+from kseg.pipeline import check_augmentations
+from kseg.training.specs import GIVEN
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Given:
+    """Objects that take the place of what a recipe names; None, or no data, for none.
+
+    Attributes:
+      data: the data sets to train on, choose by and report on, by "train", "val" and "test".
+      model: a functional network; its layers are copied, and it stays as it is.
+      loss, augment, measure, optimizer: as their names say.
+
+    Raises:
+      ConfigError: an object is of the wrong kind; the message says what is wanted.
+    """
+
+    data: Mapping[str, Dataset] = field(default_factory=dict)
+    model: keras.Model | None = None
+    loss: BatchLoss | None = None
+    augment: Sequence[Any] | None = None
+    measure: Measure | None = None
+    optimizer: keras.optimizers.Optimizer | None = None
+
+    def __post_init__(self) -> None:
+        _check_data(self.data)
+        if isinstance(self.loss, keras.losses.Loss) and not isinstance(self.loss, BatchLoss):
+            object.__setattr__(self, "loss", KerasLoss(self.loss))
+        if self.augment is not None:
+            check_augmentations(self.augment)
+        _check_kind("loss", self.loss, BatchLoss, "a kseg.objectives.BatchLoss or a loss of Keras")
+        _check_kind("measure", self.measure, Measure, "a kseg.metrics.Measure")
+        _check_kind("optimizer", self.optimizer, keras.optimizers.Optimizer, "an optimiser of Keras")
+        _check_kind("model", self.model, keras.Model, "a keras.Model")
+        if self.model is not None and not getattr(self.model, "inputs", None):
+            raise ConfigError(f"model: {self.model.name} has no inputs of its own. {SEGMENTS}")
+
+    @property
+    def names(self) -> list[str]:
+        """Which objects there are, by the names of the arguments."""
+        return [name for name, value in vars(self).items() if value is not None and value != {}]
+
+    def settings(self) -> dict[str, Any]:
+        """What stands in the recipe in place of the names."""
+        named = {"data": "data.name", "model": "model.name", "loss": "loss.name", "optimizer": "optimizer.name"}
+        found = {setting: GIVEN for name, setting in named.items() if name in self.names}
+        return {**found, **({"measure": GIVEN} if self.measure is not None else {})}
+
+    def to_json(self) -> dict[str, Any]:
+        """The class of each object and its configuration, where it gives one."""
+        objects = {name: getattr(self, name) for name in self.names}
+        return {
+            name: {key: _described(each) for key, each in value.items()}
+            if isinstance(value, Mapping)
+            else [_described(each) for each in value]
+            if isinstance(value, Sequence)
+            else _described(value)
+            for name, value in objects.items()
+        }
+
+
+def check_fits(model: keras.Model, data: Dataset, channels: int) -> None:
+    """Checks that a network takes the images of `data` and scores their classes.
+
+    Args:
+      model: the network.
+      data: what it is to be trained on.
+      channels: of the images, of all streams together.
+
+    Raises:
+      ConfigError: it has other streams, channels, heads or classes, or takes images of one size alone.
+    """
+    streams, heads = streams_of(model), heads_of(model)
+    images = data[0].images
+    if set(streams) != set(images):
+        raise ConfigError(f"model: {model.name} takes {_names(streams)}, but {data.name} has {_names(images)}.")
+    taken = sum(streams.values())
+    if taken != channels and not ("" in streams and {taken, channels} == {1, 3}):  # grey and colour become each other
+        raise ConfigError(
+            f"model: {model.name} takes {taken} channels, but the images of {data.name} have {channels}. Build it with "
+            f"Input((None, None, {channels}))."
+        )
+    counts = {head: len(names) for head, names in data.heads.items()}
+    if counts != heads:
+        raise ConfigError(
+            f"model: {model.name} scores {_counted(heads)} classes, but {data.name} has {_counted(counts)}. Its last "
+            "layer must give one score per class, before softmax."
+        )
+    for tensor in model.inputs:
+        if any(size is not None for size in tensor.shape[1:3]):
+            raise ConfigError(
+                f"model: {model.name} takes images of {tensor.shape[1]} x {tensor.shape[2]} alone. Build it with "
+                f"Input((None, None, {tensor.shape[3]})), so that it can be scored on whole images."
+            )
+
+
+def copied(model: keras.Model) -> keras.Model:
+    """A network with the same layers and weights of its own, on the devices whose scope this is in."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _names(parts: Mapping[str, Any]) -> str:
+    return " and ".join(name or "one image" for name in parts)
+
+
+def _counted(heads: Mapping[str, int]) -> str:
+    return ", ".join(f"{head} {count}".strip() for head, count in heads.items())
+
+
+def _check_data(data: Any) -> None:
+    if (
+        isinstance(data, tf.data.Dataset)
+        or isinstance(data, Mapping)
+        and any(isinstance(each, tf.data.Dataset) for each in data.values())
+    ):
+        raise ConfigError(
+            "data: a tf.data.Dataset has no place to go on from after a break, and can't be scored image by image. "
+            "Write a kseg.datasets.Dataset (ids and read), or train it with a plain fit: model.compile(...) with a "
+            "loss of kseg.objectives, then model.fit(dataset)."
+        )
+    if not isinstance(data, Mapping) or (data and "train" not in data) or set(data) - set(PARTS):
+        found = ", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
+        raise ConfigError(f"data: found {found}, but a dict with train, and val or test, is wanted.")
+    for name, each in data.items():
+        _check_kind(f"data[{name!r}]", each, Dataset, "a kseg.datasets.Dataset")
+
+
+def _check_kind(what: str, value: Any, kind: type, words: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        found = f"the class {value.__name__}" if isinstance(value, type) else f"{type(value).__name__}"
+        raise ConfigError(f"{what}: found {found}, but {words} is wanted.")
+
+
+def _described(value: Any) -> dict[str, Any]:
+    """An object's class and configuration, as JSON holds them."""
+    kind = type(value)
+    found: dict[str, Any] = {"class": f"{kind.__module__}.{kind.__qualname__}"}
+    if isinstance(value, Dataset):
+        found |= {"name": value.name, "split": value.split, "images": len(value)}
+    if hasattr(value, "get_config"):
+        found["config"] = value.get_config()
+    elif hasattr(value, "__dataclass_fields__"):
+        found["config"] = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return json.loads(json.dumps(found, default=str))

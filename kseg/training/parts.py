@@ -1,0 +1,103 @@
+"""The splits that a training is made of: opened, and introduced to the person who waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from kseg import datasets
+from kseg.callbacks import without_pixels
+from kseg.datasets import Dataset, Survey, by_name
+from kseg.errors import DataError
+from kseg.training.recipe import Recipe
+
+USES = {"train": "train on", "val": "choose by", "test": "report on"}
+HELD_OUT = {False: ("val", "test"), True: ("test",)}  # by whether val is trained on
+
+
+def open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Dataset]:
+    """The splits to train on, and where there are such, to choose by and to report on.
+
+    Raises:
+      DataError: there is nothing to report on.
+    """
+    spec = recipe.data
+
+    def part(*splits: str) -> Dataset:
+        return datasets.open_first(spec.name, data_dir, splits, **spec.options)
+
+    train = part("train", "trainval") if spec.split is None else part(spec.split)
+    held_out = [split for split in HELD_OUT[train.split == "trainval"] if split in train.splits]
+    parts = {"train": train, **{split: part(split) for split in held_out}}
+    check_parts(parts)
+    return parts
+
+
+def check_parts(parts: Mapping[str, Dataset]) -> None:
+    """Checks that something is held out to report on.
+
+    Raises:
+      DataError: nothing is.
+    """
+    train = parts["train"]
+    if len(parts) == 1:
+        raise DataError(
+            f"{train.name}: there is nothing to report on that {train.split} does not hold; there are "
+            f"{', '.join(train.splits)}. Train on another part, or keep some images apart."
+        )
+
+
+def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, white: float | None) -> None:
+    """Says what was found in the data, and what looks wrong with it.
+
+    Args:
+      parts, surveys: by what they are used for.
+      white: the level that is white to the network; None where it does not scale its images.
+
+    Raises:
+      DataError: the splits' images differ in depth.
+    """
+    data, found = parts["train"], surveys["train"]
+    for split, other in surveys.items():
+        if other.kind != found.kind:
+            raise DataError(
+                f"{data.name}: {split} has images of {other.kind}, train of {found.kind}. Save all in one depth."
+            )
+    counts = [f"{surveys[split].images} to {use}" for split, use in USES.items() if split in surveys]
+    text = f"data: {data.name}, images: {', '.join(counts)}"
+    for head, pixels in by_name(found.class_pixels).items():
+        total = max(1, int(pixels.sum()))
+        shares = [f"{name} {count / total:.1%}" for name, count in zip(data.heads[head], pixels, strict=True)]
+        text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
+    click.echo(text, err=True)
+    for warning in _doubts(parts, found, white):
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _doubts(parts: Mapping[str, Dataset], found: Survey, white: float | None) -> list[str]:
+    """What looks wrong with the data, in words."""
+    data = parts["train"]
+    doubts = [data.doubt] if data.doubt else []
+    trained_on = _places(data)
+    for split, part in parts.items():
+        seen = trained_on & _places(part)
+        if split != "train" and seen:
+            doubts.append(
+                f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little."
+            )
+    if white is not None and found.brightest < white / 4:
+        doubts.append(
+            f"the brightest pixel is {found.brightest:g}, white is {white:g}. "
+            f"Is that the camera's white? Else pass --set data.white={found.brightest:g}."
+        )
+    for head, pixels in by_name(found.class_pixels).items():
+        doubts += filter(None, [without_pixels(data.heads[head], pixels)])
+    return doubts
+
+
+def _places(data: Dataset) -> set[str]:
+    """Where the items' labels lie, as far as the set says so: ids may be those of other images in another part."""
+    places = (data.place(index) for index in range(len(data)))
+    return {place for place, name in zip(places, data.ids, strict=True) if place != name}

@@ -1,0 +1,39 @@
+"""Which plugins a training uses: what a run remembers of them, and whether they are here when it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kseg.errors import ConfigError
+from kseg.registry import REGISTRIES
+from kseg.training.recipe import Recipe
+
+
+def used_plugins(recipe: Recipe) -> list[dict[str, str]]:
+    """What the recipe names that is not kseg's own: its kind, its name, and the plugin or module that brought it."""
+    named = [("recipe", recipe.name), ("measure", recipe.measure.partition(".")[0])]
+    named += [(spec.kind, spec.name) for spec in (recipe.model, recipe.data, recipe.loss)]
+    named += [("augmentation", name) for name in recipe.data.augment.options]
+    found = []
+    for kind, name in named:
+        origin = REGISTRIES[kind].origin(name) if kind in REGISTRIES else None
+        if origin is not None:
+            found.append({"kind": kind, "name": name, "plugin": origin})
+    return found
+
+
+def check_plugins(folder: str | Path, config: Mapping[str, Any]) -> None:
+    """Checks that what a run uses of plugins is registered. Nothing is imported but installed plugins.
+
+    Raises:
+      ConfigError: something is not; the message names the plugin that the run began with.
+    """
+    for each in config.get("plugins", []):
+        registry = REGISTRIES.get(each["kind"])
+        if registry is not None and each["name"] not in registry.names():
+            raise ConfigError(
+                f"{folder}: this run uses the {each['kind']} {each['name']!r} of the plugin {each['plugin']}, which is "
+                f"not loaded. Pass --plugin {each['plugin']}; in Python import it first."
+            )
