@@ -15,7 +15,7 @@ Measured on two cores with AVX-512 that other jobs used too (load 9), `--steps 2
 of 953 (0.3 %), FCN-8s 5.5 ms of 867 (0.6 %). Resident after the second and the tenth epoch: batches alone 665 and
 669 MB (+0.6 %). With training steps, of 256 images, two runs: 1192 and 1205 MB (+1.2 %), 1467 and 1479 MB (+0.8 %);
 of 128 images, where the second epoch is still early, +2.6 %. What grows are the pools of malloc's threads, which level
-out. Where blocks up to 64 MB were kept (kseg.device.keep_freed_memory keeps those up to 16), training on one fixed batch once
+out. Where blocks up to 64 MB were kept (kseg.device keeps those up to 16), training on one fixed batch once
 took 80 MB more in its seventh epoch.
 """
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
         weights,
     )
     from kseg.bundles import export
-    from kseg.inference import evaluate, load, predict, predictor
+    from kseg.inference.evaluate import evaluate
+    from kseg.inference.load import load
+    from kseg.inference.predictor import predictor
+    from kseg.inference.tiles import predict
     from kseg.models import build
     from kseg.pipeline import batches
     from kseg.training import Recipe

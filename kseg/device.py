@@ -57,10 +57,10 @@ def memory_bytes() -> int | None:
 def keep_freed_memory() -> None:
     """Makes this process keep up to 256 MB that it freed, for what it needs next, rather than hand it back each time.
 
-    Verbs that read many images call it; nothing in Python does, where the process is not kseg's (`kseg doctor` names the
-    variables). An example is made in arrays of a megabyte or so. On glibc's own settings, whose limits move with what
-    was freed before, some runs hand each back and get it anew, filled with zeros page by page: 500 to 700 page faults
-    and 1.4 ms of processor time per VOC image, a fifth of what making it takes. Blocks above 16 MB, a network's
+    `train` and `data pack` call it. Nothing in Python does, where the process is not kseg's: there `kseg doctor` names
+    the variables. An example is made in arrays of a megabyte or so. On glibc's own settings, whose limits move with
+    what was freed before, some runs hand each back and get it anew, filled with zeros page by page: 500 to 700 page
+    faults and 1.4 ms of processor time per VOC image, a fifth of what making it takes. Blocks above 16 MB, a network's
     activations, go back at once. Other C libraries stay as they are.
     """
     try:

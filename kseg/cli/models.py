@@ -45,7 +45,7 @@ def describe_model(name: str, settings: dict[str, str], draw: str | None, image:
     from kseg.models import draw as draw_network
     from kseg.training.recipe import convert
 
-    hints = get_type_hints(NETWORKS.get(name))
+    hints = {**get_type_hints(NETWORKS.get(name)), "preprocessing": str}  # by name; `build` knows the table
     options: dict[str, Any] = {
         key: convert(value, hints[key], key) if key in hints else value for key, value in settings.items()
     }

@@ -135,9 +135,7 @@ class Dataset(abc.ABC):
         if isinstance(index, slice):
             return _Part(self, range(len(self))[index])
         if not hasattr(index, "__index__"):
-            raise TypeError(
-                f"{self!r}: an item is found by its number, several by a slice (data[2:5]), not by {index!r}."
-            )
+            raise TypeError(f"{self!r}: give an item's number, or a slice for several (data[2:5]), not {index!r}.")
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self!r} has no item {index}")
@@ -179,9 +177,8 @@ class _Part(Dataset):
     """Some items of another data set, in an order of their own; all else is as it is there."""
 
     def __init__(self, whole: Dataset, rows: Sequence[int]) -> None:
-        if isinstance(whole, _Part):
-            whole, rows = whole._whole, [whole._rows[row] for row in rows]
-        self._whole, self._rows = whole, rows
+        self._whole: Dataset = whole._whole if isinstance(whole, _Part) else whole
+        self._rows: Sequence[int] = [whole._rows[row] for row in rows] if isinstance(whole, _Part) else rows
         for trait in Dataset.__annotations__:
             setattr(self, trait, getattr(whole, trait))
         self.ids = [whole.ids[row] for row in rows]

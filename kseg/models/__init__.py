@@ -75,15 +75,14 @@ def build(
       WeightsError: the file of weights can't be read, or is of another network.
     """
     builder = NETWORKS.get(name)
-    known = inspect.signature(builder).parameters
     if preprocessing == "none":
         preprocessing = None
     elif isinstance(preprocessing, str) and preprocessing != "own":
         if preprocessing not in SCALINGS:
-            raise ConfigError(
-                f"There is no preprocessing {preprocessing!r}. {did_you_mean(preprocessing, ['own', 'none', *SCALINGS])}"
-            )
+            there_are = did_you_mean(preprocessing, ["own", "none", *SCALINGS])
+            raise ConfigError(f"There is no preprocessing {preprocessing!r}. {there_are}")
         preprocessing = SCALINGS[preprocessing]
+    known = inspect.signature(builder).parameters
     given = {"classes": classes, "input_shape": input_shape, "width": width}
     options.update({key: value for key, value in given.items() if value is not None})
     if preprocessing != "own":

@@ -12,29 +12,35 @@ import numpy as np
 from keras import layers
 
 from kseg.geometry import Grid
-from kseg.layers import BilinearUpsampling, CaffePooling2D, CropTo, SizeCheck
+from kseg.layers import CaffePooling2D, CropTo, SizeCheck
+from kseg.models.fields import CONVOLUTIONS, POOLINGS, UPSAMPLINGS, grids, reading_all
 from kseg.pictures import draw_fields
+
+Pair = tuple[Grid | None, Grid | None]  # along the height, along the width
+Fields = dict[str, Pair]
 
 
 def describe(model: keras.Model) -> str:
     """A table of the layers with weights, and the sizes the network takes.
 
-    Kernel, output, parameters, and how many pixels lie between two cells and are read by one, at the most.
+    Kernel, output, parameters, and how many pixels lie between two cells and are read by one, at the most; "unknown" at
+    and behind a layer of which that is not known.
     """
-    found = grids(model)
+    found = _fields(model)
+    whole = reading_all(model)
     rows = [("layer", "kernel", "output", "parameters", "stride", "reads")]
     for layer in model.layers:
         if layer.weights:
             kernel = getattr(layer, "kernel", None)
-            grid = found.get(layer.name)
+            size = keras.tree.flatten(layer.output)[0].shape[1:]
             rows.append(
                 (
                     layer.name,
                     "" if kernel is None else " x ".join(map(str, kernel.shape)),
-                    " x ".join("-" if size is None else str(size) for size in layer.output.shape[1:]),
+                    " x ".join("-" if side is None else str(side) for side in size),
                     f"{layer.count_params():,}",
-                    "" if grid is None else str(grid.stride),
-                    "" if grid is None else str(grid.receptive_field),
+                    _in_words(*_strides(found[layer.name])) if layer.name in found else "",
+                    _reads(layer.name, found, whole) if layer.name in found else "",
                 )
             )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -43,8 +49,7 @@ def describe(model: keras.Model) -> str:
         for row in rows
     ]
     lines += ["", f"parameters  {model.count_params():,}"]
-    for name, grid in _coarsest(model, found):
-        lines.append(f"coarsest    {name}: a cell every {grid.stride} pixels, reading {grid.receptive_field}")
+    lines += _coarsest(model, found, whole)
     lines += _sizes(model)
     return "\n".join(line.rstrip() for line in lines)
 
@@ -52,24 +57,27 @@ def describe(model: keras.Model) -> str:
 def draw(model: keras.Model, path: str | Path, image: np.ndarray | None = None) -> None:
     """Draws the maps of `model` by size and channels and, on an image, what a cell of some reads; as PNG.
 
+    Left out is what is not known, or differs between height and width.
+
     Args:
       model: a network.
       path: where to.
       image: (H, W, C); None for an empty one as large as the network reads.
     """
-    found = grids(model)
+    known = {name: rows for name, (rows, columns) in _fields(model).items() if rows is not None and rows == columns}
+    whole = reading_all(model)
     maps = [
-        (layer.name, layer.output.shape[-1], float(found[layer.name].stride))
+        (layer.name, layer.output.shape[-1], float(known[layer.name].stride))
         for layer in model.layers
-        if layer.name in found and isinstance(layer, (*_CONVOLUTIONS, BilinearUpsampling, CropTo))
+        if layer.name in known and isinstance(layer, (*CONVOLUTIONS, *UPSAMPLINGS, CropTo))
     ]
     chosen: dict[str, Grid] = {}
     for layer in model.layers:  # the last map of each stride on the way down
-        grid = found.get(layer.name)
-        if grid is not None and grid.stride > 1 and isinstance(layer, (layers.Conv2D, layers.MaxPooling2D)):
+        grid = None if layer.name in whole else known.get(layer.name)
+        if grid is not None and grid.stride > 1 and isinstance(layer, (*CONVOLUTIONS, *POOLINGS)):
             chosen = {name: other for name, other in chosen.items() if other.stride != grid.stride}
             chosen[layer.name] = grid
-        if isinstance(layer, (layers.Conv2DTranspose, BilinearUpsampling)):
+        if isinstance(layer, UPSAMPLINGS):
             break
     if image is None:
         side = max((grid.receptive_field for grid in chosen.values()), default=64) * 5 // 4
@@ -86,61 +94,39 @@ def draw(model: keras.Model, path: str | Path, image: np.ndarray | None = None) 
     draw_fields(maps, image, fields, path)
 
 
-_CONVOLUTIONS = (layers.Conv2D, layers.Conv2DTranspose)
-_JOINING = (layers.Add, layers.Average, layers.Concatenate)
+def _fields(model: keras.Model) -> Fields:
+    columns = grids(model, axis=1)
+    return {name: (rows, columns[name]) for name, rows in grids(model).items()}
 
 
-def grids(model: keras.Model) -> dict[str, Grid]:
-    """Where the cells of each layer's map lie over the image, from what the layers say of themselves."""
-    by_tensor: dict[int, Grid] = {}
-    found: dict[str, Grid] = {}
+def _in_words(*values: Any) -> str:
+    """A number along the height and along the width: once where they agree."""
+    if None in values:
+        return "unknown"
+    return " x ".join(str(value) for value in dict.fromkeys(values))
+
+
+def _coarsest(model: keras.Model, found: Fields, whole: set[str]) -> Iterator[str]:
+    """A line on the last map of the largest stride above 1, or on where the first layer stands that is not known."""
     for layer in model.layers:
-        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-        known = [by_tensor[id(tensor)] for tensor in inputs if id(tensor) in by_tensor]
-        if isinstance(layer, layers.InputLayer):
-            known = [Grid()]
-        if known and len(layer.output.shape) == 4:
-            found[layer.name] = by_tensor[id(layer.output)] = _grid_after(layer, known)
-    return found
+        if None in found.get(layer.name, ()):
+            yield f"unknown     from {layer.name} on: it is not known what a {type(layer).__name__} reads"
+            return
+    kinds = (*CONVOLUTIONS, *POOLINGS, CaffePooling2D, layers.Concatenate)
+    named = [layer.name for layer in model.layers if isinstance(layer, kinds) and layer.name in found]
+    most = max((_strides(found[name]) for name in named), default=(1, 1))
+    if most > (1, 1):
+        last = next(name for name in reversed(named) if _strides(found[name]) == most)
+        yield f"coarsest    {last}: a cell every {_in_words(*most)} pixels, reading {_reads(last, found, whole)}"
 
 
-def _grid_after(layer: keras.Layer, given: list[Grid]) -> Grid:
-    """The grid of a layer's output."""
-    grid = given[0]
-    if isinstance(layer, layers.Conv2DTranspose):
-        return grid.upsampled(layer.kernel_size[0], layer.strides[0])
-    if isinstance(layer, layers.Conv2D):
-        return grid.pooled(layer.kernel_size[0], layer.strides[0], _same_pad(layer, layer.kernel_size[0]))
-    if isinstance(layer, layers.MaxPooling2D):
-        size, stride = layer.pool_size[0], layer.strides[0]
-        return grid.pooled(size, stride, _same_pad(layer, size) if stride == 1 else 0)
-    if isinstance(layer, CaffePooling2D):
-        return grid.pooled(layer.size, layer.strides, layer.pad)
-    if isinstance(layer, BilinearUpsampling):
-        return grid.upsampled(layer.size, layer.factor)
-    if isinstance(layer, layers.ZeroPadding2D):
-        return grid.cropped(-layer.padding[0][0])
-    if isinstance(layer, CropTo):
-        return grid.cropped(layer.offset)
-    if isinstance(layer, layers.Cropping2D):
-        return grid.cropped(layer.cropping[0][0])
-    if isinstance(layer, _JOINING):
-        for other in given[1:]:
-            grid = grid.fused(other)
-    return grid
+def _strides(pair: Pair) -> tuple[Any, ...]:
+    return tuple(grid and grid.stride for grid in pair)
 
 
-def _same_pad(layer: Any, size: int) -> int:
-    return (size - 1) // 2 if layer.padding == "same" else 0
-
-
-def _coarsest(model: keras.Model, found: dict[str, Grid]) -> Iterator[tuple[str, Grid]]:
-    """The last map of the largest stride, where there is one above 1."""
-    kinds = (layers.Conv2D, layers.MaxPooling2D, CaffePooling2D, layers.Concatenate)
-    named = [(each.name, found[each.name]) for each in model.layers if isinstance(each, kinds) and each.name in found]
-    most = max((grid.stride for _, grid in named), default=Fraction(1))
-    if most > 1:
-        yield next((name, grid) for name, grid in reversed(named) if grid.stride == most)
+def _reads(name: str, found: Fields, whole: set[str]) -> str:
+    """How many pixels a cell of layer `name` reads."""
+    return "the whole image" if name in whole else _in_words(*(grid and grid.receptive_field for grid in found[name]))
 
 
 def _sizes(model: keras.Model) -> list[str]:

@@ -20,7 +20,7 @@ def started(model: keras.Model, weights: str | Path | None) -> keras.Model:
       WeightsError: the file can't be read, or has nothing for this network.
     """
     if weights is not None:
-        # The one import upwards: files become networks with the help of `build`, and a builder takes a file as Keras' do.
+        # The one import upwards: a builder takes a file as Keras' do, and files become networks by `build`.
         from kseg.weights import initial_weights
 
         initial_weights(model, weights)

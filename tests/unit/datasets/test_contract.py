@@ -92,7 +92,9 @@ def test_an_item_is_found_by_its_number_alone():
     five = Five()
     assert five[-1].id == five[np.int64(4)].id == "e"
     for index in ("a", 1.0, None, [1]):
-        with pytest.raises(TypeError, match=r"five val: 5 images, 3 classes.*by its number, several by a slice"):
+        with pytest.raises(
+            TypeError, match=r"five val: 5 images, 3 classes.*give an item's number, or a slice for several"
+        ):
             five[index]
     for index in (5, -6):
         with pytest.raises(IndexError, match=f"has no item {index}"):

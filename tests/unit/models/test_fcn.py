@@ -7,7 +7,7 @@ from kseg.errors import ConfigError
 from kseg.images import read_image
 from kseg.layers import bilinear_kernel
 from kseg.models import describe, draw
-from kseg.models.describe import grids
+from kseg.models.fields import grids
 
 SLIM = {"width": 1 / 16, "fc_width": 8}
 
@@ -120,7 +120,7 @@ def test_another_number_of_channels_takes_the_mean_of_the_means():
         ("fcn32s", {"upsampling": "nearest"}, "must be one of fixed, learned"),
         ("fcn32s", {"streams": ("rgb",)}, "Name two different ones"),
         ("fcn32s", {"streams": ("rgb", "depth")}, "streams is 'depth', but must be one of rgb, hha"),
-        ("fcn32s", {"classes": 0}, "classes is 0, but must be from 1"),
+        ("fcn32s", {"classes": 0}, "classes is 0, but must be from 2"),
         ("fcn32s", {"width": 0}, "width is 0"),
         ("vgg16", {"input_shape": (None, None, 3)}, "fully connected layers need a height and width"),
     ],

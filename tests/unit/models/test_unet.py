@@ -9,11 +9,10 @@ from kseg.errors import ConfigError, SizeError
     ("variant", "options", "parameters"),
     [
         ("paper", {}, 31_030_658),
-        ("paper", {"classes": 1}, 31_030_593),
         ("paper", {"classes": 3}, 31_030_723),
         ("paper", {"input_shape": (None, None, 3)}, 31_031_810),
         ("phseg_v5", {}, 31_100_354),
-        ("phseg_v5", {"classes": 1}, 31_100_289),
+        ("phseg_v5", {"classes": 3}, 31_100_419),
     ],
 )
 def test_parameters_are_those_of_the_papers_network(variant, options, parameters):

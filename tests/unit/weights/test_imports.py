@@ -21,7 +21,7 @@ NETWORKS = {
     "alexnet": ("alexnet", {"classes": 7, "width": 1 / 48, "fc_width": 3}),
     "googlenet": ("googlenet", {"classes": 7, "width": 1 / 16}),
     "fcn32s on googlenet": ("fcn32s", {"backbone": "googlenet", "classes": 2, "width": 1 / 16}),
-    "fcn32s on alexnet": ("fcn32s", {"backbone": "alexnet", "classes": 1, "width": 1 / 48, "fc_width": 3}),
+    "fcn32s on alexnet": ("fcn32s", {"backbone": "alexnet", "classes": 2, "width": 1 / 48, "fc_width": 3}),
     "pascal-context": ("fcn16s", {"classes": 60, **SLIM}),
     "late fusion": ("fcn32s", {"classes": 40, "streams": STREAMS, **SLIM}),
     "late fusion at 8s": ("fcn8s", {"classes": 2, "streams": STREAMS, **SLIM}),

@@ -1,0 +1,121 @@
+"""Which pixels the cells of a network's maps read, as its layers say; nothing behind a layer that is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from kseg.geometry import Grid
+from kseg.layers import (
+    BilinearUpsampling,
+    CaffePooling2D,
+    CropTo,
+    LocalResponseNormalization,
+    ReadScores,
+    ScaleChannels,
+    ScaleInput,
+    SizeCheck,
+)
+
+POOLINGS = (layers.MaxPooling2D, layers.AveragePooling2D)
+CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+UPSAMPLINGS = (layers.Conv2DTranspose, layers.UpSampling2D, BilinearUpsampling)
+JOINING = (
+    *(layers.Add, layers.Average, layers.Concatenate),
+    *(layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract),
+)
+# A cell reads the whole image behind one of these.
+WHOLE = (layers.GroupNormalization,)
+_POINTWISE = (
+    *(layers.Activation, layers.ELU, layers.LeakyReLU, layers.PReLU, layers.ReLU, layers.Softmax),
+    *(layers.AlphaDropout, layers.Dropout, layers.GaussianDropout, layers.GaussianNoise, layers.SpatialDropout2D),
+    *(layers.BatchNormalization, layers.LayerNormalization, layers.Normalization, layers.UnitNormalization, *WHOLE),
+    *(layers.Dense, layers.Identity, layers.Rescaling),
+    *(LocalResponseNormalization, ReadScores, ScaleChannels, ScaleInput, SizeCheck),
+)
+
+
+def grids(model: keras.Model, axis: int = 0) -> dict[str, Grid | None]:
+    """Where the cells of each layer's map lie over the image; None at and behind a layer that is not known here.
+
+    Where layers pad to keep the size ("same") and step, this holds for sizes that the stride divides.
+
+    Args:
+      model: a functional network, or a Sequential that was built.
+      axis: 0 along the height, 1 along the width.
+    """
+    by_tensor: dict[int, Grid | None] = {id(image): Grid() for image in model.inputs if len(image.shape) == 4}
+    found: dict[str, Grid | None] = {}
+    for layer in model.layers:
+        outputs = keras.tree.flatten(layer.output)
+        if isinstance(layer, layers.InputLayer):
+            if id(outputs[0]) in by_tensor:
+                found[layer.name] = by_tensor[id(outputs[0])]
+        elif any(len(output.shape) == 4 for output in outputs):
+            given = [by_tensor.get(id(tensor)) for tensor in keras.tree.flatten(layer.input)]
+            grid = _grid_after(layer, given, axis) if len(outputs) == 1 else None
+            found[layer.name] = by_tensor[id(outputs[0])] = grid
+    return found
+
+
+def reading_all(model: keras.Model) -> set[str]:
+    """The layers whose cells read the whole image, by a normalisation over it."""
+    tensors: set[int] = set()
+    names = set()
+    for layer in model.layers:
+        if isinstance(layer, WHOLE) or any(id(tensor) in tensors for tensor in keras.tree.flatten(layer.input)):
+            names.add(layer.name)
+            tensors.update(id(output) for output in keras.tree.flatten(layer.output))
+    return names
+
+
+def _grid_after(layer: Any, given: list[Grid | None], axis: int) -> Grid | None:
+    """The grid of a layer's output; None where it is not known."""
+    if not given or (grid := given[0]) is None or not _is_along_channels(layer):
+        return None
+    if isinstance(layer, layers.Conv2DTranspose):
+        size, stride = _reach(layer, layer.kernel_size, axis), layer.strides[axis]
+        crop = max(size - stride, 0) // 2 if layer.padding == "same" else 0
+        return grid.upsampled(size, stride).cropped(crop) if layer.output_padding is None else None
+    if isinstance(layer, CONVOLUTIONS + POOLINGS):
+        window = layer.pool_size if isinstance(layer, POOLINGS) else layer.kernel_size
+        size, stride = _reach(layer, window, axis), layer.strides[axis]
+        return grid.pooled(size, stride, max(size - stride, 0) // 2 if layer.padding == "same" else 0)
+    if isinstance(layer, layers.UpSampling2D):
+        factor = layer.size[axis]
+        if layer.interpolation == "nearest":
+            return grid.upsampled(factor, factor)
+        # A pixel lies between the two cells whose centres are nearest to its own.
+        bilinear = layer.interpolation == "bilinear"
+        return grid.upsampled(2 * factor - factor % 2, factor).cropped(factor // 2) if bilinear else None
+    if isinstance(layer, CaffePooling2D):
+        return grid.pooled(layer.size, layer.strides, layer.pad)
+    if isinstance(layer, BilinearUpsampling):
+        return grid.upsampled(layer.size, layer.factor)
+    if isinstance(layer, layers.ZeroPadding2D):
+        return grid.cropped(-layer.padding[axis][0])
+    if isinstance(layer, layers.Cropping2D):
+        return grid.cropped(layer.cropping[axis][0])
+    if isinstance(layer, CropTo):
+        return grid.cropped(layer.offset)
+    if isinstance(layer, JOINING):
+        known = [each for each in given if each is not None and each.stride == grid.stride]
+        if len(known) < len(given):
+            return None
+        return Grid(grid.stride, min(each.first for each in known), max(each.last for each in known))
+    return grid if isinstance(layer, _POINTWISE) else None
+
+
+def _reach(layer: Any, window: tuple[int, int], axis: int) -> int:
+    """The cells from the first to the last that a window reads, those between them too that dilation leaves out."""
+    dilation = getattr(layer, "dilation_rate", (1, 1))
+    return dilation[axis] * (window[axis] - 1) + 1
+
+
+def _is_along_channels(layer: Any) -> bool:
+    """Whether the channels come last for a layer, and what it does along one axis it does along theirs."""
+    axis = getattr(layer, "axis", -1)
+    last = all(each in (-1, 3) for each in (axis if isinstance(axis, list | tuple) else (axis,)))
+    return last and getattr(layer, "data_format", None) in (None, "channels_last")
