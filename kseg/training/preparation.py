@@ -273,11 +273,13 @@ def _open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Datase
             f"{train.name}: there is nothing to report on that {train.split} does not hold; there are "
             f"{', '.join(train.splits)}. Train on another part, or keep some images apart."
         )
-    if lacks := measure(recipe.measure).lacks(train):
-        raise ConfigError(
-            f"measure is {recipe.measure}, but {recipe.data.name} has {lacks}. Pass --set measure=mean_iu."
-        )
-    return {"train": train, **{split: part(split) for split in held_out}}
+    parts = {"train": train, **{split: part(split) for split in held_out}}
+    for data in parts.values():
+        if lacks := measure(recipe.measure).lacks(data):
+            raise ConfigError(
+                f"measure is {recipe.measure}, but {recipe.data.name} has {lacks}. Pass --set measure=mean_iu."
+            )
+    return parts
 
 
 def _places(data: Dataset) -> set[str]:
