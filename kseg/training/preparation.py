@@ -41,7 +41,7 @@ from kseg.pipeline import (
 )
 from kseg.training.devices import dtype_policy, synchronise, worker_of
 from kseg.training.memory import check_memory
-from kseg.training.optimizers import check_factors, make_optimizer
+from kseg.training.optimizers import check_factors, freeze, make_optimizer
 from kseg.training.recipe import Recipe
 from kseg.training.specs import AugmentSpec, LossSpec, ModelSpec
 from kseg.weights import initial_weights
@@ -145,7 +145,7 @@ class Prepared:
           start: the weights it starts from, as `initial_weights` takes them; None for the recipe's.
 
         Raises:
-          ConfigError: a factor of the optimiser is for no layer of it.
+          ConfigError: a factor of the optimiser is for no layer of it, or all its weights have the rate 0.
           EnvironmentFailure: a step can't fit into this machine's memory.
           SizeError: the crop does not fit it.
           WeightsError: what it starts from can't be read.
@@ -171,6 +171,7 @@ class Prepared:
         size = recipe.data.crop or (found.heights[1], found.widths[0])
         check_memory(model, math.ceil(recipe.data.batch_size / workers), *size)
         check_factors(recipe.optimizer, model)
+        freeze(recipe.optimizer, model)
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             synchronise(model)
         optimizer = make_optimizer(recipe.optimizer, self.steps)
