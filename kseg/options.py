@@ -56,7 +56,7 @@ def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], 
     for name, value in values.items():
         if name not in known:
             takes = did_you_mean(prefix + name, [prefix + each for each in known]) if known else "It takes none."
-            raise ConfigError(f"{owner} has no option {prefix + name!r}. {takes}")
+            raise ConfigError(f"{owner} takes no option {prefix + name!r}. {takes}")
         is_default = value in ("none", "None") and known[name].kind in (int, float, bool)
         found[name] = None if is_default else convert(value, known[name].kind, prefix + name)
     return {name: value for name, value in found.items() if value is not None}

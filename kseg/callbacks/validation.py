@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kseg.datasets import Dataset
-from kseg.inference import Predictor, Report, evaluate, measures_for, predictor
+from kseg.inference import Predictor, Report, evaluate, measures_for, precision_of, predictor
 from kseg.metrics import Measure, Seen, is_higher_better
 from kseg.metrics import measure as measure_of
 from kseg.objectives import BatchLoss
@@ -21,14 +21,14 @@ LOGGED = ("mean_iu", "pixel_accuracy", "mean_accuracy")
 
 
 class SharedPredictor:
-    """`predictor(model)`, made and traced once for all callbacks that hold this."""
+    """The predictor of a network, in the precision it is trained in, for all callbacks that hold this."""
 
     def __init__(self) -> None:
         self._model: keras.Model | None = None
 
     def __call__(self, model: keras.Model) -> Predictor:
         if self._model is not model:
-            self._model, self._predictor = model, predictor(model)
+            self._model, self._predictor = model, predictor(model, precision=precision_of(model))
         return self._predictor
 
 
@@ -94,7 +94,8 @@ class Validate(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         loss = getattr(self.model, "loss", None)
         losses = [ValidationLoss(loss)] if isinstance(loss, BatchLoss) else []
-        self.report = evaluate(self._shared(self.model), self.data, measures=[*self.measures, *losses])
+        call, measures = self._shared(self.model), [*self.measures, *losses]
+        self.report = evaluate(call, self.data, average="none", measures=measures)
         if logs is not None:
             logs.update({f"val_{each.measure.name}": each.value for each in self.report.scores})
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -57,10 +58,12 @@ def predict(
     from kseg.inference import load, predictor, say_above_bar
     from kseg.inference.files import check_apart, list_images, list_streams, predict_file
 
+    named = tuple(streams.values()) or inputs + paths
+    files: Sequence[Any] = [] if streams else list_images(named)
     network = predictor(load(model), precision=precision or "float32")
     network.outer_average(average)  # refused before an image is read
-    named = tuple(streams.values()) or inputs + paths
-    files = list_streams(streams, network.streams) if streams else list_images(named)
+    if streams:
+        files = list_streams(streams, network.streams)
     check_apart(named, [path for file in files for path in (file.values() if streams else [file])], output)
     failed: list[DataError] = []
     with click.progressbar(files, label="predicting", file=sys.stderr) as bar:

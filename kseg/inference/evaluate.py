@@ -79,6 +79,7 @@ def evaluate(
         None if scored is None else tuple(scored),
         matrices,
         {head: data.heads[head] for head in matrices},
+        call.readings[first].threshold,
     )
 
 

@@ -33,6 +33,7 @@ class Report:
       scored_classes: the ids the means go over; None for all. Either way those without true pixels are left out.
       others: of a network with several heads the confusion matrices of all but the first, by head.
       other_classes: the names of their classes.
+      threshold: the probability above which a pixel was taken for class 1; None where the largest score decided.
     """
 
     dataset: str
@@ -46,6 +47,7 @@ class Report:
     scored_classes: tuple[int, ...] | None = None
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
     other_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    threshold: float | None = None
 
     @property
     def mean_iu(self) -> float:
@@ -114,7 +116,8 @@ class Report:
             text += f" {each.left_out}." if each.left_out else ""
         if self.thresholds:
             text += f" Thresholds: {', '.join(f'{name} {value:.1f}' for name, value in self.thresholds.items())}."
-        return f"{text} Scores: {AVERAGES[self.average]}, {self.precision}."
+        cut = "" if self.threshold is None else f", masks cut at a probability of {self.threshold:.1f}"
+        return f"{text} Scores: {AVERAGES[self.average]}, {self.precision}{cut}."
 
     def to_json(self) -> dict:
         """The same as a dictionary for JSON; a score that does not exist is None."""

@@ -60,8 +60,6 @@ class _Factors:
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate, decay = _factor(self._rates, variable.name), _factor(self._decays, variable.name)
-        if rate == 0:
-            return
         if self._decay * decay:
             gradient = gradient + self._decay * decay * variable
         super().update_step(gradient, variable, learning_rate * rate)  # type: ignore[misc]
@@ -144,6 +142,25 @@ def check_factors(spec: OptimizerSpec, model: keras.Model) -> None:
             if not any(_fits(pattern, name) for name in names):
                 layers = dict.fromkeys(name.partition("/")[0] for name in names)
                 raise ConfigError(f"optimizer.{field}: {pattern!r} fits no layer. {did_you_mean(pattern, layers)}")
+
+
+def freeze(spec: OptimizerSpec, model: keras.Model) -> None:
+    """Takes the weights whose rate is 0 out of the training: they have no gradient and no moments.
+
+    Their layers stay trainable, so that a network that is saved can be trained on, and batch normalisation goes on as
+    it did. To be called before the optimiser is built.
+
+    Raises:
+      ConfigError: no weight is left to train.
+    """
+    rates = _pairs(spec.rate_factors)
+    for variable in model.trainable_variables:
+        variable.trainable = _factor(rates, variable.path) > 0
+    if not model.trainable_variables:
+        raise ConfigError(
+            f"optimizer.rate_factors: {', '.join(spec.rate_factors)} gives every weight of the network the rate 0, so "
+            "nothing would train. Give some layer another factor."
+        )
 
 
 def for_mean_loss(spec: OptimizerSpec, pixels: int) -> OptimizerSpec:

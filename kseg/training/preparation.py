@@ -28,7 +28,7 @@ from kseg.pipeline import AUGMENTATIONS, Augmentation, batch_indices, batches
 from kseg.training.devices import dtype_policy, synchronise, worker_of
 from kseg.training.given import Given, check_fits, copied
 from kseg.training.memory import check_memory
-from kseg.training.optimizers import check_factors, make_optimizer
+from kseg.training.optimizers import check_factors, freeze, make_optimizer
 from kseg.training.parts import check_parts, introduce, open_parts
 from kseg.training.plugins import used_plugins
 from kseg.training.recipe import Recipe
@@ -160,7 +160,8 @@ class Prepared:
           start: the weights it starts from, as `initial_weights` takes them; None for the recipe's.
 
         Raises:
-          ConfigError: a factor of the optimiser is for no layer of it, or a network that was given does not fit.
+          ConfigError: a factor of the optimiser is for no layer of it, all its weights have the rate 0, or a network
+            that was given does not fit.
           EnvironmentFailure: a step can't fit into this machine's memory.
           SizeError: the crop does not fit it.
           WeightsError: what it starts from can't be read.
@@ -175,6 +176,7 @@ class Prepared:
         size = recipe.data.crop or (found.heights[1], found.widths[0])
         check_memory(model, math.ceil(recipe.data.batch_size / workers), *size)
         check_factors(recipe.optimizer, model)
+        freeze(recipe.optimizer, model)
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             synchronise(model)
         model.compile(optimizer=self._optimizer(), loss=self.loss)

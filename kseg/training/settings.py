@@ -164,7 +164,7 @@ def _unknown(recipe: Any, changes: Mapping[str, Any], name: str, known: set[str]
     chosen = changes.get(f"{part}.name", getattr(recipe, part).name)
     near = [each for each in known if each.startswith(f"{part}.")]
     return ConfigError(
-        f"The {getattr(recipe, part).kind} {chosen!r} has no option {name!r}. {did_you_mean(name, near)}"
+        f"The {getattr(recipe, part).kind} {chosen!r} takes no option {name!r}. {did_you_mean(name, near)}"
     )
 
 

@@ -171,7 +171,7 @@ class OptimizerSpec(Chosen):
       power: of the polynomial.
       weight_decay: this times the weight is added to its gradient (Caffe's L2); of adamw the decoupled decay.
       rate_factors: "PATTERN:FACTOR" of the learning rate, for the variables whose layer ("conv1_*") or layer and
-        variable ("*/bias") fits; of several that fit the last counts. Caffe's lr_mult.
+        variable ("*/bias") fits; of several that fit the last counts, and 0 freezes. Caffe's lr_mult.
       decay_factors: the same of the weight decay, Caffe's decay_mult.
       clip_norm: gradients, all taken as one vector, are shortened to this length; None for not at all.
       accumulate: batches whose gradients are averaged into one update, Caffe's iter_size. Steps count batches. Those

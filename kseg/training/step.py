@@ -31,7 +31,9 @@ def step_of(
       strategy: in whose scope the network was made.
     """
     replicas, update = strategy.num_replicas_in_sync, _update_of(model, strategy)
-    moving = [variable for variable in model.non_trainable_variables if variable.dtype == "float32"]
+    # What a step moves beside the weights, as batch normalisation its averages; not weights that are frozen.
+    others = (each for each in model.non_trainable_variables if each.dtype == "float32")
+    moving = [each for each in others if not each.value.trainable]
 
     def of_any_count(batch: Any) -> Any:
         """The batch without its number of images, which may differ from device to device.

@@ -7,7 +7,8 @@ def isbi2012_unet() -> Recipe:
     """The ISBI 2012 EM stack on two CPU cores.
 
     Measured with `python cli.py train --recipe isbi2012-unet --data-dir isbi2012 --seed N`, two cores with AVX-512,
-    busy with other work: 18 to 29 minutes. On slices 24 to 29, by seed, with the average:
+    busy with other work: 18 to 29 minutes. On slices 24 to 29, by seed, with the average, the mean IU of masks cut at a
+    probability of 0.5 (seed 0's at 0.8, where its V_rand is best on slices 21 to 23 and which it carries: 0.772):
 
     | seed | V_rand | V_info | Rand error | warping error | pixel error | mean IU |
     | --- | --- | --- | --- | --- | --- | --- |

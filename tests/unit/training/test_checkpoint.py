@@ -14,7 +14,8 @@ from kseg.training import checkpoint
 from kseg.training.checkpoint import Keeper, Place, newest_whole, read_checkpoint, sweep
 from kseg.training.devices import dtype_policy
 from kseg.training.loop import run_steps
-from kseg.training.specs import CheckpointSpec
+from kseg.training.optimizers import freeze, make_optimizer
+from kseg.training.specs import CheckpointSpec, OptimizerSpec
 
 
 def network(precision: str = "float32", width: int = 2) -> keras.Model:
@@ -227,6 +228,27 @@ def test_a_checkpoint_of_another_network_is_refused(saved):
     keeper = keeper_of(saved, network(width=3), parts(saved))
     with pytest.raises(WeightsError, match="step-000003: .* variables that do not fit"):
         keeper.restore(newest_whole(saved / "checkpoints"))
+
+
+def frozen(*rates: str) -> keras.Model:
+    model, spec = network(), OptimizerSpec(rate_factors=rates)
+    freeze(spec, model)
+    model.compile(make_optimizer(spec, 6), PixelCrossEntropy())
+    return model
+
+
+def test_a_checkpoint_of_a_network_with_frozen_layers_has_all_weights_and_no_moments_of_those(tmp_path):
+    model = frozen("enc*:0")
+    model.get_layer("enc0_conv1").kernel.assign(np.full((3, 3, 1, 2), 7.0))
+    keeper_of(tmp_path, model).save()
+    saved = read_checkpoint(tmp_path / "checkpoints" / "step-000000")
+    other = frozen("enc*:0")
+    keeper_of(tmp_path, other).restore(saved)
+    assert other.get_layer("enc0_conv1").kernel.numpy().tolist() == np.full((3, 3, 1, 2), 7.0).tolist()
+    # Adam has two moments for each weight: of the twelve in the first two blocks it has none.
+    assert len(keeper_of(tmp_path, frozen())._variables) == len(saved.variables) + 24
+    with pytest.raises(WeightsError, match="variables that do not fit"):
+        keeper_of(tmp_path, frozen()).restore(saved)
 
 
 def test_what_a_killed_process_was_writing_is_removed(saved):

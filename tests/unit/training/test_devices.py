@@ -27,7 +27,7 @@ def trainings():
     "case",
     [
         "batch sizes that do not divide", "a broken image on one device", "clipped", "accumulated",
-        "accumulated and clipped",
+        "accumulated and clipped", "frozen",
     ],
 )  # fmt: skip
 def test_two_devices_do_what_one_does(trainings, case):

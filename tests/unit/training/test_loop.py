@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import kseg
+from kseg.callbacks.validation import save_network
 from kseg.errors import DataError, TrainingDiverged
 from kseg.inference import precision
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
@@ -15,7 +16,7 @@ from kseg.training import begin
 from kseg.training.devices import dtype_policy
 from kseg.training.diagnosis import first_not_finite
 from kseg.training.loop import run_steps
-from kseg.training.optimizers import make_optimizer
+from kseg.training.optimizers import freeze, make_optimizer
 from kseg.training.preparation import make_augmentations, make_loss
 from kseg.training.recipe import Recipe
 from kseg.training.specs import AugmentSpec, DataSpec, LossSpec, OptimizerSpec
@@ -239,6 +240,49 @@ def test_two_accumulated_batches_move_as_one_of_twice_the_size(options):
     for one, other in zip(*paths, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
         assert np.abs(one).max() > 0.01
+
+
+def frozen_unet() -> keras.Model:
+    """With batch normalisation, of which all but the head is frozen."""
+    keras.utils.set_random_seed(0)
+    model = kseg.build("unet", width=2, depth=1, padding="same", normalization="batch")
+    spec = plain(rate_factors=("*:0", "head:1"), ema=0.5)
+    freeze(spec, model)
+    model.compile(make_optimizer(spec, 9), PixelCrossEntropy())
+    return model
+
+
+def values(model: keras.Model) -> dict[str, np.ndarray]:
+    return {each.path: each.numpy() for each in model.variables if each.dtype == "float32"}
+
+
+@pytest.mark.parametrize("image", [9.0, np.nan])
+def test_of_a_frozen_network_batch_normalisation_moves_on_unless_the_step_is_skipped(image):
+    model = frozen_unet()
+    before = values(model)
+    noise = tf.random.stateless_normal((1, 4, 4, 1), (1, 2))
+    stream = batches(image).map(lambda image, label: (image + noise, label))
+    run_steps(model, stream.concatenate(batches(9.0)).take(1), steps=2, epoch_steps=2, callbacks=[], skip=3)
+    moved = {path for path, value in values(model).items() if np.any(value != before[path])}
+    averages = {path for path in before if "moving_" in path}
+    assert moved == (set() if np.isnan(image) else {"head/kernel", "head/bias"} | averages)
+    with averaged(model):
+        assert not np.any(values(model)["enc0_conv1/kernel"] != before["enc0_conv1/kernel"])
+
+
+def test_a_frozen_network_that_is_saved_can_be_trained_whole(tmp_path):
+    model = frozen_unet()
+    save_network(model, tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    # Six kernels, kernel and bias of up0_upconv and of the head, and gamma and beta of six normalisations.
+    assert (len(model.trainable_variables), len(loaded.trainable_variables)) == (2, 22)
+
+
+def test_where_a_frozen_network_diverges_is_found():
+    model = frozen_unet()
+    image, label = next(iter(batches(1e38)))
+    model.get_layer("enc0_conv1").kernel.assign(tf.fill((3, 3, 1, 2), 1e38))
+    assert first_not_finite(model, (image, label)) == "the output of layer enc0_conv1 holds infinity"
 
 
 class StopAt(keras.callbacks.Callback):

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from kseg.errors import ConfigError
-from kseg.training.optimizers import check_callbacks, check_factors, for_mean_loss, for_summed_loss, make_optimizer
+from kseg.training.optimizers import (
+    check_callbacks,
+    check_factors,
+    for_mean_loss,
+    for_summed_loss,
+    freeze,
+    make_optimizer,
+)
 from kseg.training.specs import OptimizerSpec
 
 CAFFE = OptimizerSpec(
@@ -30,11 +37,12 @@ def network() -> keras.Model:
 def after(spec: OptimizerSpec, *gradients: float) -> list[float]:
     """The four weights, which begin at 2, after steps whose gradients are all the same."""
     model = network()
+    freeze(spec, model)
     optimizer = make_optimizer(spec, steps=10)
     optimizer.build(model.trainable_variables)
     for gradient in gradients:
         optimizer.apply([keras.ops.full(each.shape, gradient) for each in model.trainable_variables])
-    return [float(np.squeeze(each.numpy())) for each in model.trainable_variables]
+    return [float(np.squeeze(each)) for each in model.get_weights()]
 
 
 def test_the_update_is_caffes():
@@ -47,6 +55,34 @@ def test_the_last_pattern_that_fits_counts_and_0_keeps_a_layer():
     rates = ("*:3", "fc6:0", "score_fr/bias:1")
     spec = OptimizerSpec(name="sgd", learning_rate=0.1, momentum=0.0, schedule="constant", rate_factors=rates)
     np.testing.assert_allclose(after(spec, 1.0), [2, 2, 1.7, 1.9], rtol=1e-6)
+
+
+def test_what_has_the_rate_0_has_no_moments_and_its_layer_stays_trainable():
+    model = network()
+    spec = replace(CAFFE, rate_factors=("fc6:0", "score_fr/bias:0"))
+    freeze(spec, model)
+    assert [each.path.partition("/")[2] for each in model.trainable_variables] == ["score_fr/kernel"]
+    assert all(layer.trainable for layer in model.layers)
+    optimizer = make_optimizer(spec, steps=10)
+    optimizer.build(model.trainable_variables)
+    assert [tuple(each.shape) for each in optimizer.variables] == [(), (), (1, 1)]  # steps, rate, one velocity
+    again = keras.models.clone_model(model)
+    assert len(again.trainable_variables) == 4
+
+
+def test_a_network_of_which_nothing_would_train_is_refused():
+    words = r"rate_factors: fc6:2, \*:0 gives every weight of the network the rate 0, so nothing would train. Give some"
+    with pytest.raises(ConfigError, match=words):
+        freeze(replace(CAFFE, rate_factors=("fc6:2", "*:0")), network())
+
+
+def test_factors_of_0_are_held_against_all_layers():
+    model = network()
+    spec = replace(CAFFE, rate_factors=("fc6:0",), decay_factors=("fc6:3",))
+    check_factors(spec, model)
+    freeze(spec, model)
+    with pytest.raises(ConfigError, match="'fc' fits no layer.*Did you mean 'fc6'"):
+        check_factors(replace(spec, rate_factors=("fc:0",)), network())
 
 
 def test_adams_steps_have_factors_too():

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import tifffile
 
 import kseg
+from kseg.errors import ConfigError
 from kseg.images import write_image
 from kseg.training import recipes  # noqa: F401
 from kseg.training.preparation import prepare
@@ -18,6 +20,24 @@ def test_the_names_of_a_batch_are_those_of_its_images(tmp_path):
     for step, (image, _) in enumerate(stream):
         levels = [int(level) for level in image.numpy()[:, 0, 0, 0]]
         assert prepared.batch_names(step) == [str(level // 20) for level in levels]
+
+
+def test_a_rate_of_0_freezes_the_layers_of_the_network_that_is_built():
+    settings = {
+        "model.depth": 1,
+        "model.width": 2,
+        "model.padding": "same",
+        "optimizer.rate_factors": ("enc*:0",),
+        "data.crop": (16, 16),
+        "precision": "float32",
+    }
+    model = prepare(RECIPES.get("demo")().with_settings(settings), None).network()
+    assert not any(each.path.startswith("enc") for each in model.trainable_variables)
+    assert len(model.trainable_variables) == len(
+        [each for each in model.optimizer.variables if "momentum" in each.path]
+    )
+    with pytest.raises(ConfigError, match=r"rate_factors: \*:0 gives every weight"):
+        prepare(RECIPES.get("demo")().with_settings({**settings, "optimizer.rate_factors": ("*:0",)}), None).network()
 
 
 def test_images_that_are_trained_on_and_scored_are_counted(tmp_path, capsys):

@@ -63,13 +63,13 @@ def test_steps_replace_epochs_and_the_other_way_round():
         ({"data.crop": "96"}, "must be a height and a width"),
         ({"data.name": "folder", "data.instances": "maybe"}, "must be true or false"),
         ({"data.name": "ctc", "data.truth": "bronze"}, "must be one of gold, silver"),
-        ({"data.instances": "true"}, "The data set 'demo' has no option 'data.instances'"),
+        ({"data.instances": "true"}, "The data set 'demo' takes no option 'data.instances'"),
         ({"data.name": "folder", "data.instance": "true"}, "Did you mean 'data.instances'"),
-        ({"model.widht": "3"}, "The network 'unet' has no option 'model.widht'. Did you mean 'model.width'"),
-        ({"loss.gamma": "3"}, "The loss 'cross_entropy' has no option 'loss.gamma'"),
+        ({"model.widht": "3"}, "The network 'unet' takes no option 'model.widht'. Did you mean 'model.width'"),
+        ({"loss.gamma": "3"}, "The loss 'cross_entropy' takes no option 'loss.gamma'"),
         ({"loss.name": "dyce"}, "There is no loss 'dyce'. Did you mean 'dice'"),
         ({"optimizer.name": "adan"}, "There is no optimiser 'adan'. Did you mean 'adam"),
-        ({"optimizer.momentum": "0.9"}, "The optimiser 'adam' has no option 'optimizer.momentum'"),
+        ({"optimizer.momentum": "0.9"}, "The optimiser 'adam' takes no option 'optimizer.momentum'"),
         ({"data.augment.gain": "0.3"}, "There is no augmentation 'gain'. Did you mean 'data.augment.grey.gain'"),
         ({"data.augment.grey.gian": "0.3"}, "Did you mean 'data.augment.grey.gain'"),
         ({"optimizer.schedule": "linear"}, "must be one of constant, cosine, polynomial"),
@@ -126,7 +126,7 @@ def test_published_scores_are_not_to_be_set(name):
 
 
 def test_unknown_keys_in_json_are_refused():
-    with pytest.raises(ConfigError, match="The data set 'demo' has no option 'data.colour'"):
+    with pytest.raises(ConfigError, match="The data set 'demo' takes no option 'data.colour'"):
         Recipe.from_json({"name": "a", "steps": 1, "data": {"colour": 1}})
     for name, value in (("data", 1), ("published", [0.9])):
         with pytest.raises(ConfigError, match=f"{name} is .*, but must be fields by name"):

@@ -11,7 +11,7 @@ import kseg
 from kseg.objectives import CrossEntropyAndDice
 from kseg.training.devices import dtype_policy, synchronise
 from kseg.training.loop import run_steps
-from kseg.training.optimizers import make_optimizer
+from kseg.training.optimizers import freeze, make_optimizer
 from kseg.training.specs import OptimizerSpec
 
 tf.config.set_logical_device_configuration(
@@ -53,6 +53,7 @@ def trained(strategy, spec=SGD, sizes=(4, 4, 4, 4), norm="batch", precision="flo
             model = kseg.build("unet", width=4, depth=1, padding="same", normalization=norm, dropout=0.0)
         if strategy.num_replicas_in_sync > 1:
             synchronise(model)
+        freeze(spec, model)
         model.compile(make_optimizer(spec, 10), CrossEntropyAndDice())
         model.optimizer.build(model.trainable_variables)
     run_steps(
@@ -71,6 +72,7 @@ def trained(strategy, spec=SGD, sizes=(4, 4, 4, 4), norm="batch", precision="flo
 CASES = {
     "batch sizes that do not divide": {"sizes": (5, 2, 5, 2)},
     "a broken image on one device": {"broken": True},
+    "frozen": {"spec": replace(SGD, rate_factors=("enc*:0",)), "broken": True},
     "clipped": {"norm": "none", "spec": OptimizerSpec(name="sgd", learning_rate=0.1, clip_norm=0.1)},
     "accumulated": {"sizes": (4, 3, 4, 3, 4, 4, 3), "spec": replace(SGD, accumulate=3)},
     "accumulated and clipped": {"norm": "none", "spec": replace(SGD, accumulate=2, clip_norm=0.1)},
