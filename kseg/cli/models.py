@@ -38,18 +38,13 @@ def list_models() -> None:
 @click.option("-i", "--input", "image", metavar="PATH", type=click.Path(), help="The image they are drawn on.")
 def describe_model(name: str, settings: dict[str, str], draw: str | None, image: str | None) -> None:
     """Print the layers, parameters, receptive fields and sizes of network NAME, with its options set by --set."""
-    from typing import Any, get_type_hints
-
     from kseg.images import read_image
     from kseg.models import NETWORKS, build, describe
     from kseg.models import draw as draw_network
-    from kseg.training.recipe import convert
+    from kseg.options import Option, checked, options_of
 
-    hints = {**get_type_hints(NETWORKS.get(name)), "preprocessing": str}  # by name; `build` knows the table
-    options: dict[str, Any] = {
-        key: convert(value, hints[key], key) if key in hints else value for key, value in settings.items()
-    }
-    network = build(name, **options)
+    known = {**options_of(NETWORKS.get(name)), "preprocessing": Option(str, "own")}  # by name; `build` has the table
+    network = build(name, **checked(f"The network {name!r}", known, settings))
     click.echo(describe(network))
     if draw:
         draw_network(network, draw, None if image is None else read_image(image))
