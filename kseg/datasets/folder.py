@@ -15,6 +15,7 @@ import numpy as np
 
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root, first_of
 from kseg.datasets.lines import read_lines
+from kseg.datasets.remembered import remembered
 from kseg.errors import ConfigError, DataError
 from kseg.images import is_image, open_pages, read_label
 from kseg.instances import are_numbered, count_numbered
@@ -174,6 +175,18 @@ class Folder(Dataset):
 
     def _largest_id(self) -> int:
         """The largest id in the labels of all parts; doubts what may be numbered objects, refuses what surely is."""
+        labels = [pair.label for pairs in self._parts.values() for pair in pairs]
+        options = ["largest id, numbered", self._void, list(self._values or ())]
+        largest, numbered = remembered(labels, options, self._look_at_ids)
+        if numbered:
+            self.doubt = (
+                f"the labels seem to number their objects, each 1, 2, ... on its own, up to {largest}; they are taken "
+                f"for {largest + 1} classes. Where every object has its own number, pass --set data.instances=true."
+            )
+        return largest
+
+    def _look_at_ids(self) -> list[int]:
+        """The largest id in the labels of all parts, and whether they seem to number objects; reads every label."""
         largest, objects = 1, []
         for pair in (pair for pairs in self._parts.values() for pair in pairs):
             label = self._read_label(pair)
@@ -187,12 +200,7 @@ class Folder(Dataset):
                 )
             if label.any():
                 objects.append(count_numbered(label, np.unique(label).tolist()))
-        if are_numbered(objects):
-            self.doubt = (
-                f"the labels seem to number their objects, each 1, 2, ... on its own, up to {largest}; they are taken "
-                f"for {largest + 1} classes. Where every object has its own number, pass --set data.instances=true."
-            )
-        return largest
+        return [largest, are_numbered(objects)]
 
 
 def _place(pair: Pair) -> str:

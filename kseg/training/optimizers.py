@@ -6,6 +6,7 @@ weight_decay x decay_mult x weight; velocity = momentum x velocity + rate x lr_m
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -161,7 +162,8 @@ def for_summed_loss(spec: OptimizerSpec, pixels: int) -> OptimizerSpec:
 
 def _rescaled(spec: OptimizerSpec, factor: float) -> OptimizerSpec:
     """What does with gradients times `factor` the same as `spec` with these, for SGD."""
-    return spec.replaced(
+    return dataclasses.replace(
+        spec,
         learning_rate=spec.learning_rate / factor,
         weight_decay=spec.weight_decay * factor,
         clip_norm=spec.clip_norm and spec.clip_norm * factor,

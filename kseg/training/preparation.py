@@ -274,10 +274,9 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
     parts = dict(given.data) or open_parts(recipe, data_dir)
     check_parts(parts)
     chosen = given.measure or measure(recipe.measure)
-    if lacks := chosen.lacks(parts["train"]):
-        raise ConfigError(
-            f"measure is {chosen.name}, but {parts['train'].name} has {lacks}. Pass --set measure=mean_iu."
-        )
+    for data in parts.values():
+        if lacks := chosen.lacks(data):
+            raise ConfigError(f"measure is {chosen.name}, but {data.name} has {lacks}. Pass --set measure=mean_iu.")
     check_average(recipe.average, upright=parts["train"].upright)
     prepared = Prepared(recipe, data_dir, parts, {split: survey(data) for split, data in parts.items()}, given)
     depends_on_white = by_name(_scaling(recipe.model)) != prepared.scalings

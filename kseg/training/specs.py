@@ -24,14 +24,15 @@ GIVEN = "given"  # the name of what a person handed over as an object
 class Chosen:
     """Fixed fields, and options, which are whatever the thing that is named takes.
 
-    An option reads like a field (`spec.width`), where it is set.
+    An option reads like a field (`spec.width`), where it is set, and dataclasses.replace takes it like one; as None it
+    is left to its default again.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __init__(self, *values: Any, **named: Any) -> None:
         own = [each for each in dataclasses.fields(self) if each.name != "options"]
-        named = {**dict(zip((each.name for each in own), values, strict=False)), **named}
+        named = {**named.pop("options", {}), **dict(zip((each.name for each in own), values, strict=False)), **named}
         for each in own:
             default = each.default_factory() if callable(each.default_factory) else each.default
             object.__setattr__(self, each.name, named.pop(each.name, default))
@@ -43,10 +44,6 @@ class Chosen:
         if name not in options:
             raise AttributeError(f"{type(self).__name__} has no {name!r} set")
         return options[name]
-
-    def replaced(self, **changes: Any) -> Any:
-        """The same with other fields or options; an option that is None is left to its default again."""
-        return type(self)(**{**self.fields, **self.options, **changes})
 
     @property
     def fields(self) -> dict[str, Any]:

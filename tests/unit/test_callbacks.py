@@ -7,7 +7,9 @@ import pytest
 
 import kseg
 from kseg.callbacks import EventFiles, KeepBest, MetricsLog, Pace, Progress, Samples, SharedPredictor, Validate, Watch
+from kseg.callbacks.validation import ValidationLoss
 from kseg.errors import ConfigError
+from kseg.metrics import Seen
 from kseg.objectives import CrossEntropyAndDice, MeanIU, PixelCrossEntropy
 
 
@@ -44,6 +46,21 @@ def test_validation_logs_scores_and_the_loss_of_whole_images():
     network.compile("adam", "sparse_categorical_crossentropy")
     validate.on_epoch_end(1, logs := {})
     assert "val_loss" not in logs and "val_mean_iu" in logs
+
+
+def test_the_loss_on_val_is_the_sum_of_all_heads_and_of_the_pixels_of_all_images():
+    def seen(label, scores, **others):
+        scores = np.tile(np.log(np.float32(scores)), (*np.shape(label), 1))
+        return Seen(np.array(label), scores, ("a", "b"), others=others)
+
+    # The first head finds the truth by 1/4 and, of one pixel of three, 1/2; the second by 1/8 everywhere.
+    images = [
+        seen([[0, 0]], [1 / 4, 3 / 4], where=seen([[0, 0]], [1 / 8, 7 / 8])),
+        seen([[0, 255]], [1 / 2, 1 / 2], where=seen([[1, 1]], [7 / 8, 1 / 8])),
+    ]
+    loss = ValidationLoss(PixelCrossEntropy())
+    total = sum(loss.sums(each) for each in images)
+    assert loss.of_sums(total) == pytest.approx((2 * np.log(4) + np.log(2)) / 3 + np.log(8))
 
 
 def test_validation_by_what_the_data_lack_is_refused_at_once():

@@ -29,7 +29,7 @@ def test_a_name_like_none_gets_no_suggestion():
     assert did_you_mean("zzz", ["pear", "apple"]) == "Known: apple, pear."
 
 
-def test_a_name_taken_twice_is_a_programming_error(fruit):
-    with pytest.raises(AssertionError, match="fruit 'pear' is registered twice"):
+def test_a_name_taken_twice_is_refused_and_the_first_stays(fruit):
+    with pytest.raises(ConfigError, match="The fruit 'pear' is there already. builtins must choose another name."):
         fruit.register("pear")(float)
     assert fruit.get("pear") is int

@@ -58,7 +58,8 @@ def voc_fcn_alexnet() -> Recipe:
     of score_fr alone has twice the rate and no decay.
     """
     recipe = released("voc-fcn-alexnet", ModelSpec("fcn32s", backbone="alexnet"), DATA, rate=1e-4, steps=2_000_000)
-    optimizer = recipe.optimizer.replaced(
+    optimizer = replace(
+        recipe.optimizer,
         momentum=0.9,
         accumulate=20,
         rate_factors=("score_fr/bias:2",),

@@ -1,4 +1,6 @@
+import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -6,7 +8,9 @@ import tifffile
 from PIL import Image
 
 from kseg import datasets
+from kseg.datasets import folder as folder_module
 from kseg.errors import ConfigError, DataError
+from kseg.images import read_label
 
 IMAGE = np.arange(20, dtype=np.uint8).reshape(4, 5)
 LABEL = np.array([[0, 0, 1, 1, 2]] * 4, np.uint8)
@@ -380,3 +384,107 @@ def test_labels_that_seem_to_number_objects_are_doubted_unless_something_was_sai
     assert not opened(tmp_path / "a", classes=31).doubt and not opened(tmp_path / "a", instances=True).doubt
     fill(tmp_path / "b", *[rows_of(12)] * 5, image=np.zeros((60, 5), np.uint8))
     assert len(opened(tmp_path / "b").classes) == 13 and not opened(tmp_path / "b").doubt
+
+
+# What is found by looking at every label is kept
+
+
+@pytest.fixture
+def reads(monkeypatch, tmp_path):
+    """The names of the label files read, one for each time; with a cache folder of the test's own."""
+    names: list[str] = []
+    monkeypatch.setenv("KSEG_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        folder_module, "read_label", lambda path, page=0: names.append(path.name) or read_label(path, page)
+    )
+    return names
+
+
+def age(root, *, seconds=3600):
+    """Makes all files look as if they were last changed an hour ago."""
+    for path in root.rglob("*.*"):
+        then = path.stat().st_mtime_ns - seconds * 10**9
+        os.utime(path, ns=(then, then))
+
+
+@pytest.fixture
+def five(tmp_path):
+    """Five images; the largest id is 4, in one label alone."""
+    root = tmp_path / "five"
+    fill(root, *[LABEL] * 4, np.full_like(LABEL, 4))
+    age(root)
+    return root
+
+
+def test_the_labels_are_looked_through_once_for_all_splits_and_every_later_time(five, reads):
+    assert len(opened(five).classes) == 5 and sorted(reads) == [f"{name}.png" for name in "abcde"]
+    for split in ("train", "val", "train"):
+        assert len(opened(five, split).classes) == 5
+    assert len(reads) == 5
+    list(opened(five))
+    assert len(reads) == 5 + 4  # the items themselves, of which one is held out
+
+
+def test_a_label_that_is_changed_added_or_removed_is_noticed(five, reads):
+    opened(five)
+    write(five / "labels" / "e.png", np.full_like(LABEL, 3))
+    age(five)
+    assert len(opened(five).classes) == 4 and len(reads) == 10
+    fill(five, np.full_like(LABEL, 6), names="f")
+    age(five)
+    assert len(opened(five).classes) == 7 and len(reads) == 16
+    for kind in ("images", "labels"):
+        (five / kind / "f.png").unlink()
+    assert len(opened(five).classes) == 4
+
+
+def test_a_label_of_the_same_size_and_time_as_before_is_noticed(five, reads):
+    path = five / "labels" / "e.png"
+    write(path, np.full_like(LABEL, 4))
+    os.utime(path, ns=(10**18, 10**18))
+    opened(five)
+    before = path.stat()
+    write(path, np.full_like(LABEL, 5))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert len(opened(five).classes) == 6
+
+
+def test_what_was_changed_a_moment_ago_is_looked_at_again(five, reads):
+    write(five / "labels" / "e.png", np.full_like(LABEL, 3))
+    assert [len(opened(five).classes) for _ in range(2)] == [4, 4] and len(reads) == 10
+
+
+def test_other_options_and_another_folder_are_looked_through_on_their_own(five, reads, tmp_path):
+    assert len(opened(five).classes) == 5
+    assert len(opened(five, ignore_class=4).classes) == 3 and len(reads) == 10
+    shutil.copytree(five, tmp_path / "copy")
+    assert len(opened(tmp_path / "copy").classes) == 5 and len(reads) == 15
+    assert len(opened(five, ignore_class=4).classes) == 3 and len(reads) == 15
+
+
+@pytest.mark.parametrize("damage", [b"", b"[9, false]", b"00000000 [9, false]", b"\xff\xfe", None])
+def test_a_damaged_note_is_not_believed_and_made_anew(five, reads, tmp_path, damage):
+    opened(five)
+    (note,) = (tmp_path / "cache").rglob("*.txt")
+    whole = note.read_bytes()
+    note.write_bytes(whole[:-3] if damage is None else damage)
+    assert len(opened(five).classes) == 5 and len(reads) == 10
+    assert note.read_bytes() == whole and len(opened(five).classes) == 5 and len(reads) == 10
+
+
+def test_where_no_cache_can_be_written_the_labels_are_looked_through_each_time(five, reads, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder would be")
+    assert [len(opened(five).classes) for _ in range(2)] == [5, 5] and len(reads) == 10
+
+
+def test_the_doubt_and_the_refusal_are_the_same_the_second_time(tmp_path, reads):
+    numbered = [rows_of(count) for count in (9, 12, 20, 7, 30)]
+    fill(tmp_path / "a", *numbered, image=np.zeros((60, 5), np.uint8))
+    fill(tmp_path / "b", *[np.full_like(LABEL, 70)] * 2)
+    age(tmp_path)
+    doubts = [opened(tmp_path / "a", split).doubt for split in ("train", "val")]
+    assert "up to 30; they are taken for 31 classes" in doubts[0] and doubts[1] == doubts[0] and len(reads) == 5
+    for _ in range(2):
+        with pytest.raises(DataError, match="label 70 at row 0, column 0 .* which makes 71 classes"):
+            opened(tmp_path / "b")

@@ -1,10 +1,14 @@
+import os
+
 import numpy as np
 import pytest
 import tifffile
 from dataset_case import blobs, put, write_list
 
 from kseg import datasets
+from kseg.datasets import folder
 from kseg.errors import DataError
+from kseg.images import read_label
 
 
 @pytest.fixture
@@ -83,3 +87,14 @@ def test_a_table_in_another_encoding_or_with_a_missing_file_is_named(root):
     (root / "list.csv").write_text("image,label\nnowhere.png,drawn/0.png\nscan0/image.png,drawn/0.png\n")
     with pytest.raises(DataError, match="nowhere.png: there is no such file"):
         datasets.open("list", root, split="train")
+
+
+def test_the_labels_of_a_table_are_looked_through_once(root, monkeypatch, tmp_path):
+    reads: list[str] = []
+    monkeypatch.setenv("KSEG_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(folder, "read_label", lambda path, page=0: reads.append(path.name) or read_label(path, page))
+    for path in (root / "drawn").iterdir():
+        os.utime(path, (1, 1))
+    for split in ("train", "held out", "train"):
+        assert len(datasets.open("list", root, split=split).classes) == 3
+    assert sorted(reads) == [f"{number}.png" for number in range(6)]

@@ -96,7 +96,7 @@ def test_one_frame_costs_one_frame_s_memory(published):
 
 
 def test_what_is_missing_or_unknown_is_named(published, tmp_path):
-    with pytest.raises(ConfigError, match="data.view is 'depth', but must be one of rgb, rgbd, hha, rgb-hha"):
+    with pytest.raises(ConfigError, match="view is 'depth', but must be one of rgb, rgbd, hha, rgb-hha"):
         datasets.open("nyudv2", published, split="train", view="depth")
     root = tmp_path / "half"
     root.mkdir()

@@ -224,7 +224,7 @@ def test_clipped_gradients_are_shortened_together():
         {},
         {"weight_decay": 0.1, "momentum": 0.9, "rate_factors": ("*/bias:2",), "ema": 0.5},  # Caffe's iter_size
         {"clip_norm": 0.05},
-        {"name": "adam", "learning_rate": 0.01, "schedule": "cosine"},
+        {"name": "adam", "momentum": None, "learning_rate": 0.01, "schedule": "cosine"},
     ],
 )
 def test_two_accumulated_batches_move_as_one_of_twice_the_size(options):

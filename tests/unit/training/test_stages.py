@@ -11,6 +11,7 @@ import kseg
 from kseg.errors import ConfigError, Interrupted
 from kseg.training import recipes  # noqa: F401
 from kseg.training.begin import settled
+from kseg.training.given import Given
 from kseg.training.recipe import RECIPES
 from kseg.training.rehearsal import rehearse
 from kseg.training.stages import of_stage, stages_of
@@ -66,11 +67,11 @@ class Known:
     """What is known of data that no test needs."""
 
     def __init__(self, recipe):
-        self.recipe, self.data_dir = recipe, None
+        self.recipe, self.data_dir, self.given = recipe, None, Given()
 
 
 def test_as_many_stages_as_there_are_streams(monkeypatch):
-    monkeypatch.setattr("kseg.training.stages.prepare", lambda recipe, data_dir: Known(recipe))
+    monkeypatch.setattr("kseg.training.stages.prepare", lambda recipe, data_dir, given: Known(recipe))
     monkeypatch.setattr("kseg.training.stages.replace", lambda known, recipe: Known(recipe))
     late = RECIPES.get("nyud-fcn32s-rgb-hha")()
     folder = Path("run")
@@ -160,7 +161,7 @@ def test_a_recipe_of_ones_own_hands_down_seed_and_precision():
 
 
 def test_a_stage_that_began_keeps_its_recipe_and_is_found_beside_one_that_is_taken_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("kseg.training.stages.prepare", lambda recipe, data_dir: Known(recipe))
+    monkeypatch.setattr("kseg.training.stages.prepare", lambda recipe, data_dir, given: Known(recipe))
     monkeypatch.setattr("kseg.training.stages.replace", lambda known, recipe: Known(recipe))
     begun = RECIPES.get("siftflow-fcn32s")().with_settings({"optimizer.learning_rate": 0.5})
     second = tmp_path / "stages" / "siftflow-fcn32s"

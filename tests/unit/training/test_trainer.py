@@ -35,11 +35,12 @@ def halves(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_configuration_and_report_state_the_precision(halves, precision):
+def test_a_training_states_its_precision_and_its_report_is_in_float32(halves, precision):
     run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings={**SLIM, "precision": precision})
-    for name in ("config.json", "report.json"):
-        assert json.loads((run.folder / name).read_text())["precision"] == precision
-    assert run.report.protocol.endswith(f", {precision}.")
+    assert json.loads((run.folder / "config.json").read_text())["precision"] == precision
+    assert json.loads((run.folder / "report.json").read_text())["precision"] == "float32"
+    assert run.report.protocol.endswith(", float32.")
+    assert precision in (run.folder / "MODEL_CARD.md").read_text()
     assert run.model.get_layer("enc0_conv1").dtype_policy.name == precision
     assert keras.config.dtype_policy().name == "float32"
 
@@ -64,7 +65,8 @@ def test_the_papers_training_takes_its_first_step_at_a_slim_width(tmp_path):
         tifffile.imwrite(tmp_path / name, label, photometric="minisblack", metadata=None)
     settings = {"model.width": 4, "steps": 1, "average": "none"}
     run = kseg.train("isbi2012-unet-paper", data_dir=tmp_path, run=tmp_path / "run", settings=settings)
-    assert run.report.precision == "mixed_float16"
+    assert run.model.get_layer("enc0_conv1").dtype_policy.name == "mixed_float16"
+    assert run.report.precision == "float32" and 0 <= run.model.get_layer("reading").reading.threshold < 1
     assert run.model.compute_output_shape((1, 572, 572, 1)) == (1, 388, 388, 2)
 
 
@@ -75,7 +77,8 @@ def test_a_run_goes_on_with_its_own_recipe_precision_and_data(halves, capsys):
     (run.folder / "report.json").unlink()
     again = kseg.train(run=run.folder)
     assert "going on after step 4 of 4" in capsys.readouterr().err
-    assert again.report.precision == "mixed_bfloat16" and again.report.mean_iu == run.report.mean_iu
+    assert json.loads((run.folder / "config.json").read_text())["precision"] == "mixed_bfloat16"
+    assert again.report.precision == "float32" and again.report.mean_iu == run.report.mean_iu
     settings["precision"] = "auto"
     earlier = run.folder / "checkpoints" / "step-000002"
     kseg.train("own-unet", data_dir=halves, settings=settings, resume=earlier)
