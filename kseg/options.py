@@ -41,7 +41,7 @@ def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict
 
 
 def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The options `values` as their types; those that are None, or "none" for a number, stand for the default: left out.
+    """The options `values` as their types. None, or "none" for a number, stands for the default, and is left out.
 
     Args:
       owner: what takes them, for messages.

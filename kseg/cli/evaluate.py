@@ -37,14 +37,22 @@ def evaluate(
 ) -> None:
     """Score MODEL (a run folder, a preset, a .keras file or a bundle), per class and per image."""
     from kseg.inference import evaluate as score
-    from kseg.inference import load, predictor
+    from kseg.inference import load, predictor, usual_measures
     from kseg.storage import write_json
-    from kseg.training.run import open_data
+    from kseg.training.run import measures_of, open_data
 
     network = predictor(load(model), precision=precision or "float32")
     data = open_data(model, dataset, data_dir, split, settings)
+    measures = [*usual_measures(data), *measures_of(model, data)]
     with click.progressbar(length=len(data), label="scoring", file=sys.stderr) as bar:
-        report = score(network, data, tile=tile, average=average, progress=lambda done, all_of_them: bar.update(1))
+        report = score(
+            network,
+            data,
+            tile=tile,
+            average=average,
+            measures=measures,
+            progress=lambda done, all_of_them: bar.update(1),
+        )
     if json_file == "-":
         click.echo(json.dumps(report.to_json(), indent=2))
         return

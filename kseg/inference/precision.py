@@ -40,7 +40,7 @@ def settled_precision(name: str) -> str:
 
 def precision_of(model: keras.Model) -> str:
     """The Keras policy of the network's convolutions: float32, mixed_float16 or mixed_bfloat16."""
-    kinds = {layer.compute_dtype for layer in model.layers}
+    kinds = {layer.compute_dtype for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)}
     return next((f"mixed_{kind}" for kind in ("float16", "bfloat16") if kind in kinds), "float32")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from kseg.datasets import Dataset
 from kseg.datasets.packed import INDEX, index_to_text
 from kseg.errors import ConfigError, EnvironmentFailure, KsegError
 from kseg.pipeline.shards import Shard, plan, write_shard, write_text, writing
+from kseg.registry import load_plugin, loaded_plugins
 
 
 def pack_on_beam(
@@ -27,7 +29,7 @@ def pack_on_beam(
     A worker leaves the entry of a finished shard beside it; all are entered in the index at the end.
 
     Args:
-      data: what to pack; every worker must find its files at the same place.
+      data: what to pack; every worker must find its files at the same place, and so the plugins that were loaded.
       folder: a folder that all workers share, or gs://BUCKET/FOLDER.
       options: Beam's own, as ["--runner=FlinkRunner", "--flink_master=host:8081"]; none for the direct runner.
       shards, settings: as `pack` takes them.
@@ -46,7 +48,7 @@ def pack_on_beam(
         try:
             with apache_beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
                 steps = pipeline | apache_beam.Create(todo) | apache_beam.Reshuffle()
-                _ = steps | apache_beam.Map(_write, data, folder)
+                _ = steps | apache_beam.Map(_write, pickle.dumps(data), folder, loaded_plugins())
         except KsegError:
             raise
         except RuntimeError as error:
@@ -63,8 +65,14 @@ def pack_on_beam(
             tf.io.gfile.remove(_entry(folder, shard))
 
 
-def _write(shard: Shard, data: Dataset, folder: str) -> None:
-    """One step: a shard and its entry, unless a pipeline that broke off has left both."""
+def _write(shard: Shard, packed: bytes, folder: str, plugins: Sequence[str]) -> None:
+    """One step: a shard and its entry, unless a pipeline that broke off has left both.
+
+    The data set comes as bytes of its own, so that a worker imports the plugin it may be from before it unpacks them.
+    """
+    for plugin in plugins:
+        load_plugin(plugin)
+    data: Dataset = pickle.loads(packed)
     if not tf.io.gfile.exists(_entry(folder, shard)):
         write_text(folder, f"{shard.file}.json", json.dumps(write_shard(shard, data, folder)))
 

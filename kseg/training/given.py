@@ -158,8 +158,24 @@ def _described(value: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"class": f"{kind.__module__}.{kind.__qualname__}"}
     if isinstance(value, Dataset):
         found |= {"name": value.name, "split": value.split, "images": len(value)}
-    if hasattr(value, "get_config"):
-        found["config"] = value.get_config()
+    if isinstance(value, keras.Model):
+        found["config"] = _with_plain_names(value)
+    elif hasattr(value, "get_config"):
+        found["config"] = {key: each for key, each in value.get_config().items() if key != "name"}  # Keras numbers it
     elif hasattr(value, "__dataclass_fields__"):
         found["config"] = {name: getattr(value, name) for name in value.__dataclass_fields__}
     return json.loads(json.dumps(found, default=str))
+
+
+def _with_plain_names(model: keras.Model) -> Any:
+    """A network's configuration with its layers numbered anew: Keras counts on whenever the same network is built."""
+    names = {layer.name: f"layer {number}" for number, layer in enumerate(model.layers)} | {model.name: "network"}
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: renamed(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [renamed(each) for each in value]
+        return names.get(value, value) if isinstance(value, str) else value
+
+    return renamed(model.get_config())

@@ -14,6 +14,7 @@ from kseg import datasets
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError
 from kseg.inference import resolved
+from kseg.metrics import Measure, measure
 from kseg.training.plugins import check_plugins
 from kseg.training.recipe import Recipe
 from kseg.training.specs import GIVEN
@@ -160,6 +161,14 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     # How often the state is saved changes no result.
     kept = {name: value for name, value in fields.items() if not name.startswith("checkpoint.")}
     return {**kept, "classes": config["classes"], **fingerprints}
+
+
+def measures_of(model: str | Path, data: Dataset) -> list[Measure]:
+    """The measure by which the network of the run `model` was chosen, where `data` can be scored by it."""
+    config = read_config(model)
+    name = config["recipe"].get("measure", GIVEN) if config else GIVEN
+    chosen = [] if name == GIVEN else [measure(name)]
+    return [each for each in chosen if not each.lacks(data)]
 
 
 def open_data(

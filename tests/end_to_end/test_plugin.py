@@ -1,4 +1,4 @@
-"""What a person brings is as good as what is built in: CONTRIBUTING's own `mine.py`, by the command line and from Python."""
+"""What a person brings is as good as what is built in: CONTRIBUTING's `mine.py`, from the shell and from Python."""
 
 import importlib
 import json

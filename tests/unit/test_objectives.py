@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from kseg.errors import ConfigError
 from kseg.metrics import confusion_matrix, mean_iu
-from kseg.objectives import CrossEntropyAndDice, Dice, MeanIU, PixelCrossEntropy
+from kseg.objectives import CrossEntropyAndDice, Dice, KerasLoss, MeanIU, PixelCrossEntropy
 
 LABEL = np.array([[[0, 1], [255, 1]]], np.int32)
 SCORES = np.log(np.array([[[[0.5, 0.5], [0.25, 0.75]], [[0.9, 0.1], [0.5, 0.5]]]], np.float32))
@@ -144,3 +145,60 @@ def test_a_plain_fit_takes_weights_per_image_and_per_pixel_in_training_and_valid
 def test_losses_and_metric_come_back_from_their_configuration(thing):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(thing))
     assert again.get_config() == thing.get_config()
+
+
+def test_a_loss_of_keras_weighs_pixels_and_passes_over_void_as_the_networks_own_does():
+    rng = np.random.default_rng(0)
+    scores, weights = rng.normal(size=(2, 5, 4, 3)).astype(np.float32), rng.random((2, 5, 4)).astype(np.float32)
+    label = rng.integers(0, 3, (2, 5, 4))
+    label[0, :2] = 255
+    theirs = KerasLoss(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    ours = PixelCrossEntropy()
+    for weight_map in (None, weights, weights[:, 0, 0]):
+        assert float(theirs(label, scores, weight_map)) == pytest.approx(
+            float(ours(label, scores, weight_map)), rel=1e-5
+        )
+    # Of a network whose scores are smaller the centre counts.
+    assert float(theirs(label, scores[:, 1:4])) == pytest.approx(float(ours(label, scores[:, 1:4])), rel=1e-5)
+    summed = KerasLoss(keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"))
+    assert float(summed(label, scores)) == pytest.approx(
+        float(PixelCrossEntropy(average="none")(label, scores)), rel=1e-5
+    )
+    label[1, 0, 0] = 3
+    assert np.isnan(float(theirs(label, scores)))
+    assert float(theirs(np.full((1, 2, 2), 255), scores[:1, :2, :2])) == 0
+
+
+def test_a_loss_of_keras_goes_to_a_configuration_and_back():
+    loss = KerasLoss(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    label, scores = np.array([[[0, 1]]]), np.array([[[[2.0, 0.5], [0.1, 0.3]]]], np.float32)
+    assert float(again(label, scores)) == float(loss(label, scores))
+
+
+class Whole(keras.losses.Loss):
+    """One number for all pixels."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean(y_pred)
+
+
+class OnItsOwn(keras.losses.Loss):
+    """It does not look at weights."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return keras.ops.mean(y_pred)
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        (Whole(), r"values of the shape \(\) for pixels \(1, 2, 3\), so that it ignores the weights"),
+        (OnItsOwn(), "OnItsOwn has a __call__ of its own, which may ignore the weights of pixels"),
+        (keras.losses.SparseCategoricalCrossentropy(), "takes probabilities.*from_logits=True"),
+        (keras.losses.CategoricalCrossentropy(from_logits=True), "CategoricalCrossentropy does not take labels"),
+    ],
+)
+def test_a_loss_of_keras_that_can_not_weigh_pixels_is_refused(loss, words):
+    with pytest.raises(ConfigError, match=words):
+        KerasLoss(loss)

@@ -1,7 +1,9 @@
+import functools
+
 import pytest
 
 from kseg.errors import ConfigError, did_you_mean
-from kseg.registry import Registry
+from kseg.registry import Registry, _load_installed, load_plugin, loaded_plugins
 
 
 @pytest.fixture
@@ -33,3 +35,61 @@ def test_a_name_taken_twice_is_refused_and_the_first_stays(fruit):
     with pytest.raises(ConfigError, match="The fruit 'pear' is there already. builtins must choose another name."):
         fruit.register("pear")(float)
     assert fruit.get("pear") is int
+
+
+class Installed:
+    """An entry point of an installed package."""
+
+    def __init__(self, name, load):
+        self.name, self.value, self.load = name, f"{name}.module", load
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Packages that are looked for anew, and how often."""
+    looked, packages = [], []
+
+    def entry_points(group):
+        looked.append(group)
+        return packages
+
+    monkeypatch.setattr("kseg.registry.metadata.entry_points", entry_points)
+    monkeypatch.setattr("kseg.registry._load_installed", functools.cache(_load_installed.__wrapped__))
+    return packages, looked
+
+
+def test_installed_plugins_are_imported_only_for_an_unknown_name_or_a_list_and_once(fruit, installed):
+    packages, looked = installed
+    packages.append(Installed("exotic", lambda: fruit.register("mango")(bytes)))
+    assert fruit.get("pear") is int and "mango" not in fruit and looked == []
+    assert (
+        fruit.get("mango") is bytes and fruit.origin("mango") == "exotic.module" and fruit.origin("pear") == "builtins"
+    )
+    assert fruit.names() == ["pear", "apple", "mango"] and looked == ["kseg.plugins"]
+
+
+def test_an_installed_plugin_that_fails_is_a_warning(fruit, installed, caplog):
+    def broken():
+        raise ImportError("no such thing")
+
+    installed[0].append(Installed("broken", broken))
+    installed[0].append(Installed("exotic", lambda: fruit.register("mango")(bytes)))
+    assert fruit.names() == ["pear", "apple", "mango"]
+    assert "the plugin broken (broken.module) can't be imported: no such thing" in caplog.text
+
+
+def test_a_plugin_is_imported_once_by_file_or_by_name_and_its_names_remember_it(fruit, tmp_path, monkeypatch):
+    (tmp_path / "plugin_of_fruit.py").write_text(
+        "import builtins\nbuiltins.imports = getattr(builtins, 'imports', 0) + 1\n"
+    )
+    monkeypatch.setattr("builtins.imports", 0, raising=False)
+    for _ in range(2):
+        load_plugin(str(tmp_path / "plugin_of_fruit.py"))
+    import builtins
+
+    assert builtins.imports == 1 and str(tmp_path / "plugin_of_fruit.py") in loaded_plugins()
+    with pytest.raises(ConfigError, match="no_such_module: this plugin can't be imported"):
+        load_plugin("no_such_module")
+    (tmp_path / "json.py").write_text("")
+    with pytest.raises(ConfigError, match="a module 'json' is imported already"):
+        load_plugin(str(tmp_path / "json.py"))

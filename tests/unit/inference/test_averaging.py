@@ -52,7 +52,7 @@ def test_none_is_the_image_alone():
 
 def test_mirror_is_the_mean_over_two():
     columns = np.tile(np.arange(4, dtype=np.float32), (3, 1))[..., None]
-    # Left and right exchanged and back, a column's own number stays; a score that counts columns meets its mirror image.
+    # Exchanged and back, a column's own number stays; a score that counts columns meets its mirror image.
     np.testing.assert_array_equal(averaged(columns, brightness, "mirror"), brightness(columns))
     counted = averaged(np.zeros((3, 4, 1)), lambda image: columns, "mirror")
     np.testing.assert_array_equal(counted, np.full((3, 4, 1), 1.5))

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from pathlib import Path
 
 import keras
@@ -171,3 +173,58 @@ def test_what_gives_no_scores_of_pixels_is_refused(tmp_path):
             predict(network, image)
     with pytest.raises(ExportError, match="vgg16: its output is no map"):
         kseg.export(kseg.build("vgg16", classes=3, **SLIM), tmp_path, name="a")
+
+
+def test_a_network_is_traced_once_and_not_kept_alive():
+    traced = []
+
+    @keras.saving.register_keras_serializable("test")
+    class Counts(keras.layers.Layer):
+        def call(self, inputs):
+            traced.append(inputs.shape)
+            return inputs
+
+    image = keras.Input((None, None, 1))
+    model = keras.Model(image, keras.layers.Conv2D(2, 3, padding="same")(Counts()(image)))
+    traced.clear()
+    for size in (8, 8, 11):
+        kseg.predict(model, np.zeros((size, size), np.uint8))
+    kseg.predictor(model)(np.zeros((2, 9, 9, 1), np.float32))
+    assert traced == [(None, None, None, 1)]
+    kseg.predict(model, np.zeros((8, 8), np.uint8), precision="mixed_bfloat16")
+    assert len(traced) == 2  # once for each precision
+    living = weakref.ref(model)
+    del model, image
+    gc.collect()
+    assert living() is None
+
+
+def test_a_predictor_keeps_its_network_and_follows_its_weights():
+    call = kseg.predictor(kseg.build("unet", width=2, depth=1, padding="same"))
+    gc.collect()
+    image = np.full((1, 8, 8, 1), 200, np.float32)
+    before = np.asarray(call(image))
+    model = kseg.build("unet", width=2, depth=1, padding="same")
+    kseg.predict(model, image[0])
+    model.get_layer("head").bias.assign([3.0, -1.0])
+    after = kseg.inference.predict_scores(model, image[0])
+    np.testing.assert_array_equal(after, np.asarray(model(image, training=False))[0])
+    assert before.shape == (1, 8, 8, 2)
+
+
+def test_a_network_whose_layers_ask_for_the_size_is_traced_for_each():
+    image = keras.Input((None, None, 1))
+    x = keras.layers.MaxPooling2D(2)(keras.layers.Conv2D(3, 3, padding="same")(image))
+    x = keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
+    model = keras.Model(image, keras.layers.Conv2D(2, 1)(x))
+    for size in ((8, 8), (12, 10), (8, 8)):
+        given = np.random.default_rng(0).integers(0, 256, (*size, 1)).astype(np.uint8)
+        expected = np.asarray(model(given[None].astype(np.float32), training=False))[0]
+        found = kseg.inference.predict_scores(model, given)
+        assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_a_predictor_says_what_it_is():
+    assert repr(kseg.predictor(kseg.build("unet", width=2, depth=1))) == "<Predictor: 1 channels to 2 classes, float32>"
+    network = kseg.build("fcn32s", width=1 / 64, fc_width=2, classes=3, streams=("rgb", "hha"))
+    assert repr(kseg.predictor(network)) == "<Predictor: rgb 3, hha 3 channels to 3 classes, float32>"

@@ -1,0 +1,153 @@
+"""Objects in place of names: what is taken, what is refused, and that they do as they say."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kseg
+from kseg.datasets import Dataset, Item
+from kseg.errors import ConfigError
+from kseg.training.given import Given
+
+SLIM = {
+    "steps": 4, "epoch_steps": 2, "data.crop": "16,16", "data.batch_size": 2, "precision": "float32",
+}  # fmt: skip
+
+UNET = {**SLIM, "model.width": 2, "model.depth": 1}
+
+
+class Halves(Dataset):
+    """Dark on the left, bright on the right; the first pixel is void."""
+
+    name, classes = "halves", ("dark", "bright")
+
+    def __init__(self, split, *, channels=1, count=3):
+        self.choose(split, ["train", "val"])
+        self.ids, self.channels = [f"{split}{number}" for number in range(count)], channels
+
+    def read(self, index):
+        label = np.zeros((16, 16), np.int32)
+        label[:, 8:], label[0, 0] = 1, 255
+        image = np.full((16, 16, self.channels), 20 + index, np.uint8)
+        image[:, 8:] = 200
+        return Item(self.ids[index], image, label)
+
+
+def halves(**options) -> dict[str, Dataset]:
+    return {split: Halves(split, **options) for split in ("train", "val")}
+
+
+def network(classes=2, channels=1, size=None) -> keras.Model:
+    image = keras.Input((size, size, channels))
+    x = keras.layers.Conv2D(3, 3, padding="same", activation="relu")(image)
+    return keras.Model(image, keras.layers.Conv2D(classes, 1)(x), name="mine")
+
+
+def test_a_network_of_ones_own_stays_as_it_is_and_its_copy_is_trained(tmp_path):
+    model = network()
+    before = [value.copy() for value in model.get_weights()]
+    run = kseg.train(data=halves(), model=model, run=tmp_path / "run", settings=SLIM)
+    for found, wanted in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert any((one != other).any() for one, other in zip(run.model.get_weights(), before, strict=True))
+    assert run.model.name == "mine" and run.model.get_layer("reading").reading.classes == ("dark", "bright")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["recipe"]["name"] == "own-unet" and config["recipe"]["data"]["name"] == "given"
+    assert config["objects"]["data"]["val"] == {
+        "class": f"{Halves.__module__}.Halves", "name": "halves", "split": "val", "images": 3,
+    }  # fmt: skip
+    card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
+    assert "mine trained by kseg on halves: 2 classes (0 dark, 1 bright)" in card.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("objects", "words"),
+    [
+        ({"data": tf.data.Dataset.range(3)}, "a tf.data.Dataset has no place to go on from.*plain fit"),
+        ({"data": {"train": tf.data.Dataset.range(3)}}, "a tf.data.Dataset has no place to go on from"),
+        ({"data": {"val": Halves("val")}}, "data: found val, but a dict with train"),
+        ({"data": {"train": Halves("train"), "vall": Halves("val")}}, "data: found train, vall, but a dict"),
+        ({"data": {"train": [1, 2]}}, r"data\['train'\]: found list, but a kseg.datasets.Dataset"),
+        ({"augment": [abs]}, "augment: <built-in function abs> is no augmentation"),
+        ({"augment": [kseg.pipeline.Mirror]}, "augment: the class Mirror, not an object of it"),
+        ({"measure": 3}, "measure: found int, but a kseg.metrics.Measure"),
+        ({"optimizer": keras.optimizers.Adam}, "optimizer: found the class Adam, but an optimiser of Keras"),
+        ({"loss": abs}, "loss: found builtin_function_or_method, but a kseg.objectives.BatchLoss or a loss of Keras"),
+        ({"model": keras.Sequential()}, "has no inputs of its own"),
+    ],
+)
+def test_an_object_of_the_wrong_kind_is_named(objects, words):
+    with pytest.raises(ConfigError, match=words):
+        Given(**objects)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (network(classes=3), "mine scores 3 classes, but halves has 2"),
+        (
+            network(channels=4),
+            r"takes 4 channels, but the images of halves have 1. Build it with Input\(\(None, None, 1",
+        ),
+        (network(size=16), "takes images of 16 x 16 alone"),
+    ],
+)
+def test_a_network_that_does_not_fit_the_data_is_refused_before_the_first_step(tmp_path, model, words):
+    with pytest.raises(ConfigError, match=words):
+        kseg.train(data=halves(), model=model, run=tmp_path / "run", settings=SLIM)
+    assert not (tmp_path / "run").exists()
+
+
+def test_grey_images_come_in_three_channels_to_a_network_of_colours(tmp_path):
+    run = kseg.train(data=halves(), model=network(channels=3), run=tmp_path / "run", settings=SLIM)
+    assert run.report.mean_iu >= 0
+
+
+def test_a_network_that_is_built_again_is_the_same_whatever_numbers_keras_gives_its_layers(tmp_path):
+    objects = {"data": halves(), "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
+    kseg.train(run=tmp_path / "run", settings=SLIM, model=network(), **objects)
+    (tmp_path / "run" / "report.json").unlink()
+    assert kseg.train(run=tmp_path / "run", model=network(), **objects).report.mean_iu >= 0
+    wider = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3, padding="same")])
+    with pytest.raises(ConfigError, match="begun with another model: model"):
+        kseg.train(run=tmp_path / "run", model=wider, **objects)
+
+
+def test_an_optimiser_of_ones_own_brings_its_rate_and_goes_on_exactly(tmp_path):
+    settings = {**UNET, "checkpoint.every_steps": 1}
+    objects = {"data": halves(), "optimizer": keras.optimizers.RMSprop(0.01, momentum=0.5)}
+    whole = kseg.train(run=tmp_path / "whole", settings=settings, **objects)
+    config = json.loads((tmp_path / "whole" / "config.json").read_text())
+    assert config["objects"]["optimizer"]["config"]["momentum"] == 0.5
+    again = kseg.train(resume=tmp_path / "whole" / "checkpoints" / "step-000003", settings=settings, **objects)
+    for found, wanted in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(ConfigError, match="another optimizer: optimizer.config.momentum was 0.5, now it is 0.25"):
+        kseg.train(run=tmp_path / "whole", **{**objects, "optimizer": keras.optimizers.RMSprop(0.01, momentum=0.25)})
+
+
+def test_names_may_be_given_in_place_of_objects(tmp_path):
+    run = kseg.train(
+        data=halves(), model="unet", loss="dice", optimizer="rmsprop", measure="pixel_accuracy", run=tmp_path / "run",
+        settings=UNET,
+    )  # fmt: skip
+    recipe = run.recipe
+    assert (recipe.model.name, recipe.loss.name, recipe.optimizer.name) == ("unet", "dice", "rmsprop")
+    assert recipe.measure == "pixel_accuracy"
+
+
+def test_an_augmentation_that_is_none_is_refused_by_batches_too():
+    with pytest.raises(ConfigError, match="augment: 'mirror' is no augmentation"):
+        kseg.batches(Halves("train"), augment=["mirror"])
+
+
+def test_a_run_reads_its_network_once_and_shows_itself_without_matrices(tmp_path):
+    run = kseg.train(data=halves(), run=tmp_path / "run", settings=UNET)
+    assert run.model is run.model
+    assert set(run.history) >= {"step", "loss", "val_loss", "val_mean_iu", "val_pixel_accuracy", "val_mean_accuracy"}
+    assert len(repr(run)) < 200 and "own-unet" in repr(run) and "array" not in repr(run)
+    page = run._repr_html_()
+    assert "<img" in page and "mean IU" in page
