@@ -43,7 +43,7 @@ def describe_model(name: str, settings: dict[str, str], draw: str | None, image:
     from kseg.models import draw as draw_network
     from kseg.options import Option, checked, options_of
 
-    known = {**options_of(NETWORKS.get(name)), "preprocessing": Option(str, "own")}  # by name; `build` knows the table
+    known = {**options_of(NETWORKS.get(name)), "preprocessing": Option(str, "own")}  # by name; `build` has the table
     network = build(name, **checked(f"The network {name!r}", known, settings))
     click.echo(describe(network))
     if draw:

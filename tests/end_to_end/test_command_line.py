@@ -280,12 +280,14 @@ def test_bad_data_ends_in_one_paragraph_before_anything_is_written(how, tmp_path
         (["train", "--model", "unett"], "There is no network 'unett'. Did you mean 'unet'"),
         (["train", "--dataset", "isbi2012"], "Pass --data-dir DIR, a folder that holds train-volume.tif"),
         (["train", "--crop", "100,96"], "height 100 does not fit this network"),
-        (["train", "--set", "optimizer.lr=1"], "A recipe has no field 'optimizer.lr'"),
+        (["train", "--set", "optimizer.lr=1"], "The optimiser 'adam' takes no option 'optimizer.lr'"),
         (["predict", "nowhere", "-o", "out", "a.png"], "a.png: there is no such file or folder"),
         (["evaluate", "nowhere"], "nowhere: no network here"),
         (["export", "nowhere"], "nowhere: no network here"),
         (["models", "describe", "unet", "--set", "dept=3"], "Did you mean 'depth'"),
         (["models", "describe", "fcn8s", "--set", "backbone=alexnet"], "only vgg16 has skips"),
+        (["models", "describe", "unet", "--set", "classes=1"], "Give 2, background and object"),
+        (["models", "describe", "unet", "--set", "preprocessing=vggg"], "Did you mean 'vgg'"),
     ],
 )
 def test_a_wrong_word_ends_in_exit_code_3(words, message, tmp_path, monkeypatch):
@@ -352,6 +354,12 @@ def test_lists_and_descriptions_are_printed(tmp_path):
     assert "unet" in call("models", "list").stdout and "own-unet" in call("models", "list").stdout
     described = call("models", "describe", "unet").stdout
     assert "parameters  31,030,658" in described and "188, 204, 220, ... in steps of 16" in described
+    slim = ["--set", "width=0.02", "--set", "fc_width=4"]
+    described = {
+        name: call("models", "describe", "fcn8s", *slim, "--set", f"preprocessing={name}").stdout
+        for name in ("own", "vgg", "none")
+    }
+    assert len(set(described.values())) == 1 and "reading 404" in described["vgg"]  # constants are no parameters
     assert {"demo", "folder", "isbi2012"} <= {line.split()[0] for line in call("data", "list").stdout.splitlines()}
 
 

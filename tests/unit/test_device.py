@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 from kseg import device
 
 
@@ -18,3 +21,27 @@ def test_memory_is_kept_in_glibc_and_other_libraries_are_left_alone(monkeypatch)
     device.keep_freed_memory.cache_clear()
     monkeypatch.setattr(device.ctypes, "CDLL", lambda name: object())  # musl has no mallopt
     device.keep_freed_memory()
+
+
+def test_only_the_command_line_asks_the_allocator_and_python_changes_nothing_of_tensorflow_or_keras():
+    code = (
+        "import sys, tempfile, keras, tensorflow as tf\n"
+        "def state():\n"
+        "    return (tf.config.optimizer.get_jit(), tf.config.optimizer.get_experimental_options(),\n"
+        "            tf.get_logger().level, tf.executing_eagerly(),\n"
+        "            keras.config.dtype_policy().name, keras.config.floatx(), keras.config.image_data_format())\n"
+        "before = state()\n"
+        "import kseg\n"
+        "from kseg.device import keep_freed_memory\n"
+        "network = kseg.build('unet', width=1, depth=1, padding='same')\n"
+        "images, labels = next(iter(kseg.batches(kseg.datasets.open('demo', split='val')[:1])))\n"
+        "kseg.predict(network, images.numpy()[0])\n"
+        "assert state() == before and keep_freed_memory.cache_info().currsize == 0\n"
+        "from kseg.cli import main\n"
+        "sys.argv = ['kseg']\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    words = ['data', 'pack', '--dataset', 'demo', '--split', 'val', '-o', folder + '/shards']\n"
+        "    main(words, standalone_mode=False)\n"
+        "assert keep_freed_memory.cache_info().currsize == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

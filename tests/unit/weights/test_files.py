@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from vgg16_files import NAMES, arrays, as_torch, fresh, images, keras_vgg16, randomise, write_keras, write_torch
+from vgg16_files import NAMES, SLIM, arrays, as_torch, fresh, images, keras_vgg16, randomise, write_keras, write_torch
 
 import kseg
 from kseg.errors import ConfigError, EnvironmentFailure, WeightsError
@@ -124,8 +124,43 @@ def test_imagenet_is_the_file_in_the_cache_or_one_to_bring(classifier_files, mon
     monkeypatch.setitem(sources.SOURCES, "vgg16-keras", slim)
     place = place_of("vgg16-keras")
     place.write_bytes((classifier_files / "vgg.h5").read_bytes())
-    assert len(initial_weights(fresh("fcn8s"), "imagenet").filled) == 15
+    expected = fresh("fcn8s")
+    assert len(initial_weights(expected, "imagenet").filled) == 15
+    for built in (fresh("fcn8s", weights="imagenet"), kseg.models.fcn8s(**SLIM, weights="imagenet")):
+        assert len(arrays(built)) == len(arrays(expected))
+        for layer, parts in arrays(expected).items():
+            for found, part in zip(arrays(built)[layer], parts, strict=True):
+                assert layer.startswith("upscore") or np.array_equal(found, part), layer
     place.unlink()
+
+
+@pytest.mark.parametrize("name", ["vgg16", "fcn32s"])
+def test_builders_take_a_file_of_weights_by_name_and_as_functions(classifier_files, name):
+    path = classifier_files / "vgg.h5"
+    expected = fresh(name)
+    load_weights(expected, path)
+    for weights in (path, str(path)):
+        built = getattr(kseg.models, name)(**SLIM, weights=weights)
+        for found in (built, fresh(name, weights=weights)):
+            np.testing.assert_array_equal(arrays(found)["conv5_3"][0], arrays(expected)["conv5_3"][0])
+            np.testing.assert_array_equal(arrays(found)["fc7"][0], arrays(expected)["fc7"][0])
+
+
+def test_builders_refuse_weights_that_are_not_there_with_the_reason(tmp_path):
+    for build in (kseg.models.unet, lambda **options: kseg.build("unet", **options)):
+        with pytest.raises(ConfigError, match="unet: there are no ImageNet weights"):
+            build(width=2, depth=1, weights="imagenet")
+    with pytest.raises(WeightsError, match="no such file"):
+        kseg.models.vgg16(width=1 / 64, fc_width=2, weights=tmp_path / "nothing.h5")
+
+
+def test_a_builder_gives_a_unet_the_weights_of_a_file_of_its_own(tmp_path):
+    model = kseg.models.unet(width=2, depth=1)
+    randomise(model)
+    model.save(tmp_path / "unet.keras")
+    again = kseg.models.unet(width=2, depth=1, weights=tmp_path / "unet.keras")
+    for found, expected in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(
