@@ -18,6 +18,7 @@ from kseg.training.devices import shared, strategy_at_hand, workers_named
 from kseg.training.recipe import Recipe
 from kseg.training.stages import Stage, stages_of
 from kseg.training.step import step_of
+from kseg.weights.initial import classifier_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def rehearse(
     """What `train` with the same arguments would take, for each stage; writes nothing.
 
     A step is timed after one that is not, on as many GPUs of this machine as `train` would take; of several workers
-    on this one alone, with the whole batch. Stages that start from one before start from random weights here.
+    on this one alone, with the whole batch. Stages that start from one before, and what starts from ImageNet's
+    weights, start from random ones here: nothing is fetched, and whether it could be is not looked at. A file to start
+    from is read, so that one that is not there or does not fit is told.
 
     Raises:
       KsegError: as `train`.
@@ -78,7 +81,10 @@ def _rehearsed(stage: Stage) -> Rehearsal:
     strategy = strategy_at_hand(prepared.recipe.data.batch_size) if is_one else tf.distribute.get_strategy()
     _forget_peak()
     with strategy.scope():
-        model = prepared.network("none" if stage.start else None)
+        takes_imagenet = prepared.recipe.init_weights == "imagenet" and not stage.start
+        model = prepared.network("none" if stage.start or takes_imagenet else None)
+    if takes_imagenet:
+        classifier_of(model)
     batches = replace(prepared, recipe=prepared.recipe.with_settings({"steps": 2})).batches(model)
     step, stream = step_of(model, batches.element_spec, strategy), iter(batches)
     step(*shared(next(stream), strategy))  # traces and compiles

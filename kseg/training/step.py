@@ -22,6 +22,10 @@ def step_of(
 ) -> Callable[..., tuple[float, bool]]:
     """One batch forward and back, and the weights' update; returns the loss before it and whether all was finite.
 
+    Several devices do with their parts of a batch what one does with the whole, to rounding, but for dropout: each
+    device draws masks for its own part, from the same seed and step, so that all drop the same of their first images,
+    of their second ones, and so on. As many devices repeat their masks exactly, also after a break.
+
     Where a gradient is no finite number nothing changes but the scale of an optimiser that scales the loss. Where
     memory does not suffice it raises EnvironmentFailure.
 

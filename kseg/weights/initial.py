@@ -36,8 +36,17 @@ def initial_weights(model: keras.Model, what: str | Path | Mapping[str, Path]) -
         return transplant(what, model)
     if what != "imagenet":
         return load_weights(model, what)
+    return load_weights(model, fetched(classifier_of(model)))
+
+
+def classifier_of(model: keras.Model) -> str:
+    """The name, in `sources`, of the ImageNet classifier that the backbone of `model` comes from.
+
+    Raises:
+      ConfigError: none is known.
+    """
     names = [layer.name for layer in model.layers if layer.weights]
     found = next((name for start, name in _IMAGENET.items() if any(n.startswith(start) for n in names)), None)
     if found is None:
         raise ConfigError(f"{model.name}: there are no ImageNet weights for it. Give a file of weights, or none.")
-    return load_weights(model, fetched(found))
+    return found

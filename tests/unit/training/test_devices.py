@@ -27,7 +27,7 @@ def trainings():
     "case",
     [
         "batch sizes that do not divide", "a broken image on one device", "clipped", "accumulated",
-        "accumulated and clipped", "frozen",
+        "accumulated and clipped", "frozen", "an FCN whose dropout drops nothing",
     ],
 )  # fmt: skip
 def test_two_devices_do_what_one_does(trainings, case):
@@ -35,6 +35,17 @@ def test_two_devices_do_what_one_does(trainings, case):
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=ROUNDING)
     for ours, theirs in zip(two["values"], one["values"], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=ROUNDING, atol=ROUNDING * max(map(abs, theirs)))
+
+
+def test_with_dropout_a_training_on_two_devices_that_is_taken_up_ends_as_the_unbroken_one(trainings):
+    unbroken, taken_up = trainings["dropout, unbroken and taken up"]
+    for ours, theirs in zip(taken_up, unbroken, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=ROUNDING, atol=ROUNDING * max(map(abs, theirs)))
+
+
+def test_every_device_drops_the_same_of_its_images_and_another_part_in_every_step(trainings):
+    (first, other), (second, _) = trainings["kept by dropout"]
+    assert first == other != second and set(first) == {0.0, 2.0}
 
 
 @pytest.mark.parametrize("case", ["a broken image on one device", "loss scaling, broken"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.errors import ConfigError, Interrupted
+from kseg.errors import ConfigError, Interrupted, WeightsError
 from kseg.training import recipes  # noqa: F401
 from kseg.training.begin import settled
 from kseg.training.given import Given
@@ -131,6 +131,18 @@ def test_a_rehearsal_has_every_stage(scenes):
     found = rehearse("siftflow-fcn8s", data_dir=scenes, settings=SLIM)
     assert [each.recipe for each in found] == ["siftflow-fcn32s", "siftflow-fcn16s", "siftflow-fcn8s"]
     assert str(found[0]).startswith("siftflow-fcn32s: fcn32s, ")
+
+
+def test_a_rehearsal_fetches_no_weights(published, tmp_path, monkeypatch):
+    monkeypatch.setenv("KSEG_OFFLINE", "1")
+    settings = {**SLIM, "init_weights": "imagenet", "data.crop": "32,32", "data.batch_size": 1}
+    (found,) = rehearse("camvid-fcn32s", data_dir=published / "camvid", settings=settings)
+    assert found.network == "fcn32s" and found.step_s > 0
+    with pytest.raises(ConfigError, match="unet: there are no ImageNet weights for it. Give a file of weights, or"):
+        rehearse("demo", settings={"init_weights": "imagenet", "model.depth": 1, "model.width": 2})
+    with pytest.raises(WeightsError, match=r"nowhere\.keras"):
+        settings["init_weights"] = str(tmp_path / "nowhere.keras")
+        rehearse("camvid-fcn32s", data_dir=published / "camvid", settings=settings)
 
 
 def test_a_backbone_of_camvid_starts_a_form_of_nyud(published, tmp_path, capsys):

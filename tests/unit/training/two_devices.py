@@ -1,7 +1,11 @@
 """Run in a process of its own: trains on one device and on two logical CPUs, and prints what came out as JSON."""
 
 import json
+import tempfile
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -9,10 +13,11 @@ import tensorflow as tf
 
 import kseg
 from kseg.objectives import CrossEntropyAndDice
+from kseg.training.checkpoint import Keeper, newest_whole
 from kseg.training.devices import dtype_policy, synchronise
 from kseg.training.loop import run_steps
 from kseg.training.optimizers import freeze, make_optimizer
-from kseg.training.specs import OptimizerSpec
+from kseg.training.specs import CheckpointSpec, OptimizerSpec
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -45,17 +50,36 @@ def batches(sizes, broken):
     return tf.data.Dataset.from_generator(lambda: iter(made), output_signature=spec)
 
 
-def trained(strategy, spec=SGD, sizes=(4, 4, 4, 4), norm="batch", precision="float32", broken=False):
+def unet(norm="batch", dropout=0.0):
+    return kseg.build("unet", width=4, depth=1, padding="same", normalization=norm, dropout=dropout)
+
+
+def fcn_without_dropout():
+    """Its score begins at zero in the paper, which would keep every other gradient at zero for a step."""
+    model = kseg.build("fcn32s", classes=2, input_shape=(None, None, 1), width=1 / 16, fc_width=8)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    kernel = model.get_layer("score_fr").kernel
+    kernel.assign(keras.random.normal(kernel.shape, seed=0))
+    return model
+
+
+def made(strategy, network, spec, precision="float32"):
     keras.utils.set_random_seed(0)
-    losses = Losses()
     with strategy.scope():
         with dtype_policy(precision):
-            model = kseg.build("unet", width=4, depth=1, padding="same", normalization=norm, dropout=0.0)
+            model = network()
         if strategy.num_replicas_in_sync > 1:
             synchronise(model)
         freeze(spec, model)
         model.compile(make_optimizer(spec, 10), CrossEntropyAndDice())
         model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def trained(strategy, spec=SGD, sizes=(4, 4, 4, 4), network=unet, precision="float32", broken=False):
+    losses, model = Losses(), made(strategy, network, spec, precision)
     run_steps(
         model,
         batches(sizes, broken),
@@ -65,22 +89,55 @@ def trained(strategy, spec=SGD, sizes=(4, 4, 4, 4), norm="batch", precision="flo
         skip=3,
         strategy=strategy,
     )
-    values = [variable.numpy().ravel().tolist() for variable in model.variables if variable.dtype == "float32"]
-    return {"losses": losses.seen, "values": values}
+    return {"losses": losses.seen, "values": values_of(model)}
 
 
+def values_of(model):
+    return [variable.numpy().ravel().tolist() for variable in model.variables if variable.dtype == "float32"]
+
+
+def with_dropout(strategy, *stops):
+    """The weights of a U-Net with dropout after as many steps as the last stop, taken up anew after each before."""
+    with tempfile.TemporaryDirectory() as folder:
+        for stop in stops:
+            model = made(strategy, lambda: unet("none", 0.5), SGD)
+            keeper = Keeper(Path(folder), CheckpointSpec(every_steps=1), model, [], SimpleNamespace(asked=False))
+            if found := newest_whole(Path(folder) / "checkpoints"):
+                keeper.restore(found)
+            stream = batches((4,) * stop, False).skip(keeper.place.step)
+            run_steps(model, stream, steps=4, epoch_steps=4, callbacks=[], keeper=keeper, strategy=strategy)
+    return values_of(model)
+
+
+def kept_by_dropout(strategy):
+    """Which of an image's 64 pixels dropout keeps, on each device, in two steps one after another."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        layer = keras.layers.Dropout(0.5)
+
+    @tf.function
+    def step():
+        return strategy.run(lambda: layer(tf.ones((1, 64)), training=True))
+
+    return [[part.numpy().ravel().tolist() for part in strategy.experimental_local_results(step())] for _ in range(2)]
+
+
+plain = partial(unet, "none")
 CASES = {
+    "an FCN whose dropout drops nothing": {"network": fcn_without_dropout, "spec": replace(SGD, learning_rate=1e-3)},
     "batch sizes that do not divide": {"sizes": (5, 2, 5, 2)},
     "a broken image on one device": {"broken": True},
     "frozen": {"spec": replace(SGD, rate_factors=("enc*:0",)), "broken": True},
-    "clipped": {"norm": "none", "spec": OptimizerSpec(name="sgd", learning_rate=0.1, clip_norm=0.1)},
+    "clipped": {"network": plain, "spec": OptimizerSpec(name="sgd", learning_rate=0.1, clip_norm=0.1)},
     "accumulated": {"sizes": (4, 3, 4, 3, 4, 4, 3), "spec": replace(SGD, accumulate=3)},
-    "accumulated and clipped": {"norm": "none", "spec": replace(SGD, accumulate=2, clip_norm=0.1)},
-    "loss scaling, accumulated": {"precision": "mixed_float16", "norm": "none", "spec": replace(SGD, accumulate=2)},
-    "loss scaling, broken": {"precision": "mixed_float16", "broken": True, "norm": "none"},
+    "accumulated and clipped": {"network": plain, "spec": replace(SGD, accumulate=2, clip_norm=0.1)},
+    "loss scaling, accumulated": {"precision": "mixed_float16", "network": plain, "spec": replace(SGD, accumulate=2)},
+    "loss scaling, broken": {"precision": "mixed_float16", "broken": True, "network": plain},
 }
 
 if __name__ == "__main__":
     one, two = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     found = {name: [trained(one, **options), trained(two, **options)] for name, options in CASES.items()}
+    found["dropout, unbroken and taken up"] = [with_dropout(two, 4), with_dropout(two, 2, 4)]
+    found["kept by dropout"] = kept_by_dropout(two)
     print(json.dumps(found))
