@@ -26,7 +26,7 @@ def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict
       entry: a function or a class.
       without: keywords that are no options, as those that the data set gives.
     """
-    maker = entry.__init__ if inspect.isclass(entry) else entry  # type: ignore[misc]
+    maker = entry.__init__ if inspect.isclass(entry) else entry
     try:
         hints = typing.get_type_hints(maker)
     except (NameError, TypeError, AttributeError):  # a name that only type checkers see

@@ -6,7 +6,6 @@ weight_decay x decay_mult x weight; velocity = momentum x velocity + rate x lr_m
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -96,7 +95,7 @@ def _keras_class(name: str) -> type[keras.optimizers.Optimizer]:
 
 
 @functools.cache
-def _with_factors(kind: type[keras.optimizers.Optimizer]) -> Any:
+def _with_factors(kind: Any) -> Any:
     """Keras' class with Caffe's factors, known to Keras' saving under its name."""
     made = type(f"_{kind.__name__}", (_Factors, kind), {"__module__": __name__})
     return keras.saving.register_keras_serializable("kseg")(made)
@@ -179,8 +178,7 @@ def for_summed_loss(spec: OptimizerSpec, pixels: int) -> OptimizerSpec:
 
 def _rescaled(spec: OptimizerSpec, factor: float) -> OptimizerSpec:
     """What does with gradients times `factor` the same as `spec` with these, for SGD."""
-    return dataclasses.replace(
-        spec,
+    return spec.replaced(
         learning_rate=spec.learning_rate / factor,
         weight_decay=spec.weight_decay * factor,
         clip_norm=spec.clip_norm and spec.clip_norm * factor,

@@ -59,7 +59,7 @@ def from_json(kind: Any, values: Any, prefix: str) -> Any:
         return kind(**fields, **{name: augmentation_options(name, value) for name, value in options.items()})
     if issubclass(kind, Chosen):
         name = fields.get("name", kind.name)
-        owner = f"The {kind.kind} {name!r}"  # type: ignore[attr-defined]
+        owner = f"The {kind.kind} {name!r}"
         options = {key: value for key, value in options.items() if value is not None}
         spec = kind(**fields, **(checked(owner, kind.takes(name), options, prefix) if options else {}))
         spec.check()
@@ -212,7 +212,7 @@ def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
         "grey_curve": augment.get("grey_curve", False),
         "grey": {"gain": augment.get("gain", 0.0), "offset": augment.get("offset", 0.0)},
     }
-    plain = ({}, {"most": 1.0})
+    plain: tuple[dict[str, Any], ...] = ({}, {"most": 1.0})
     kept = {
         name: {key: value for key, value in options.items() if value is not None} if options is not True else {}
         for name, options in chosen.items()

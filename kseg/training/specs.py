@@ -24,8 +24,7 @@ GIVEN = "given"  # the name of what a person handed over as an object
 class Chosen:
     """Fixed fields, and options, which are whatever the thing that is named takes.
 
-    An option reads like a field (`spec.width`), where it is set, and dataclasses.replace takes it like one; as None it
-    is left to its default again.
+    An option reads like a field (`spec.width`), where it is set.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -44,6 +43,10 @@ class Chosen:
         if name not in options:
             raise AttributeError(f"{type(self).__name__} has no {name!r} set")
         return options[name]
+
+    def replaced(self, **changes: Any) -> Any:
+        """The same with other fields or options; an option that is None is left to its default again."""
+        return type(self)(**{**self.fields, **self.options, **changes})
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -39,12 +39,12 @@ def first_paper(recipe: Recipe, *, rate: float, steps: int, **fields) -> Recipe:
 
     The images differ in size: each is a step, and 20 steps' gradients are averaged.
     """
-    optimizer = replace(recipe.optimizer, learning_rate=rate, momentum=0.9, accumulate=20)
+    optimizer = recipe.optimizer.replaced(learning_rate=rate, momentum=0.9, accumulate=20)
     return replace(recipe, loss=LossSpec(), optimizer=optimizer, steps=steps, **fields)
 
 
 def learned(recipe: Recipe, *, last: str) -> Recipe:
     """With its up-sampling learned but for the layers `last`, which stay bilinear, as in the paper of 2015."""
     factors = (*recipe.optimizer.rate_factors, f"{last}:0")
-    optimizer = replace(recipe.optimizer, rate_factors=factors)
-    return replace(recipe, model=replace(recipe.model, upsampling="learned"), optimizer=optimizer)
+    optimizer = recipe.optimizer.replaced(rate_factors=factors)
+    return replace(recipe, model=recipe.model.replaced(upsampling="learned"), optimizer=optimizer)

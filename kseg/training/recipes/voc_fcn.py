@@ -58,8 +58,7 @@ def voc_fcn_alexnet() -> Recipe:
     of score_fr alone has twice the rate and no decay.
     """
     recipe = released("voc-fcn-alexnet", ModelSpec("fcn32s", backbone="alexnet"), DATA, rate=1e-4, steps=2_000_000)
-    optimizer = replace(
-        recipe.optimizer,
+    optimizer = recipe.optimizer.replaced(
         momentum=0.9,
         accumulate=20,
         rate_factors=("score_fr/bias:2",),
