@@ -95,8 +95,9 @@ def _keras_class(name: str) -> type[keras.optimizers.Optimizer]:
 
 
 @functools.cache
-def _with_factors(kind: Any) -> Any:
-    """Keras' class with Caffe's factors, known to Keras' saving under its name."""
+def _with_factors(name: str) -> Any:
+    """Keras' class of that name with Caffe's factors, known to Keras' saving."""
+    kind = _keras_class(name)
     made = type(f"_{kind.__name__}", (_Factors, kind), {"__module__": __name__})
     return keras.saving.register_keras_serializable("kseg")(made)
 
@@ -123,7 +124,7 @@ def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimize
     if spec.name == "adamw" and spec.weight_decay:
         options["weight_decay"] = spec.weight_decay
     try:
-        return _with_factors(_keras_class(spec.name))(rate, **options)
+        return _with_factors(spec.name)(rate, **options)
     except (ValueError, TypeError) as error:
         chosen = ", ".join(f"{name}={value}" for name, value in spec.options.items())
         raise ConfigError(f"optimizer {spec.name}, {chosen}: Keras refuses it ({error})") from error
