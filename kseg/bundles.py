@@ -59,8 +59,8 @@ def export(
       The bundle's folder.
 
     Raises:
-      ExportError: that version exists, the name is a path, the network gives no scores for each pixel, or it can't be
-        traced for images of any size.
+      ExportError: that version exists, the name is a path, the network gives no scores for each pixel, it can't be
+        traced for images of any size, or Keras does not compute with TensorFlow.
       ConfigError: there is no such average or precision, or the average does not suit the network.
       EnvironmentFailure: the disk is full, or the place can't be written.
     """
@@ -73,6 +73,11 @@ def export(
     if folder.exists():
         raise ExportError(f"{folder}: this version exists. Leave --version out for the next free one.")
 
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            f"A SavedModel is written by TensorFlow, but Keras computes with {keras.backend.backend()} here. Save the "
+            "network (model.save), and export the file with KERAS_BACKEND=tensorflow."
+        )
     if any(len(output.shape) != 4 for output in model.outputs):
         raise ExportError(f"{model.name}: its output is no map. {SEGMENTS}")
     network = predictor(model, precision=precision)

@@ -13,9 +13,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
 
 from kseg.layers.reading import Average
+
+# In float32 the places of pixel 5,000 and beyond are off by 1/2,000 of a pixel; JAX has no other type unless told.
+PLACES = "float32" if keras.backend.backend() == "jax" else "float64"
 
 Change = Callable[[Any], Any]
 
@@ -81,7 +85,7 @@ def _turned(maps: Any, count: int) -> Any:
 
 def _turn(degrees: float, size: tuple[Any, Any]) -> tuple[Change, Change]:
     """A turn about the centre, onto a square that holds the whole image, and its way back."""
-    height, width = (ops.cast(length, "float64") for length in size)
+    height, width = map(_real, size)
     side = ops.cast(ops.ceil(ops.sqrt(height**2 + width**2)), "int32")
     angle = math.radians(degrees)
     return (
@@ -96,8 +100,7 @@ def _looked_up(maps: Any, size: tuple[Any, Any], angle: float) -> Any:
     Linear between pixels; beyond its border a map is its mirror image, the border pixel not repeated.
     """
     lengths = ops.shape(maps)[1:3]
-    # float64: in float32 the places of pixel 5,000 and beyond are off by 1/2,000 of a pixel.
-    down, across = (ops.arange(length, dtype="float64") - (_real(length) - 1) / 2 for length in size)
+    down, across = (ops.arange(length, dtype=PLACES) - (_real(length) - 1) / 2 for length in size)
     down, across = down[:, None], across[None, :]
     cosine, sine = math.cos(angle), math.sin(angle)
     rows = sine * across + cosine * down + (_real(lengths[0]) - 1) / 2
@@ -116,7 +119,7 @@ def _looked_up(maps: Any, size: tuple[Any, Any], angle: float) -> Any:
 
 
 def _real(length: Any) -> Any:
-    return ops.cast(length, "float64")
+    return ops.cast(length, PLACES)
 
 
 def _reflected(place: Any, length: Any) -> Any:

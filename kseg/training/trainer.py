@@ -132,6 +132,11 @@ def train(
       Interrupted: Ctrl-C or SIGTERM; the state was saved.
       EnvironmentFailure: another worker was lost.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise ConfigError(
+            f"kseg.train needs TensorFlow, but Keras computes with {keras.backend.backend()} here. Set "
+            "KERAS_BACKEND=tensorflow, or train the network of kseg.build with a plain fit."
+        )
     if run is None and workers_named() > 1:
         raise ConfigError(f"{workers_named()} workers train together: name the folder they share, --run DIR.")
     objects = {"model": model, "loss": loss, "measure": measure, "optimizer": optimizer}

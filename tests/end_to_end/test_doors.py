@@ -202,3 +202,47 @@ def test_images_that_have_an_up_are_not_turned(image):
     assert kseg.predict(network, image, average="mirror").shape == image.shape[:2]
     with pytest.raises(ConfigError, match="have an up"):
         ScoreReading(average="rotations", upright=True)
+
+
+class Rooms(kseg.datasets.Dataset):
+    """Two streams and two heads."""
+
+    name, classes = "rooms", {"semantic": ("floor", "wall", "lamp"), "geometric": ("flat", "steep")}
+
+    def __init__(self, split):
+        self.choose(split, ["train", "val"])
+        self.ids = [f"{split}{number}" for number in range(2)]
+
+    def read(self, index):
+        rng = np.random.default_rng([index, self.split == "val"])
+        label = {"semantic": rng.integers(0, 3, (40, 40)), "geometric": rng.integers(0, 2, (40, 40))}
+        images = {name: rng.integers(0, 256, (40, 40, 3)).astype(np.uint8) for name in ("rgb", "hha")}
+        return kseg.datasets.Item(self.ids[index], images, {k: v.astype(np.int32) for k, v in label.items()})
+
+
+def test_two_streams_and_two_heads_go_through_every_door(tmp_path):
+    data = {split: Rooms(split) for split in ("train", "val")}
+    settings = {
+        "model.name": "fcn32s", "model.width": 1 / 64, "model.fc_width": 2, "model.streams": ("rgb", "hha"),
+        "data.crop": "40,40", "data.batch_size": 1, "steps": 2, "data.augment.mirror": "none", "average": "mirror",
+        "precision": "float32",
+    }  # fmt: skip
+    kseg.train("own-unet", data=data, run=tmp_path / "run", settings=settings)
+    network, images = kseg.load(tmp_path / "run"), data["val"][0].images
+    assert readings_of(network)["geometric"] == ScoreReading(("flat", "steep"), average="mirror")
+    expected = kseg.predict(network, images)
+    for name, image in images.items():
+        write_image(tmp_path / name / "room.png", image)
+    streams = [word for name in images for word in ("--stream", f"{name}={tmp_path / name}")]
+    bundle = call("export", tmp_path / "run", "-o", tmp_path / "models").stdout.strip()
+    for number, model in enumerate((tmp_path / "run", bundle)):
+        call("predict", model, *streams, "-o", tmp_path / str(number), "--overlay")
+        for head, mask in expected.items():
+            np.testing.assert_array_equal(read_label(tmp_path / str(number) / f"room_{head}.png"), mask)
+    said = call("predict", bundle, *streams[:2], "-o", tmp_path / "out", exit_code=3).stderr
+    assert "takes rgb and hha, found rgb. Give each of them: --stream rgb=PATH --stream hha=PATH" in said
+    write_image(tmp_path / "hha" / "other.png", images["hha"])
+    said = call("predict", bundle, *streams, "-o", tmp_path / "out", exit_code=3).stderr
+    assert "other: not an image of both rgb" in said
+    said = call("predict", bundle, tmp_path / "rgb", "-o", tmp_path / "out", exit_code=3).stderr
+    assert "takes rgb and hha together" in said

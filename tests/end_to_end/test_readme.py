@@ -55,7 +55,6 @@ def test_the_blocks_that_use_a_folder_of_ones_own_run_as_they_stand(mine, capsys
 
 def test_the_block_of_data_sets_opens_what_it_names(tmp_path, monkeypatch):
     for name, folder in (("nyudv2", "nyu"), ("siftflow", "SiftFlowDataset")):
-        (tmp_path / folder).mkdir()
         DATASET_CASES[name].write(tmp_path / folder)
     monkeypatch.chdir(tmp_path)
     names = {"kseg": kseg}
