@@ -86,10 +86,10 @@ class Dataset(abc.ABC):
       ids: the items' names.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = "data"
     ignore_class = VOID
-    split: str
-    splits: tuple[str, ...]
+    split: str = "all"
+    splits: tuple[str, ...] = ("all",)
     classes: Any
     scored_classes: Any = None
     has_instances: bool = False

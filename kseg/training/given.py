@@ -15,7 +15,7 @@ from kseg.errors import ConfigError
 from kseg.inference import SEGMENTS, heads_of, streams_of
 from kseg.metrics import Measure
 from kseg.objectives import BatchLoss, KerasLoss
-from kseg.pipeline import check_augmentations
+from kseg.pipeline import AUGMENTATIONS, check_augmentations
 from kseg.training.specs import GIVEN
 
 PARTS = ("train", "val", "test")
@@ -62,8 +62,13 @@ class Given:
     def settings(self) -> dict[str, Any]:
         """What stands in the recipe in place of the names."""
         named = {"data": "data.name", "model": "model.name", "loss": "loss.name", "optimizer": "optimizer.name"}
-        found = {setting: GIVEN for name, setting in named.items() if name in self.names}
-        return {**found, **({"measure": GIVEN} if self.measure is not None else {})}
+        found: dict[str, Any] = {setting: GIVEN for name, setting in named.items() if name in self.names}
+        found |= {"measure": GIVEN} if self.measure is not None else {}
+        # What is given takes the place of all that the recipe has.
+        return {
+            **found,
+            **({f"data.augment.{name}": None for name in AUGMENTATIONS} if self.augment is not None else {}),
+        }
 
     def to_json(self) -> dict[str, Any]:
         """The class of each object and its configuration, where it gives one."""
@@ -105,6 +110,11 @@ def check_fits(model: keras.Model, data: Dataset, channels: int) -> None:
             f"model: {model.name} scores {_counted(heads)} classes, but {data.name} has {_counted(counts)}. Its last "
             "layer must give one score per class, before softmax."
         )
+    if _ends_in_probabilities(model):
+        raise ConfigError(
+            f"model: {model.name} ends in a softmax or sigmoid, but losses and averages take scores before it. "
+            "Leave the activation of its last layer out."
+        )
     for tensor in model.inputs:
         if any(size is not None for size in tensor.shape[1:3]):
             raise ConfigError(
@@ -115,9 +125,19 @@ def check_fits(model: keras.Model, data: Dataset, channels: int) -> None:
 
 def copied(model: keras.Model) -> keras.Model:
     """A network with the same layers and weights of its own, on the devices whose scope this is in."""
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _ends_in_probabilities(model: keras.Model) -> bool:
+    """Whether a layer that gives an output has an activation that makes probabilities of scores, or is one."""
+    ends = {id(tensor) for tensor in keras.tree.flatten(model.output)}
+    last = [layer for layer in model.layers if ends & {id(each) for each in keras.tree.flatten(layer.output)}]
+    makers = (keras.activations.softmax, keras.activations.sigmoid)
+    return any(isinstance(each, keras.layers.Softmax) or getattr(each, "activation", None) in makers for each in last)
 
 
 def _names(parts: Mapping[str, Any]) -> str:

@@ -40,10 +40,20 @@ def halves(**options) -> dict[str, Dataset]:
     return {split: Halves(split, **options) for split in ("train", "val")}
 
 
-def network(classes=2, channels=1, size=None) -> keras.Model:
+class Plain(Dataset):
+    """As little as a data set can say."""
+
+    classes = ("dark", "bright")
+    ids = ("a", "b")
+
+    def read(self, index):
+        return Halves("train").read(index)
+
+
+def network(classes=2, channels=1, size=None, end=None) -> keras.Model:
     image = keras.Input((size, size, channels))
     x = keras.layers.Conv2D(3, 3, padding="same", activation="relu")(image)
-    return keras.Model(image, keras.layers.Conv2D(classes, 1)(x), name="mine")
+    return keras.Model(image, keras.layers.Conv2D(classes, 1, activation=end)(x), name="mine")
 
 
 def test_a_network_of_ones_own_stays_as_it_is_and_its_copy_is_trained(tmp_path):
@@ -93,6 +103,7 @@ def test_an_object_of_the_wrong_kind_is_named(objects, words):
             r"takes 4 channels, but the images of halves have 1. Build it with Input\(\(None, None, 1",
         ),
         (network(size=16), "takes images of 16 x 16 alone"),
+        (network(end="softmax"), "mine ends in a softmax or sigmoid"),
     ],
 )
 def test_a_network_that_does_not_fit_the_data_is_refused_before_the_first_step(tmp_path, model, words):
@@ -137,6 +148,20 @@ def test_names_may_be_given_in_place_of_objects(tmp_path):
     recipe = run.recipe
     assert (recipe.model.name, recipe.loss.name, recipe.optimizer.name) == ("unet", "dice", "rmsprop")
     assert recipe.measure == "pixel_accuracy"
+
+
+def test_augmentations_that_are_given_take_the_place_of_all_others_and_a_data_set_need_not_say_much(tmp_path):
+    objects = {"data": {"train": Plain(), "val": Plain()}, "augment": [kseg.pipeline.Mirror(vertical=False)]}
+    run = kseg.train(run=tmp_path / "run", settings=UNET, **objects)
+    assert run.recipe.data.augment.options == {} and run.report.dataset == "data"
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["objects"]["augment"][0]["config"] == {"horizontal": True, "vertical": False}
+
+
+def test_a_sequential_network_trains(tmp_path):
+    model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3, padding="same")])
+    run = kseg.train(data=halves(), model=model, run=tmp_path / "run", settings=SLIM)
+    assert kseg.predict(run.model, np.zeros((9, 7), np.uint8)).shape == (9, 7)
 
 
 def test_an_augmentation_that_is_none_is_refused_by_batches_too():
