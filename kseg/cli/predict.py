@@ -48,7 +48,7 @@ def predict(
     """Find the classes in images with MODEL (a run folder, a preset, a .keras file or a bundle).
 
     Writes DIR/STEM.png with class ids for each image, DIR/STEM.tif for a stack. Of more than two classes the PNG has
-    VOC's palette, as its server takes it; the numbers in it are the ids.
+    the colours of the network's classes, else VOC's, as its server takes it; the numbers in it are the ids.
     """
     if not inputs + paths and not streams:
         raise click.UsageError("Which images? Give files or folders after MODEL.")

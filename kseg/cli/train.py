@@ -6,10 +6,8 @@ import shlex
 
 import click
 
-from kseg.cli.verb import Verb, program_name, set_option
+from kseg.cli.verb import PRECISIONS, Verb, program_name, set_option
 from kseg.errors import Interrupted
-
-PRECISIONS = ["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 
 
 @click.command(cls=Verb, tensorflow=True)

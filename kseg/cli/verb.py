@@ -91,9 +91,11 @@ average_option = click.option(
     help="Average the scores over mirrored or turned versions. Default: the network's own average.",
 )
 
+PRECISIONS = ["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+
 precision_option = click.option(
     "--precision",
-    type=click.Choice(["auto", "float32", "mixed_float16", "mixed_bfloat16"]),
+    type=click.Choice(PRECISIONS),
     help="What the network computes in; auto is the quickest here. Default: float32, so that a mask does not depend on "
     "the processor.",
 )

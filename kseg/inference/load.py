@@ -107,7 +107,8 @@ def _load_keras(path: Path) -> keras.Model:
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise WeightsError(
-            f"{path}: this file can't be loaded ({reason}). Is it whole, and written by Keras 3?"
+            f"{path}: this file can't be loaded ({reason}). Is it whole, and written by Keras 3? Where it has layers "
+            "of your own, import their module first (--plugin)."
         ) from error
 
 

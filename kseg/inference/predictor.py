@@ -317,7 +317,9 @@ def heads_of(model: keras.Model) -> dict[str, int]:
 
 
 def _channels(model: keras.Model, end: str) -> dict[str, int]:
-    tensors = getattr(model, end, None)  # a Sequential may have none
+    tensors = getattr(model, end, None)
+    if isinstance(model, keras.Sequential) and model.built:
+        (tensors,) = getattr(model, f"{end}s")
     parts: dict[str, Any] = tensors if isinstance(tensors, dict) else {"": tensors}
     if not all(hasattr(tensor, "shape") for tensor in parts.values()):
         raise WeightsError(f"{model.name}: no {end}, or several without names. {SEGMENTS}")

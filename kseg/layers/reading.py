@@ -129,6 +129,8 @@ def with_reading(model: keras.Model, readings: ScoreReading | Mapping[str, Score
         for head, layer in layers.items():
             layer.reading = by_head[head]
         return model
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     outputs = model.output if isinstance(model.output, Mapping) else {"": model.output}
     read = {
         head: ReadScores(**dataclasses.asdict(by_head[head]), name=f"reading_{head}" if head else "reading")(scores)

@@ -51,6 +51,9 @@ class Given:
         _check_kind("measure", self.measure, Measure, "a kseg.metrics.Measure")
         _check_kind("optimizer", self.optimizer, keras.optimizers.Optimizer, "an optimiser of Keras")
         _check_kind("model", self.model, keras.Model, "a keras.Model")
+        if isinstance(self.model, keras.Sequential) and self.model.built:
+            functional = keras.Model(self.model.inputs[0], self.model.outputs[0], name=self.model.name)
+            object.__setattr__(self, "model", functional)
         if self.model is not None and not getattr(self.model, "inputs", None):
             raise ConfigError(f"model: {self.model.name} has no inputs of its own. {SEGMENTS}")
 
@@ -63,12 +66,11 @@ class Given:
         """What stands in the recipe in place of the names."""
         named = {"data": "data.name", "model": "model.name", "loss": "loss.name", "optimizer": "optimizer.name"}
         found: dict[str, Any] = {setting: GIVEN for name, setting in named.items() if name in self.names}
-        found |= {"measure": GIVEN} if self.measure is not None else {}
-        # What is given takes the place of all that the recipe has.
-        return {
-            **found,
-            **({f"data.augment.{name}": None for name in AUGMENTATIONS} if self.augment is not None else {}),
-        }
+        if self.measure is not None:
+            found["measure"] = GIVEN
+        if self.augment is not None:  # in the place of all that the recipe has
+            found |= {f"data.augment.{name}": None for name in AUGMENTATIONS}
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The class of each object and its configuration, where it gives one."""
@@ -125,8 +127,6 @@ def check_fits(model: keras.Model, data: Dataset, channels: int) -> None:
 
 def copied(model: keras.Model) -> keras.Model:
     """A network with the same layers and weights of its own, on the devices whose scope this is in."""
-    if isinstance(model, keras.Sequential):
-        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     return copy

@@ -162,6 +162,7 @@ def test_a_sequential_network_trains(tmp_path):
     model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3, padding="same")])
     run = kseg.train(data=halves(), model=model, run=tmp_path / "run", settings=SLIM)
     assert kseg.predict(run.model, np.zeros((9, 7), np.uint8)).shape == (9, 7)
+    assert kseg.predict(model, np.zeros((9, 7), np.uint8)).shape == (9, 7)
 
 
 def test_an_augmentation_that_is_none_is_refused_by_batches_too():
