@@ -1,0 +1,40 @@
+"""What a recipe makes of its network."""
+
+import pytest
+
+import kseg
+from kseg.errors import ConfigError
+from kseg.layers import SCALINGS, ScaleInput, ScoreReading, readings_of
+from kseg.training.preparation import prepare
+from kseg.training.recipe import RECIPES
+
+SLIM = {"model.width": 2, "model.depth": 1, "steps": 1, "precision": "float32"}
+
+
+def network(**settings):
+    return prepare(RECIPES.get("demo")().with_settings({**SLIM, **settings}), None).network()
+
+
+@pytest.mark.parametrize("named", ["own", "none", "vgg", "unit"])
+def test_preprocessing_is_named_as_build_names_it(named):
+    found = [
+        layer.scaling for layer in network(**{"model.preprocessing": named}).layers if isinstance(layer, ScaleInput)
+    ]
+    built = kseg.build("unet", preprocessing=named, width=2, depth=1)
+    assert found == [layer.scaling for layer in built.layers if isinstance(layer, ScaleInput)]
+    assert len(found) == (named != "none")
+    assert kseg.build("unet", preprocessing=None, width=2, depth=1).count_params() == built.count_params()
+
+
+def test_an_unknown_preprocessing_gets_the_nearest_name():
+    with pytest.raises(ConfigError, match="model.preprocessing is 'vg'. Did you mean 'vgg'"):
+        network(**{"model.preprocessing": "vg"})
+    assert "vgg" in SCALINGS
+
+
+def test_a_network_carries_names_colours_and_average_of_its_training():
+    assert readings_of(network(average="mirror")) == {"": ScoreReading(("background", "cell"), average="mirror")}
+    prepared = prepare(RECIPES.get("demo")().with_settings(SLIM), None)
+    prepared.parts["train"].colours, prepared.parts["train"].upright = ((0, 0, 0), (9, 8, 7)), True
+    found = readings_of(prepared.network())[""]
+    assert (found.colours, found.upright, found.threshold) == (((0, 0, 0), (9, 8, 7)), True, None)
