@@ -267,14 +267,16 @@ def draw_curves(
     figure.subplots_adjust(left=0.085, right=0.99, bottom=0.15, top=0.91, wspace=0.21)
     measured = dict.fromkeys(key for row in rows for key in row if key.startswith("val_"))
     losses, scores = ([key for key in measured if (key == "val_loss") == is_loss] for is_loss in (True, False))
-    panels = [("training loss, mean of an epoch", ["loss", *losses]), *([("scores on val", scores)] * bool(scores))]
+    panels = [("loss", ["loss", *losses]), *([("scores on val", scores)] * bool(scores))]
     for number, (title, keys) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), number)
         for key in keys:
             steps, values = zip(*((row["step"], row[key]) for row in rows if key in row), strict=True)
             (line,) = axes.plot(steps, values, marker="o", markersize=3)
             numbers = [index for index, value in enumerate(values) if math.isfinite(value)]
-            if key != "loss" and numbers:
+            if key == "loss":
+                line.set_label("in training, mean of an epoch")
+            elif numbers:
                 name = key.removeprefix("val_")
                 said = "loss on val" if key == "val_loss" else words(name)
                 best = (max if is_higher_better(name) else min)(numbers, key=values.__getitem__)
