@@ -7,7 +7,9 @@ import sys
 
 def doctor(**variables: str) -> subprocess.CompletedProcess:
     code = "from kseg.cli import main; main(['doctor'])"
-    surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("KSEG_", "KERAS_"))}
+    surroundings = {
+        name: value for name, value in os.environ.items() if not name.startswith(("KSEG_", "KERAS_", "TF_"))
+    }
     return subprocess.run(
         [sys.executable, "-c", code], env={**surroundings, **variables}, capture_output=True, text=True
     )

@@ -9,7 +9,14 @@ import kseg
 from kseg.errors import ConfigError
 from kseg.metrics import MEASURES, Measure
 
-SETTINGS = {"steps": 12, "epoch_steps": 3, "model.width": 2, "model.depth": 1, "average": "none"}
+SETTINGS = {
+    "precision": "float32",
+    "steps": 12,
+    "epoch_steps": 3,
+    "model.width": 2,
+    "model.depth": 1,
+    "average": "none",
+}
 
 
 class Missed(Measure):
