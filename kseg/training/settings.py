@@ -202,22 +202,23 @@ def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
     optimizer = dict(values.get("optimizer", {}))
     if optimizer.get("name", "adam") != "sgd":
         optimizer.pop("momentum", None)
+    scale = augment.get("scale", 1.0)
     chosen = {
         "elastic": {"sigma": augment.get("elastic"), "spacing": augment.get("elastic_spacing")},
-        "mirror": {"horizontal": augment["mirror"], "vertical": augment.get("flip", augment["mirror"])},
+        "mirror": {"horizontal": augment["mirror"], "vertical": augment.get("flip", True)},
         "rotation": {"degrees": augment.get("rotation")},
         "shift": {"pixels": augment.get("shift")},
-        "scale": {"most": augment.get("scale")},
+        "scale": {"most": None if scale == 1 else scale},
         "saturation": {"most": augment.get("saturation")},
-        "grey_curve": augment.get("grey_curve", False),
         "grey": {"gain": augment.get("gain", 0.0), "offset": augment.get("offset", 0.0)},
     }
-    plain: tuple[dict[str, Any], ...] = ({}, {"most": 1.0})
     kept = {
-        name: {key: value for key, value in options.items() if value is not None} if options is not True else {}
+        name: {key: value for key, value in options.items() if value is not None}
         for name, options in chosen.items()
-        if options and (options is True or any(options.values())) and options not in plain
+        if any(options.values())
     }
+    if augment.get("grey_curve"):
+        kept["grey_curve"] = {}
     fixed = {name: augment[name] for name in ("interpolation", "beyond") if name in augment}
     return {**values, "data": {**values["data"], "augment": {**fixed, **kept}}, "optimizer": optimizer}
 

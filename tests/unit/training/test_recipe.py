@@ -191,3 +191,24 @@ def test_another_data_set_has_options_and_a_split_of_its_own():
     elsewhere = rooms.with_settings({"data.name": "voc2012"})
     assert (rooms.data.split, elsewhere.data.split, elsewhere.data.options) == ("trainval", None, {})
     assert rooms.with_settings({"data.name": "voc2012", "data.split": "train"}).data.split == "train"
+
+
+def test_augmentations_of_before_are_read_as_they_were_done():
+    before = {
+        "mirror": True, "flip": False, "rotation": 0.0, "shift": 3.0, "scale": 1.0, "elastic": 8.0, "elastic_spacing": None,
+        "gain": 0.0, "offset": 0.1, "grey_curve": True, "saturation": 1.0, "interpolation": "cubic", "beyond": "mirror",
+    }  # fmt: skip
+    recipe = Recipe.from_json({
+        "name": "a", "steps": 1, "data": {"name": "demo", "augment": before, "classes": None},
+        "model": {"name": "unet", "width": 8, "backbone": None}, "optimizer": {"name": "adam", "momentum": 0.99},
+    })  # fmt: skip
+    assert recipe.data.augment.options == {
+        "elastic": {"sigma": 8.0}, "mirror": {"horizontal": True, "vertical": False}, "shift": {"pixels": 3.0},
+        "saturation": {"most": 1.0}, "grey": {"gain": 0.0, "offset": 0.1}, "grey_curve": {},
+    }  # fmt: skip
+    assert recipe.data.augment.interpolation == "cubic" and recipe.model.options == {"width": 8}
+    assert recipe.optimizer.options == {} and recipe.data.options == {}
+    off = dict.fromkeys(before, 0.0) | {"mirror": False, "flip": False, "scale": 1.0, "grey_curve": False}
+    off |= {"interpolation": "linear", "beyond": "mirror", "elastic_spacing": None}
+    plain = Recipe.from_json({"name": "a", "steps": 1, "data": {"augment": off}})
+    assert plain.data.augment.options == {}
