@@ -196,7 +196,8 @@ def test_another_data_set_has_options_and_a_split_of_its_own():
 def test_augmentations_of_before_are_read_as_they_were_done():
     before = {
         "mirror": True, "flip": False, "rotation": 0.0, "shift": 3.0, "scale": 1.0, "elastic": 8.0,
-        "elastic_spacing": None, "gain": 0.0, "offset": 0.1, "grey_curve": True, "saturation": 1.0, "interpolation": "cubic", "beyond": "mirror",
+        "elastic_spacing": None, "gain": 0.0, "offset": 0.1, "grey_curve": True, "saturation": 1.0,
+        "interpolation": "cubic", "beyond": "mirror",
     }  # fmt: skip
     recipe = Recipe.from_json({
         "name": "a", "steps": 1, "data": {"name": "demo", "augment": before, "classes": None},
