@@ -47,7 +47,7 @@ class Registry(Generic[Entry]):
         """
 
         def enter(entry: Given) -> Given:
-            module = getattr(entry, "__module__", "")
+            module = getattr(getattr(entry, "func", entry), "__module__", "")  # of a partial, that of its function
             if name in self._entries:
                 raise ConfigError(f"The {self.kind} {name!r} is there already. {module} must choose another name.")
             self._entries[name] = entry  # type: ignore[assignment]

@@ -32,7 +32,7 @@ def list_datasets() -> None:
 
     names = sorted(DATASETS.names())
     for name in names:
-        first = (DATASETS.get(name).__doc__ or "").strip().splitlines()[0]
+        first = (DATASETS.get(name).__doc__ or "").strip().partition("\n")[0]
         click.echo(f"{name:<{max(map(len, names))}}  {first}")
 
 

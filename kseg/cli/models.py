@@ -23,7 +23,7 @@ def list_models() -> None:
     for title, registry in (("networks", NETWORKS), ("recipes", RECIPES)):
         click.echo(title)
         for name in registry.names():
-            first = (registry.get(name).__doc__ or "").strip().splitlines()[0]
+            first = (registry.get(name).__doc__ or "").strip().partition("\n")[0]
             click.echo(f"  {name:<16} {first}")
 
     click.echo("presets")

@@ -17,6 +17,9 @@ from kseg.training.recipe import RECIPES, Recipe
 from kseg.training.run import check_given, check_same, open_run
 from kseg.training.specs import GIVEN
 
+# Settings that hold beside an object of that part.
+BESIDE_OBJECTS = ("optimizer.skip", "data.augment.interpolation", "data.augment.beyond")
+
 # What is followed where only a data set was named.
 DEFAULTS = {
     "demo": "demo",
@@ -45,6 +48,10 @@ def begin(
     """
     folder, recorded = open_run(run, resume)
     given = given or Given()
+    for what, beginning in (("optimizer", "optimizer."), ("augment", "data.augment."), ("measure", "measure")):
+        for name in settings or {}:
+            if what in given.names and name.startswith(beginning) and name not in BESIDE_OBJECTS:
+                raise ConfigError(f"{name} can't apply: {what} is an object here, which brings its own. Leave it out.")
     settings = {**(settings or {}), **given.settings()}
     if folder and recorded:
         check_plugins(folder, recorded)

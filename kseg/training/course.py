@@ -205,5 +205,7 @@ def _settle_threshold(stage: Stage, best: keras.Model) -> None:
         return
     found = evaluate(best, prepared.parts["val"], measures=[prepared.measure]).thresholds.get(prepared.measure.name)
     if found is not None:
-        readings = {head: replace(reading, threshold=found) for head, reading in readings_of(best).items()}
+        readings = readings_of(best)
+        first = next(iter(prepared.parts["val"].heads))  # the head that was scored
+        readings[first] = replace(readings[first], threshold=found)
         save_network(with_reading(best, readings), stage.folder / "model.keras")

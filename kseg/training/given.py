@@ -117,6 +117,11 @@ def check_fits(model: keras.Model, data: Dataset, channels: int) -> None:
             f"model: {model.name} ends in a softmax or sigmoid, but losses and averages take scores before it. "
             "Leave the activation of its last layer out."
         )
+    if model.losses:
+        raise ConfigError(
+            f"model: {model.name} has regularisers or losses within, which kseg.train does not add up. Leave them out; "
+            "optimizer.weight_decay does what an L2 regulariser does."
+        )
     for tensor in model.inputs:
         if any(size is not None for size in tensor.shape[1:3]):
             raise ConfigError(

@@ -166,6 +166,7 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
 def measures_of(model: str | Path, data: Dataset) -> list[Measure]:
     """The measure by which the network of the run `model` was chosen, where `data` can be scored by it."""
     config = read_config(model)
+    check_plugins(model, config or {})
     name = config["recipe"].get("measure", GIVEN) if config else GIVEN
     chosen = [] if name == GIVEN else [measure(name)]
     return [each for each in chosen if not each.lacks(data)]

@@ -165,6 +165,19 @@ def test_a_sequential_network_trains(tmp_path):
     assert kseg.predict(model, np.zeros((9, 7), np.uint8)).shape == (9, 7)
 
 
+def test_settings_that_an_object_takes_the_place_of_are_refused():
+    for objects, name in (
+        ({"optimizer": keras.optimizers.SGD(0.1)}, "optimizer.clip_norm"),
+        ({"augment": []}, "data.augment.rotation.degrees"),
+    ):
+        with pytest.raises(ConfigError, match=f"{name} can't apply"):
+            kseg.train(data=halves(), settings={**UNET, name: 3}, **objects)
+
+
+def test_what_kseg_brings_comes_from_no_plugin():
+    assert [name for name in kseg.metrics.MEASURES if kseg.metrics.MEASURES.origin(name)] == []
+
+
 def test_an_augmentation_that_is_none_is_refused_by_batches_too():
     with pytest.raises(ConfigError, match="augment: 'mirror' is no augmentation"):
         kseg.batches(Halves("train"), augment=["mirror"])
