@@ -82,6 +82,8 @@ class Dataset(abc.ABC):
       upright: whether the images have an up: photographs do, microscopy does not; then a network is not to see them
         turned.
       colours: (K, 3) RGB, 0..255, one per class, or a dict of such by head; None: PASCAL VOC's palette.
+      published: whether the set is the same wherever it lies; else another folder is another set.
+      local_options: the options that speak of what one folder holds, as frames to leave out.
       doubt: what looks as if it was meant otherwise, and what to do; "" where nothing does.
       ids: the items' names.
     """
@@ -99,6 +101,8 @@ class Dataset(abc.ABC):
     colour_white: float | None = None
     upright: bool = False
     colours: Any = None
+    published: bool = True
+    local_options: tuple[str, ...] = ()
     doubt: str = ""
     ids: Sequence[str]
 

@@ -40,6 +40,8 @@ class CellTracking(Dataset):
     name = "ctc"
     classes = ("background", "cell")
     has_instances = True
+    published = False
+    local_options = ("drop",)
 
     def __init__(
         self,

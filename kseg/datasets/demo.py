@@ -30,6 +30,7 @@ class Demo(Folder):
     """
 
     name = "demo"
+    published = True
 
     def __init__(self, data_dir: str | Path | None = None, *, split: str) -> None:
         root = cache_folder() / "demo-1" if data_dir is None else Path(data_dir)

@@ -1,6 +1,6 @@
 """A person's own images: `images/` and `labels/`, paired by the name without its ending.
 
-DIR/images/a.png  DIR/labels/a.png            split 80 : 20 by file, seeded
+DIR/images/a.png  DIR/labels/a.png            about 80 : 20, by a hash of each file's name
 DIR/train/images/a.png  DIR/train/labels/...  DIR/val/...  DIR/test/...
 """
 
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root, first_of
+from kseg.datasets.division import SplitRule, held_out
 from kseg.datasets.lines import read_lines
 from kseg.datasets.remembered import remembered
 from kseg.errors import ConfigError, DataError
@@ -39,14 +41,16 @@ class Folder(Dataset):
 
     Args:
       data_dir: the folder, or the one around it.
-      split: train, val or test, as far as there are folders of that name; without val a fifth of train.
+      split: train, val or test, as far as there are folders of that name, or all; without val about a fifth of train.
       instances: labels hold one number per object; the classes are then background and object.
       classes: how many there are; by default the lines of classes.txt, else the largest id + 1.
       ignore_class: the number that means void in the files.
       values: the numbers that mean class 0, 1, ... in the files, where they are not 0, 1, ...
+      split_rule: how that fifth is found: by a hash of each file's name, or shuffled, as in runs that do not say.
     """
 
     name = "folder"
+    published = False
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Folder(Dataset):
         classes: int | None = None,
         ignore_class: int | None = None,
         values: Sequence[int] | None = None,
+        split_rule: SplitRule = "hash",
     ) -> None:
         if ignore_class is not None and ignore_class in (values or ()):
             raise ConfigError(
@@ -70,12 +75,15 @@ class Folder(Dataset):
             )
         if classes is not None and not 2 <= classes <= VOID:
             raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}. Count the background too.")
+        self.has_instances, self._void, self._values, self.split_rule = instances, ignore_class, values, split_rule
         self.root, parts = self._find(data_dir)
-        self.has_instances, self._void, self._values = instances, ignore_class, values
         self._parts = {part: _by_page(pairs) for part, pairs in parts.items()}
-        self.choose(split, list(self._parts))
-        self._pairs = self._parts[split]
-        self.ids = [self._id(pair) + ("" if pair.page is None else f"_{pair.page:03d}") for pair in self._pairs]
+        self.choose(split, list(dict.fromkeys([*self._parts, "all"])))
+        chosen = {split: self._parts[split]} if split in self._parts else self._parts
+        self._pairs = [*chain(*chosen.values())]
+        self.ids = [self._id(pair) for pair in self._pairs]
+        if len(chosen) > 1 and len(set(self.ids)) < len(self.ids):  # train/images/a.png and val/images/a.png
+            self.ids = [f"{part}_{self._id(pair)}" for part, pairs in chosen.items() for pair in pairs]
         twice = [item_id for item_id, count in Counter(self.ids).items() if count > 1]
         if twice:
             raise DataError(f"{self.name}: two items are called {twice[0]}. Rename one of the files.")
@@ -120,12 +128,32 @@ class Folder(Dataset):
         if root.name in SPLITS and (root.parent / "train" / "images").is_dir():
             root = root.parent  # a split's own folder was named
         parts = {part: _within(root / part) for part in SPLITS if (root / part / "images").is_dir()}
-        if "val" in parts and "train" in parts:
+        if {"val", "train"} <= parts.keys() or parts.keys() == {"test"} and not (root / "images").is_dir():
             return root, parts
         files = parts.pop("train", None) or parts.pop("val", None) or _within(root)
-        return root, {**divide(files, root), **parts}
+        return root, {**self._divide(files, root), **parts}
+
+    def _divide(self, files: list[Pair], where: Path) -> dict[str, list[Pair]]:
+        """train and val: about a fifth of the files, or of the pages where there is a single file.
+
+        Raises:
+          DataError: there is only one of it; `where` says so.
+        """
+        units = files if len(files) > 1 else _by_page(files)
+        if len(units) < 2:
+            raise DataError(
+                f"{where}: a single image. There must be two at least: one to train on, one to choose the network by."
+            )
+        val = held_out([self._id(unit) for unit in units], self.split_rule)
+        return {
+            "train": [unit for number, unit in enumerate(units) if number not in val],
+            "val": [unit for number, unit in enumerate(units) if number in val],
+        }
 
     def _id(self, pair: Pair) -> str:
+        return self._stem(pair) + ("" if pair.page is None else f"_{pair.page:03d}")
+
+    def _stem(self, pair: Pair) -> str:
         return pair.image.stem
 
     def _read_label(self, pair: Pair) -> np.ndarray:
@@ -205,24 +233,6 @@ class Folder(Dataset):
 
 def _place(pair: Pair) -> str:
     return f"{pair.label}" if pair.page is None else f"{pair.label}, page {pair.page}"
-
-
-def divide(files: list[Pair], where: Path) -> dict[str, list[Pair]]:
-    """train and val, a seeded fifth: of the files, or of the pages where there is a single one.
-
-    Raises:
-      DataError: there is only one of it; `where` says so.
-    """
-    units = files if len(files) > 1 else _by_page(files)
-    if len(units) < 2:
-        raise DataError(
-            f"{where}: a single image. There must be two at least: one to train on, one to choose the network by."
-        )
-    held_out = set(np.random.default_rng(0).permutation(len(units))[: max(1, round(len(units) / 5))].tolist())
-    return {
-        "train": [unit for place, unit in enumerate(units) if place not in held_out],
-        "val": [unit for place, unit in enumerate(units) if place in held_out],
-    }
 
 
 def _within(folder: Path) -> list[Pair]:

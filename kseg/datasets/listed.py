@@ -4,7 +4,8 @@ DIR/list.csv        image,label,split,weight
                     scans/a.png,drawn/a_mask.png,train,1
                     scans/b.png,drawn/b_mask.png,val,1
 
-Paths count from the table's folder. Without a column `split` a fifth is held out, without `weight` all weigh 1.
+Paths count from the table's folder. Without a column `split` about a fifth is held out, by a hash of each
+image's path, without `weight` all weigh 1.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import csv
 from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, find_root
-from kseg.datasets.folder import Folder, Pair, divide
+from kseg.datasets.folder import Folder, Pair
 from kseg.errors import DataError
 
 COLUMNS = ("image", "label", "split", "weight")
@@ -25,8 +26,8 @@ class Listed(Folder):
 
     Args:
       data_dir: the table, the folder that holds list.csv, or the one around it.
-      split: one that the table names; train or val where it names none.
-      instances, classes, ignore_class, values: as `folder` takes them.
+      split: one that the table names, or all; train or val where it names none.
+      instances, classes, ignore_class, values, split_rule: as `folder` takes them.
     """
 
     name = "list"
@@ -41,14 +42,15 @@ class Listed(Folder):
             for line, row in rows
         ]
         self.has_weights = "weight" in rows[0][1]
+        self.root = table.parent
         if "split" not in rows[0][1]:
-            return table.parent, divide(pairs, table)
+            return table.parent, self._divide(pairs, table)
         parts: dict[str, list[Pair]] = {}
         for pair, (_, row) in zip(pairs, rows, strict=True):
             parts.setdefault(row["split"], []).append(pair)
         return table.parent, parts
 
-    def _id(self, pair: Pair) -> str:
+    def _stem(self, pair: Pair) -> str:
         """The image's path: tables may name a/image.png and b/image.png."""
         path = pair.image.relative_to(self.root) if pair.image.is_relative_to(self.root) else pair.image
         return "_".join(part for part in path.with_suffix("").parts if part not in ("..", path.anchor))

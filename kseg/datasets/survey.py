@@ -23,7 +23,7 @@ class Survey:
       channels: 1 or the number that all images have, of all streams together.
       kind: "uint8", "uint16" or "float32".
       brightest: the largest grey level.
-      heights, widths: the smallest and largest.
+      sizes: each (height, width) that occurs, and the item that has it first.
       class_pixels: (K,) int64, pixels of each class, or a dict of such by head.
       class_images: (K,) int64, images in which the class occurs, or a dict of such.
       present_pixels: (K,) int64, pixels of those images that are not void, or a dict of such.
@@ -36,8 +36,7 @@ class Survey:
     channels: int
     kind: str
     brightest: float
-    heights: tuple[int, int]
-    widths: tuple[int, int]
+    sizes: Mapping[tuple[int, int], str]
     class_pixels: Any
     class_images: Any
     present_pixels: Any
@@ -45,6 +44,17 @@ class Survey:
     mean: Any
     deviation: Any
     fingerprint: str
+
+    @property
+    def heights(self) -> tuple[int, int]:
+        """The smallest and the largest."""
+        return min(self.sizes)[0], max(self.sizes)[0]
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """The smallest and the largest."""
+        widths = [width for _, width in self.sizes]
+        return min(widths), max(widths)
 
     @property
     def white(self) -> float:
@@ -74,7 +84,8 @@ def survey(data: Dataset) -> Survey:
     channels: dict[int, str] = {}
     counts = {head: np.zeros((3, VOID + 1), np.int64) for head in data.heads}
     sums: dict[tuple[str, int], np.ndarray] = {}
-    sizes, brightest = [], 0.0
+    sizes: dict[tuple[int, int], str] = {}
+    brightest = 0.0
     for item in (data[index] for index in range(len(data))):
         for stream, image in item.images.items():
             digest.update(f"{item.id} {image.shape} {image.dtype}".encode() + image.tobytes())
@@ -88,9 +99,8 @@ def survey(data: Dataset) -> Survey:
         if item.instances is not None:
             digest.update(item.instances.tobytes())
         channels.setdefault(_channels(item.images), item.id)
-        sizes.append(label.shape)
+        sizes.setdefault(label.shape, item.id)
     _check_alike(data, kinds, channels)
-    heights, widths = zip(*sizes, strict=True)
     pixels, images, present = (
         _plain({head: counts[head][row, : len(classes)] for head, classes in data.heads.items()}) for row in range(3)
     )
@@ -100,8 +110,7 @@ def survey(data: Dataset) -> Survey:
         channels=max(channels),
         kind=next(iter(kinds)),
         brightest=brightest,
-        heights=(min(heights), max(heights)),
-        widths=(min(widths), max(widths)),
+        sizes=sizes,
         class_pixels=pixels,
         class_images=images,
         present_pixels=present,

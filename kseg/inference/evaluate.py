@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kseg.datasets import Dataset, by_name
+from kseg.datasets.agreement import difference_of_classes, some_names
 from kseg.errors import ConfigError, DataError
 from kseg.inference.predictor import Predictor, predictor
 from kseg.inference.report import ALWAYS, USUAL, Report
@@ -108,8 +109,10 @@ def _check_heads(call: Predictor, data: Dataset) -> None:
         if count is None:
             theirs = ", ".join(filter(None, call.heads)) or "one label per pixel"
             raise DataError(f"The network answers with {theirs}, {data.name} has {head or 'one label per pixel'}.")
-        if count != len(names):
+        own = call.readings[head].names(count)
+        if difference := difference_of_classes(own, names):
             raise DataError(
-                f"The network has {count} classes, {data.name} has {len(names)} ({', '.join(names)}). "
-                "Take the data it was trained for, or train one for these."
+                f"The network has the classes {some_names(own)}, but {data.name} has {some_names(names)}: "
+                f"{difference}. Take the data it was trained for, or give the classes of these the names that the "
+                "network has, in its order (classes.txt)."
             )

@@ -55,16 +55,8 @@ def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, wh
     Args:
       parts, surveys: by what they are used for.
       white: the level that is white to the network; None where it does not scale its images.
-
-    Raises:
-      DataError: the splits' images differ in depth.
     """
     data, found = parts["train"], surveys["train"]
-    for split, other in surveys.items():
-        if other.kind != found.kind:
-            raise DataError(
-                f"{data.name}: {split} has images of {other.kind}, train of {found.kind}. Save all in one depth."
-            )
     counts = [f"{surveys[split].images} to {use}" for split, use in USES.items() if split in surveys]
     text = f"data: {data.name}, images: {', '.join(counts)}"
     for head, pixels in by_name(found.class_pixels).items():

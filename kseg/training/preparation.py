@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from kseg.datasets import Dataset, Survey, by_name, survey
+from kseg.datasets.agreement import check_parts_agree, check_whole_images
 from kseg.datasets.places import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, did_you_mean
@@ -145,6 +146,7 @@ class Prepared:
             "data_dir": _lasting(self.data_dir),
             "precision": self.recipe.precision,
             "classes": classes.get("", classes),
+            "split_rule": getattr(self.parts["train"], "split_rule", None),
             "fingerprint": {split: found.fingerprint for split, found in self.surveys.items()},
             "plugins": used_plugins(self.recipe),
             "objects": self.given.to_json(),
@@ -160,10 +162,10 @@ class Prepared:
           start: the weights it starts from, as `initial_weights` takes them; None for the recipe's.
 
         Raises:
-          ConfigError: a factor of the optimiser is for no layer of it, all its weights have the rate 0, or a network
-            that was given does not fit.
+          ConfigError: a factor of the optimiser is for no layer of it, all its weights have the rate 0, a network
+            that was given does not fit, or whole images can't stand in one batch.
           EnvironmentFailure: a step can't fit into this machine's memory.
-          SizeError: the crop does not fit it.
+          SizeError: the crop, or an image without one, does not fit it.
           WeightsError: what it starts from can't be read.
         """
         recipe, found = self.recipe, self.surveys["train"]
@@ -172,8 +174,10 @@ class Prepared:
         initial_weights(model, start or str(resolved(recipe.init_weights)))
         if recipe.data.crop:
             geometry_of(model).check(*recipe.data.crop, "data.crop")
+        else:
+            check_whole_images(found, geometry_of(model), recipe.data.batch_size)
         _, workers = worker_of(tf.distribute.get_strategy())
-        size = recipe.data.crop or (found.heights[1], found.widths[0])
+        size = recipe.data.crop or max(found.sizes, key=math.prod)
         check_memory(model, math.ceil(recipe.data.batch_size / workers), *size)
         check_factors(recipe.optimizer, model)
         freeze(recipe.optimizer, model)
@@ -280,7 +284,9 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
         if lacks := chosen.lacks(data):
             raise ConfigError(f"measure is {chosen.name}, but {data.name} has {lacks}. Pass --set measure=mean_iu.")
     check_average(recipe.average, upright=parts["train"].upright)
-    prepared = Prepared(recipe, data_dir, parts, {split: survey(data) for split, data in parts.items()}, given)
+    surveys = {split: survey(data) for split, data in parts.items()}
+    check_parts_agree(parts, surveys)
+    prepared = Prepared(recipe, data_dir, parts, surveys, given)
     depends_on_white = by_name(_scaling(recipe.model)) != prepared.scalings
     introduce(parts, prepared.surveys, white=prepared.white if depends_on_white else None)
     return prepared

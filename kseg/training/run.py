@@ -1,4 +1,4 @@
-"""What a run folder remembers: its configuration, and the data it was trained on."""
+"""What a run folder remembers, and whether a training may go on there."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from typing import Any
 
 import click
 
-from kseg import datasets
-from kseg.datasets import Dataset
 from kseg.errors import ConfigError
 from kseg.inference import resolved
-from kseg.metrics import Measure, measure
-from kseg.training.plugins import check_plugins
 from kseg.training.recipe import Recipe
-from kseg.training.specs import GIVEN
 
 
 def read_config(folder: str | Path) -> dict[str, Any] | None:
@@ -30,9 +25,13 @@ def read_config(folder: str | Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        data = config["recipe"]["data"]
+        if data["name"] in ("folder", "list") and "split_rule" not in config:
+            data["split_rule"] = "shuffle"  # a run of the time when there was no other rule
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: damaged ({error}). Train again, or copy it from where it is whole.") from error
+    return config
 
 
 def open_run(run: str | Path | None, resume: str | Path) -> tuple[Path | None, dict[str, Any] | None]:
@@ -104,6 +103,11 @@ def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, A
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name)
     ]
+    if lines and all(line.startswith("  fingerprint.") for line in lines):
+        raise ConfigError(
+            f"{folder}: the images or labels are not those that this run began with.\n" + "\n".join(lines) + "\n"
+            f"Put them back as they were, or train on these from its network: --run NEW --init-weights {folder}."
+        )
     if lines:
         raise ConfigError(
             f"{folder}: this run has another configuration.\n" + "\n".join(lines) + "\n"
@@ -161,49 +165,3 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     # How often the state is saved changes no result.
     kept = {name: value for name, value in fields.items() if not name.startswith("checkpoint.")}
     return {**kept, "classes": config["classes"], **fingerprints}
-
-
-def measures_of(model: str | Path, data: Dataset) -> list[Measure]:
-    """The measure by which the network of the run `model` was chosen, where `data` can be scored by it."""
-    config = read_config(model)
-    check_plugins(model, config or {})
-    name = config["recipe"].get("measure", GIVEN) if config else GIVEN
-    chosen = [] if name == GIVEN else [measure(name)]
-    return [each for each in chosen if not each.lacks(data)]
-
-
-def open_data(
-    model: str | Path | None,
-    dataset: str | None,
-    data_dir: str | Path | None,
-    split: str | None,
-    settings: Mapping[str, Any],
-) -> Dataset:
-    """The data set a person means when they name a run, a data set, or both.
-
-    Args:
-      model: a run folder, whose data set, folder and options are the defaults.
-      dataset, data_dir: what was named.
-      split: which part; None for test where there is one, else val.
-      settings: options of the data set to replace, as {"data.classes": 3}.
-
-    Raises:
-      ConfigError: neither says which data set, or a setting is no option of the data.
-    """
-    config = read_config(model) if model is not None else None
-    if config and (dataset is None or dataset == config["recipe"]["data"]["name"]):
-        check_plugins(model or "", config)
-        spec = Recipe.from_json(config["recipe"]).data
-        name, options, data_dir = spec.name, dict(spec.options), data_dir or config["data_dir"]
-    else:
-        name, options = dataset or "", {}
-    if name == GIVEN:
-        raise ConfigError(
-            f"{model}: it was trained on data handed over in Python. Pass --dataset NAME --data-dir DIR; in Python "
-            "score it with kseg.evaluate(kseg.load(...), data)."
-        )
-    if not name:
-        raise ConfigError("On which data? Pass --dataset NAME --data-dir DIR; only a run folder remembers its own.")
-    options |= datasets.options_from(name, settings)
-    splits = ("test", "val") if split is None else (split,)
-    return datasets.open_first(name, data_dir, splits, **options)

@@ -241,10 +241,10 @@ DATASET_CASES = {
         write_ctc, {"train": 6, "val": 2, "all": 8, "01": 4, "02": 4}, ("train", "val"), (16, 20, 1), "01_GT/SEG"
     ),
     "demo": DatasetCase(
-        write_demo, {"train": 24, "val": 8}, ("train", "val"), (192, 192, 1), "train/images", generated=True
+        write_demo, {"train": 24, "val": 8, "all": 32}, ("train", "val"), (192, 192, 1), "train/images", generated=True
     ),
     "folder": DatasetCase(
-        write_folder, {"train": 4, "val": 2, "test": 3}, ("train", "val", "test"), (14, 18, 3), "images"
+        write_folder, {"train": 4, "val": 2, "test": 3, "all": 9}, ("train", "val", "test"), (14, 18, 3), "images"
     ),
     "isbi2012": DatasetCase(
         write_isbi2012,
@@ -253,7 +253,9 @@ DATASET_CASES = {
         (16, 20, 1),
         "train-volume.tif",
     ),
-    "list": DatasetCase(write_list, {"train": 4, "held out": 2}, ("train", "held out"), (14, 18, 1), "list.csv"),
+    "list": DatasetCase(
+        write_list, {"train": 4, "held out": 2, "all": 6}, ("train", "held out"), (14, 18, 1), "list.csv"
+    ),
     "nyudv2": DatasetCase(
         write_nyudv2,
         {"train": 2, "val": 2, "trainval": 4, "test": 1},

@@ -42,11 +42,27 @@ def items(root, **options):
 # Splits
 
 
-def test_without_splits_a_fifth_of_the_files_is_held_out_always_the_same(tmp_path):
+def test_without_splits_the_files_are_held_out_whose_names_say_so(tmp_path):
     fill(tmp_path, *[LABEL] * 10)
-    train, val = opened(tmp_path).ids, opened(tmp_path, "val").ids
-    assert len(val) == 2 and sorted(train + val) == list("abcdefghij")
-    assert opened(tmp_path, "val").ids == val and opened(tmp_path).splits == ("train", "val")
+    assert opened(tmp_path, "val").ids == list("cdfj") and opened(tmp_path).ids == list("abeghi")
+    assert opened(tmp_path, "val", split_rule="shuffle").ids == ["e", "g"]
+    assert opened(tmp_path).splits == ("train", "val", "all") and opened(tmp_path, "all").ids == list("abeghicdfj")
+
+
+def test_a_folder_with_test_alone_can_be_opened(tmp_path):
+    fill(tmp_path / "test", LABEL, LABEL)
+    for split in ("test", "all"):
+        assert opened(tmp_path, split).ids == ["a", "b"]
+    with pytest.raises(DataError, match="folder: there is no split 'train'"):
+        opened(tmp_path)
+
+
+def test_all_is_every_split_once_and_tells_images_of_one_name_apart(tmp_path):
+    for split, names in (("train", "ab"), ("val", "c")):
+        fill(tmp_path / split, *[LABEL] * len(names), names=names)
+    assert opened(tmp_path, "all").ids == ["a", "b", "c"]
+    fill(tmp_path / "test", LABEL, names="a")
+    assert opened(tmp_path, "all").ids == ["train_a", "train_b", "val_c", "test_a"]
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -65,10 +81,10 @@ def test_folders_of_splits_are_taken_as_they_are(tmp_path):
 def test_without_val_a_fifth_of_train_is_held_out_and_test_left_alone(tmp_path, root):
     fill(tmp_path / root, *[LABEL] * 5)
     fill(tmp_path / "test", LABEL, names="z")
-    assert (len(opened(tmp_path)), len(opened(tmp_path, "val"))) == (4, 1)
+    assert (opened(tmp_path).ids, opened(tmp_path, "val").ids) == (["a", "b", "e"], ["c", "d"])
     assert opened(tmp_path, "test").ids == ["z"]
     with pytest.raises(
-        DataError, match="folder: there is no split 'tset'. Did you mean 'test'. Known: test, train, val"
+        DataError, match="folder: there is no split 'tset'. Did you mean 'test'. Known: all, test, train, val"
     ):
         opened(tmp_path, "tset")
 
@@ -84,7 +100,8 @@ def test_a_single_stack_is_split_by_page(tmp_path):
 
 def test_pages_of_one_stack_stay_on_one_side_of_the_split(tmp_path):
     fill(tmp_path, *[np.stack([LABEL] * 3)] * 4, image=np.stack([IMAGE] * 3), ending=".tif")
-    assert len(opened(tmp_path)) == 9 and len({item_id[0] for item_id in opened(tmp_path, "val").ids}) == 1
+    assert {item_id[0] for item_id in opened(tmp_path).ids} == {"a", "b"} and len(opened(tmp_path)) == 6
+    assert opened(tmp_path, "val").ids == [f"{name}_{page:03d}" for name in "cd" for page in range(3)]
 
 
 def test_a_folder_of_several_sets_is_not_guessed_from(tmp_path):
@@ -422,7 +439,7 @@ def test_the_labels_are_looked_through_once_for_all_splits_and_every_later_time(
         assert len(opened(five, split).classes) == 5
     assert len(reads) == 5
     list(opened(five))
-    assert len(reads) == 5 + 4  # the items themselves, of which one is held out
+    assert len(reads) == 5 + 3  # the items themselves, of which two are held out
 
 
 def test_a_label_that_is_changed_added_or_removed_is_noticed(five, reads):

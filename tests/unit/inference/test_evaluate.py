@@ -10,6 +10,7 @@ from kseg.datasets.contract import Dataset
 from kseg.errors import ConfigError, DataError
 from kseg.geometry import Geometry
 from kseg.inference import Predictor, Report, evaluate
+from kseg.layers import ScoreReading
 from kseg.metrics import Measure
 
 
@@ -154,8 +155,16 @@ def test_names_of_classes_are_no_markup_and_small_shares_no_longer_than_others()
 
 
 def test_other_classes_than_the_datas_are_refused():
-    with pytest.raises(DataError, match="The network has 4 classes, two has 3"):
+    with pytest.raises(DataError, match="The network has the classes class 0, .*: 4 classes are not 3"):
         evaluate(echo(4), Two())
+
+
+def test_classes_of_the_same_number_in_another_order_are_refused():
+    data = Two()
+    other = ScoreReading((data.classes[0], data.classes[2], data.classes[1]))
+    model = dataclasses.replace(echo(3), readings={"": other})
+    with pytest.raises(DataError, match="the same names, but in another order. Take the data it was trained for"):
+        evaluate(model, data)
 
 
 def test_of_many_images_the_worst_are_printed():

@@ -66,6 +66,12 @@ def test_every_difference_is_named(tmp_path):
     ]
 
 
+def test_other_images_are_no_other_configuration(tmp_path):
+    now = {**config(), "fingerprint": {"train": "1" * 64, "val": "3" * 64}}
+    with pytest.raises(ConfigError, match="the images or labels are not those that this run began with"):
+        check_same(tmp_path, config(), now)
+
+
 def test_another_version_or_place_is_no_other_configuration(tmp_path, capsys):
     check_same(tmp_path, config(), {**config(), "data_dir": "elsewhere"})
     assert not capsys.readouterr().err
