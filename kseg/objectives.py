@@ -11,6 +11,7 @@ Everything is computed in float32, whatever the precision of the scores.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ def pixel_cross_entropy(label: Any, scores: Any, ignore_class: int = 255) -> tup
       it is true the loss means nothing.
 
     Raises:
-      ValueError: a label of another rank.
+      ValueError: a label of another rank, or one score per pixel.
 
     Source: U-Net paper, equation 1 (whose sum is to be made large: the sign is turned here).
     """
@@ -64,8 +65,25 @@ def centre(pixels: Any, scores: Any) -> Any:
     return pixels[:, top : top + wanted_height, left : left + wanted_width]
 
 
+def check_scores(scores: Any, classes: int | None = None) -> None:
+    """Checks the last axis of scores (N, H, W, K).
+
+    Raises:
+      ValueError: there is one score per pixel, or not one for each of the classes.
+    """
+    found = scores.shape[-1]
+    if found is not None and (found < 2 or classes not in (None, found)):
+        wanted = "two or more scores" if classes is None else f"{classes} scores, one for each class,"
+        raise ValueError(
+            f"{wanted[0].upper()}{wanted[1:]} per pixel before softmax are wanted, found {found} (the shape "
+            f"{tuple(scores.shape)}). End the network in a convolution with as many filters as there are classes, "
+            "background counted too, without sigmoid or softmax."
+        )
+
+
 def _truth(label: Any, scores: Any, ignore_class: int) -> tuple[Any, Any, Any]:
     """The truth, (N, H', W', K) of 0 and 1; which pixels count, (N, H', W'); whether a label is no class, nor void."""
+    check_scores(scores)
     label, classes = centre(ops.cast(label, "int32"), scores), scores.shape[-1]
     counts, is_class = label != ignore_class, (label >= 0) & (label < classes)
     truth = ops.one_hot(ops.where(counts & is_class, label, 0), classes, dtype="float32")
@@ -208,6 +226,7 @@ class KerasLoss(BatchLoss):
 
     def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
         scores = ops.cast(scores, "float32")
+        check_scores(scores)
         label = centre(ops.cast(label, "int32"), scores)
         counts, is_class = label != self.ignore_class, (label >= 0) & (label < scores.shape[-1])
         strays, counted = ops.any(counts & ~is_class), ops.cast(counts, "float32")
@@ -286,35 +305,48 @@ class MeanIU(keras.metrics.Metric):
     """The mean intersection over union of all pixels seen, from one confusion matrix.
 
     The mean goes over the classes with true pixels (the FCN paper's rule); void pixels count nothing. A label
-    outside the classes makes the result NaN rather than passing unseen.
+    outside the classes makes the result NaN rather than passing unseen. So do labels of void and a single class, as
+    masks of 0 and 255 are: a mean over one class would be 1 for a network that finds nothing. A warning says so.
     """
 
     def __init__(self, classes: int, ignore_class: int = 255, name: str = "mean_iu", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.classes, self.ignore_class = classes, ignore_class
-        # Rows truth, columns prediction; one row more for labels outside the classes. float32 would lose count at 2^24.
-        self.matrix = self.add_weight(shape=(classes + 1, classes), initializer="zeros", dtype="int64", name="matrix")
+        # Rows truth, columns prediction; then a row for labels outside the classes, and one for void. float32 would
+        # lose count at 2^24.
+        self.matrix = self.add_weight(shape=(classes + 2, classes), initializer="zeros", dtype="int64", name="matrix")
+
+    def reset_state(self) -> None:
+        matrix = ops.convert_to_numpy(self.matrix)
+        if matrix[-1].sum() and (matrix[:-1].sum(axis=1) > 0).sum() == 1:
+            warnings.warn(
+                f"MeanIU: the labels hold a single class and {self.ignore_class}, which is void here: nothing else can "
+                f"be learned from them. Where {self.ignore_class} is the object, make it 1 in the labels.",
+                stacklevel=2,
+            )
+        super().reset_state()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        check_scores(y_pred, self.classes)
         label = centre(ops.cast(y_true, "int32"), y_pred)
         prediction = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
         row = ops.where((label >= 0) & (label < self.classes), label, self.classes)
-        cell = ops.where(label == self.ignore_class, -1, row * self.classes + prediction)
-        cell = ops.sort(ops.reshape(cell, (-1,)))
-        edges = ops.searchsorted(cell, ops.arange((self.classes + 1) * self.classes + 1, dtype="int32"))
-        counts = ops.reshape(edges[1:] - edges[:-1], (self.classes + 1, self.classes))
+        row = ops.where(label == self.ignore_class, self.classes + 1, row)
+        cell = ops.sort(ops.reshape(row * self.classes + prediction, (-1,)))
+        edges = ops.searchsorted(cell, ops.arange((self.classes + 2) * self.classes + 1, dtype="int32"))
+        counts = ops.reshape(edges[1:] - edges[:-1], (self.classes + 2, self.classes))
         self.matrix.assign_add(ops.cast(counts, "int64"))
 
     def result(self) -> Any:
         matrix = ops.cast(self.matrix[: self.classes], "float64")
-        strays = ops.sum(self.matrix[self.classes])
+        strays, void = ops.sum(self.matrix[self.classes]), ops.sum(self.matrix[self.classes + 1])
         found = ops.diagonal(matrix)
         truth = ops.sum(matrix, axis=1)
         union = truth + ops.sum(matrix, axis=0) - found
         present = truth > 0
         total = ops.sum(ops.where(present, found / ops.where(present, union, 1.0), 0.0))
         count = ops.sum(ops.cast(present, "float64"))
-        valid = (strays == 0) & (count > 0)
+        valid = (strays == 0) & ((count > 1) | (count == 1) & (void == 0))
         return ops.where(valid, total / ops.where(valid, count, 1.0), float("nan"))
 
     def get_config(self) -> dict:

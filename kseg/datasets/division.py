@@ -22,8 +22,8 @@ def held_out(names: Sequence[str], rule: SplitRule = "hash") -> set[int]:
         number of names decides, as in runs begun before the rule was written into config.json.
     """
     if rule == "shuffle":
-        order = np.random.default_rng(0).permutation(len(names))
-        return set(order[: max(1, round(len(names) * SHARE))].tolist())
+        shuffled = np.random.default_rng(0).permutation(len(names))
+        return set(shuffled[: max(1, round(len(names) * SHARE))].tolist())
     places = [_place(name) for name in names]
     order = sorted(range(len(names)), key=places.__getitem__)
     count = sum(place < SHARE for place in places)

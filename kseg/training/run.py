@@ -26,10 +26,10 @@ def read_config(folder: str | Path) -> dict[str, Any] | None:
         return None
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        data = config["recipe"]["data"]
-        if data["name"] in ("folder", "list") and "split_rule" not in config:
+        data = config.get("recipe", {}).get("data", {})
+        if data.get("name") in ("folder", "list") and "split_rule" not in config:
             data["split_rule"] = "shuffle"  # a run of the time when there was no other rule
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError) as error:
         raise ConfigError(f"{path}: damaged ({error}). Train again, or copy it from where it is whole.") from error
     return config
 

@@ -202,3 +202,29 @@ class OnItsOwn(keras.losses.Loss):
 def test_a_loss_of_keras_that_can_not_weigh_pixels_is_refused(loss, words):
     with pytest.raises(ConfigError, match=words):
         KerasLoss(loss)
+
+
+def test_masks_of_0_and_255_have_no_mean_iu_and_are_warned_of():
+    metric = MeanIU(2)
+    metric.update_state(np.array([[[0, 0, 255, 255]]]), np.array([[[[1, 0], [1, 0], [1, 0], [1, 0]]]], "f4"))
+    assert np.isnan(metric.result())
+    with pytest.warns(UserWarning, match="a single class and 255, which is void here"):
+        metric.reset_state()
+    metric.update_state(np.array([[[0, 0]]]), np.array([[[[1, 0], [0, 1]]]], "f4"))
+    assert float(metric.result()) == 0.5  # without void the mean over the one class that occurs stands
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_scores_of_other_classes_than_the_metric_s_are_refused(channels):
+    with pytest.raises(
+        ValueError, match=f"2 scores, one for each class, per pixel before softmax are wanted, found {channels}"
+    ):
+        MeanIU(2).update_state(np.zeros((1, 1, 4)), np.ones((1, 1, 4, channels), "f4"))
+
+
+@pytest.mark.parametrize(
+    "loss", [PixelCrossEntropy(), Dice(), KerasLoss(keras.losses.SparseCategoricalCrossentropy(from_logits=True))]
+)
+def test_losses_refuse_one_score_per_pixel(loss):
+    with pytest.raises(ValueError, match="Two or more scores per pixel before softmax are wanted, found 1"):
+        loss(np.zeros((1, 1, 4)), np.full((1, 1, 4, 1), 0.5, "f4"))
