@@ -36,7 +36,7 @@ from kseg.training.loop import run_steps
 from kseg.training.page import write_page
 from kseg.training.preparation import Prepared
 from kseg.training.result import Result
-from kseg.training.run import alone
+from kseg.training.run import alone, is_longer, read_config
 from kseg.training.stages import Stage
 from kseg.training.step import averaged
 from kseg.training.stopping import StopSignal
@@ -121,11 +121,14 @@ def _check_together(
 
 
 def _write_config(stage: Stage) -> None:
-    """The run folder with its configuration, where they are not there yet."""
-    if not (stage.folder / "config.json").is_file():
-        with writing(stage.folder):
-            stage.folder.mkdir(parents=True, exist_ok=True)
-        write_json(stage.folder / "config.json", stage.prepared.config())
+    """The run folder with its configuration, where they are not there yet, or more steps are asked for."""
+    recorded, config = read_config(stage.folder), stage.prepared.config()
+    if recorded and not is_longer(recorded, config):
+        return
+    with writing(stage.folder):
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        (stage.folder / "report.json").unlink(missing_ok=True)
+    write_json(stage.folder / "config.json", {**(recorded or config), "recipe": config["recipe"]})
 
 
 def _steps(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,16 +93,20 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Whether a run may go on with the configuration that was asked for.
+    """Whether a run may go on with the configuration that was asked for: the same, or one with more steps.
 
     Raises:
-      ConfigError: not all of recipe, classes and data are the same; the message names what differs.
+      ConfigError: not all of recipe, classes and data are the same, the message names what differs; or the learning
+        rate follows from the number of steps.
     """
     before, now = _flat(recorded), _flat(config)
+    differing = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
+    if is_longer(recorded, config) and len(differing) == 1:
+        _check_can_be_longer(folder, now, differing[0], before[differing[0]])
+        differing = []
     lines = [
         f"  {name}: {before.get(name, 'not there')} in this run, {now.get(name, 'not there')} asked for"
-        for name in dict.fromkeys([*before, *now])
-        if before.get(name) != now.get(name)
+        for name in differing
     ]
     if lines and all(line.startswith("  fingerprint.") for line in lines):
         raise ConfigError(
@@ -119,6 +124,25 @@ def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, A
     if recorded.get("threads", config.get("threads")) != config.get("threads"):
         words = f"{recorded['threads']} threads, and goes on with {config['threads']}"
         click.echo(f"warning: this run began with {words}; figures may differ by rounding.", err=True)
+
+
+def is_longer(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether `config` asks for more steps, or more epochs, than the run was begun with."""
+    before, now = recorded["recipe"], config["recipe"]
+    return any((now.get(field) or 0) > (before.get(field) or math.inf) for field in ("steps", "epochs"))
+
+
+def _check_can_be_longer(folder: Path, now: Mapping[str, Any], field: str, before: int) -> None:
+    """Raises ConfigError where more steps would have given another course from the first step on."""
+    way = f"Train on from its network: --run NEW --init-weights {folder} --{field} {now[field] - before}."
+    schedule = now["optimizer.schedule"]
+    if schedule != "constant":
+        raise ConfigError(
+            f"{folder}: {field} is {before} in this run, {now[field]} asked for, but its learning rate "
+            f"(optimizer.schedule={schedule}) falls to 0 at the end of {before} {field}. {way}"
+        )
+    if not any((folder / "checkpoints").glob("step-*")):
+        raise ConfigError(f"{folder}: no checkpoint is left to go on from. {way}")
 
 
 def check_given(folder: Path, recorded: Mapping[str, Any], objects: Mapping[str, Any]) -> None:

@@ -28,7 +28,9 @@ from kseg.training.course import run_stage
 from kseg.training.devices import LOST, strategy_at_hand, worker_of, workers_named
 from kseg.training.given import Given
 from kseg.training.optimizers import check_callbacks
+from kseg.training.preparation import Prepared
 from kseg.training.recipe import Recipe
+from kseg.training.run import is_longer, read_config
 from kseg.training.specs import PublishedSpec
 from kseg.training.stages import Stage, stages_of
 from kseg.training.stopping import StopSignal
@@ -151,7 +153,7 @@ def train(
         strategy = strategy or strategy_at_hand(prepared.recipe.data.batch_size)
     with StopSignal() as stop:  # anew, since TensorFlow's workers take SIGTERM for themselves
         worker, workers = worker_of(strategy)
-        if folder and resume == "auto" and _is_finished(folder):
+        if folder and resume == "auto" and _is_finished(folder, prepared):
             click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
             scored = evaluate(load(folder), prepared.scored, measures=prepared.scored_by) if worker == 0 else None
             return Run(folder, scored, prepared.recipe)
@@ -171,9 +173,13 @@ def train(
                 raise _lost(error, stages) from error
 
 
-def _is_finished(folder: Path) -> bool:
-    """Whether the run in `folder` has its report, and its network, unless that can't be written again."""
-    can_write = newest_of(folder / "checkpoints") is not None
+def _is_finished(folder: Path, prepared: Prepared) -> bool:
+    """Whether the run in `folder` has its report, and its network, unless that can't be written again; and no more
+    steps are asked for.
+    """
+    recorded, can_write = read_config(folder), newest_of(folder / "checkpoints") is not None
+    if recorded and is_longer(recorded, prepared.config()):
+        return False
     return (folder / "report.json").is_file() and ((folder / "model.keras").is_file() or not can_write)
 
 
