@@ -172,7 +172,7 @@ class OptimizerSpec(Chosen):
       learning_rate: at the start.
       schedule: constant, cosine, or polynomial: (1 - step / steps) ** power.
       power: of the polynomial.
-      weight_decay: this times the weight is added to its gradient (Caffe's L2); of adamw the decoupled decay.
+      weight_decay: this times the weight is added to its gradient (Caffe's L2); of adamw and muon the decoupled decay.
       rate_factors: "PATTERN:FACTOR" of the learning rate, for the variables whose layer ("conv1_*") or layer and
         variable ("*/bias") fits; of several that fit the last counts, and 0 freezes. Caffe's lr_mult.
       decay_factors: the same of the weight decay, Caffe's decay_mult.
