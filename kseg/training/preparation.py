@@ -292,6 +292,8 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
       DataError: the data set, as far as it is at fault.
     """
     given = given or Given()
+    for spec in (recipe.data, recipe.model, recipe.loss):
+        spec.check_signature()
     parts = dict(given.data) or open_parts(recipe, data_dir)
     check_parts(parts)
     chosen = given.measure or measure(recipe.measure)
