@@ -214,10 +214,15 @@ class Prepared:
         return built
 
     def _check_brought(self, model: keras.Model) -> None:
-        """Checks a network that is none of kseg's, with the crop and the smallest and largest images it will be given."""
-        crop, found, border = self.recipe.data.crop, self.surveys, geometry_of(model).border
-        whole = [each for part, each in found.items() if crop is None or part != "train"]
-        sizes = [(each.heights[end], each.widths[end]) for each in whole for end in (0, 1)]
+        """Checks a network that is none of kseg's, with the crop and with images it will be given whole.
+
+        Of each part with the four sizes that are least divided by 2, since those fit strides least.
+        """
+        crop, border = self.recipe.data.crop, geometry_of(model).border
+        found, sizes = self.surveys, []
+        for part, each in found.items():
+            if crop is None or part != "train":
+                sizes += sorted(each.sizes, key=lambda size: min(side & -side for side in size))[:4]
         if crop:  # its border is part of it
             sizes.append((crop[0] - 2 * border, crop[1] - 2 * border))
         check_brought(model, self.parts["train"], found["train"].channels, sizes)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import kseg
 from kseg.datasets import Dataset, Item
-from kseg.errors import ConfigError
+from kseg.errors import ConfigError, DataError
 from kseg.training.given import Given
 from kseg.training.preparation import prepare
 from kseg.training.recipe import RECIPES
@@ -86,6 +86,8 @@ def test_a_network_of_ones_own_stays_as_it_is_and_its_copy_is_trained(tmp_path):
         ({"data": {"train": Halves("train"), "vall": Halves("val")}}, "data: found train, vall, but a dict"),
         ({"data": {"train": [1, 2]}}, r"data\['train'\]: found list, but a kseg.datasets.Dataset"),
         ({"augment": [abs]}, "augment: <built-in function abs> is no augmentation"),
+        ({"augment": kseg.pipeline.Mirror()}, r"augment: found Mirror\(.*, but a list of objects is wanted"),
+        ({"augment": "mirror"}, "augment: found 'mirror', but a list .*setting: data.augment.mirror=true"),
         ({"augment": [kseg.pipeline.Mirror]}, "augment: the class Mirror, not an object of it"),
         ({"measure": 3}, "measure: found int, but a kseg.metrics.Measure"),
         ({"optimizer": keras.optimizers.Adam}, "optimizer: found the class Adam, but an optimiser of Keras"),
@@ -252,6 +254,24 @@ def test_settings_that_an_object_takes_the_place_of_are_refused():
     ):
         with pytest.raises(ConfigError, match=f"{name} can't apply"):
             kseg.train(data=halves(), settings={**UNET, name: 3}, **objects)
+
+
+def test_what_objects_take_the_place_of_is_refused_beside_them(tmp_path):
+    for objects, name in (({"data": halves()}, "data.name"), ({"data": halves(), "model": network()}, "model.name")):
+        with pytest.raises(ConfigError, match=f"{name} can't apply"):
+            kseg.train(settings={**SLIM, name: "demo"}, **objects)
+    with pytest.raises(ConfigError, match="data_dir=.* can't apply: data are objects here"):
+        kseg.train(data=halves(), data_dir=tmp_path, settings=UNET)
+
+
+def test_parts_of_other_classes_are_refused_before_the_first_step(tmp_path):
+    class Turned(Halves):
+        classes = ("bright", "dark")
+
+    data = {"train": Halves("train"), "val": Turned("val")}
+    with pytest.raises(DataError, match="val has the classes bright, dark, but train has dark, bright"):
+        kseg.train(data=data, run=tmp_path / "run", settings=UNET)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_kseg_brings_comes_from_no_plugin():
