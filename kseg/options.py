@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import enum
+import functools
 import inspect
 import math
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from kseg.errors import ConfigError, did_you_mean
 
 
 class Option(NamedTuple):
-    """The type of an option, Any where neither a hint nor the default says it, and its default."""
+    """The type of an option, Any where neither a hint nor the default says it, its default, and whether it has none."""
 
     kind: Any
     default: Any
+    is_required: bool = False
 
 
 def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict[str, Option]:
@@ -26,18 +30,42 @@ def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict
       entry: a function or a class.
       without: keywords that are no options, as those that the data set gives.
     """
-    maker = entry.__init__ if inspect.isclass(entry) else entry
-    try:
-        hints = typing.get_type_hints(maker)
-    except (NameError, TypeError, AttributeError):  # a name that only type checkers see
-        hints = {}
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     found = {}
     for name, parameter in inspect.signature(entry).parameters.items():
         if parameter.kind in kinds and name not in without:
-            default = None if parameter.default is inspect.Parameter.empty else parameter.default
-            found[name] = Option(hints.get(name, Any if default is None else type(default)), default)
+            is_required = parameter.default is inspect.Parameter.empty
+            default = None if is_required else parameter.default
+            kind = _hint(entry, name, parameter.annotation)
+            found[name] = Option(kind or (Any if default is None else type(default)), default, is_required)
     return found
+
+
+def check_required(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> None:
+    """Checks that the options without a default are there; the arguments are those of `checked`.
+
+    Raises:
+      ConfigError: one is not.
+    """
+    for name, option in known.items():
+        if option.is_required and values.get(name) is None:
+            raise ConfigError(
+                f"{owner} needs {prefix}{name}, which has no default. Pass --set {prefix}{name}=... (in Python {name}=...)."
+            )
+
+
+def _hint(entry: Any, name: str, annotation: Any) -> Any:
+    """The type that an annotation stands for; None where there is none, or it names what only type checkers see."""
+    while isinstance(entry, functools.partial):
+        entry = entry.func
+    maker = entry.__init__ if inspect.isclass(entry) else entry
+    if annotation is inspect.Parameter.empty:
+        return None
+    try:
+        holder = types.SimpleNamespace(__annotations__={name: annotation})
+        return typing.get_type_hints(holder, globalns=getattr(maker, "__globals__", {}))[name]
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return None
 
 
 def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -57,7 +85,13 @@ def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], 
         if name not in known:
             takes = did_you_mean(prefix + name, [prefix + each for each in known]) if known else "It takes none."
             raise ConfigError(f"{owner} takes no option {prefix + name!r}. {takes}")
-        is_default = value in ("none", "None") and known[name].kind in (int, float, bool)
+        kind, default = known[name].kind, known[name].default
+        is_none = isinstance(value, str) and value in ("none", "None")
+        if is_none and default is not None and type(None) in typing.get_args(kind):
+            raise ConfigError(
+                f"{prefix}{name} can't be set to none, which stands for the default here, {default}. Give another value."
+            )
+        is_default = is_none and kind in (int, float, bool)
         found[name] = None if is_default else convert(value, known[name].kind, prefix + name)
     return {name: value for name, value in found.items() if value is not None}
 
@@ -77,12 +111,12 @@ def convert(value: Any, hint: Any, name: str) -> Any:
         if value not in arguments:
             raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(map(str, arguments))}.")
         return value
-    if _is_sequence(origin):
-        parts = value.split(",") if isinstance(value, str) else value
-        inner = arguments[0] if arguments else Any
-        return tuple(
-            convert(part.strip() if isinstance(part, str) else part, inner, name) for part in parts if part != ""
-        )
+    if _is_sequence(origin) or hint in (list, tuple, Sequence):
+        return _sequence(value, origin or hint, arguments, name)
+    if inspect.isclass(hint) and issubclass(hint, enum.Enum):
+        return _member(value, hint, name)
+    if hint is Path:
+        return Path(_plain(value, str, name))
     if hint is bool and not isinstance(value, bool):
         if str(value).lower() not in ("true", "false"):
             raise ConfigError(f"{name} is {value!r}, but must be true or false.")
@@ -123,6 +157,30 @@ def _one_of(value: Any, kinds: Sequence[Any], name: str) -> Any:
         except ConfigError as error:
             reasons.append(error)
     raise reasons[0]
+
+
+def _sequence(value: Any, kind: type, arguments: Sequence[Any], name: str) -> Any:
+    """`value`, or text with commas, as a tuple, or as a list where that is the type.
+
+    Args:
+      arguments: the types within, as `typing.get_args` gives them.
+    """
+    count = len(arguments) if kind is tuple and Ellipsis not in arguments else 0
+    parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(parts, Sequence) or count and len(parts) != count:
+        wanted = f"{count} values" if count else "values"
+        raise ConfigError(f"{name} is {value!r}, but must be {wanted} with commas between them.")
+    inner = arguments if count else [arguments[0] if arguments else Any] * len(parts)
+    found = [convert(part, each, name) for part, each in zip(parts, inner, strict=True)]
+    return found if kind is list else tuple(found)
+
+
+def _member(value: Any, kind: type[enum.Enum], name: str) -> Any:
+    """`value`, or the name or value of a member of `kind`, as that member."""
+    for member in kind:
+        if value is member or value in (member.name, member.value, str(member.value)):
+            return member
+    raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(kind.__members__)}.")
 
 
 def _plain(value: Any, hint: Any, name: str) -> Any:

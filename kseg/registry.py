@@ -11,6 +11,7 @@ import functools
 import importlib
 import importlib.util
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -42,17 +43,20 @@ class Registry(Generic[Entry]):
     def register(self, name: str) -> Callable[[Given], Given]:
         """A decorator that enters what it decorates.
 
+        The same thing again, as from a module that is reloaded or a notebook's cell that is run twice, takes the place
+        of what it was.
+
         Raises:
           ConfigError: the name is taken.
         """
 
         def enter(entry: Given) -> Given:
             module = getattr(getattr(entry, "func", entry), "__module__", "")  # of a partial, that of its function
-            if name in self._entries:
+            if name in self._entries and not _is_again(self._entries[name], entry):
                 raise ConfigError(f"The {self.kind} {name!r} is there already. {module} must choose another name.")
             self._entries[name] = entry  # type: ignore[assignment]
             if _loading or not module.startswith("kseg."):
-                self._origins[name] = _loading[-1] if _loading else module
+                self._origins[name] = _loading[-1] if _loading else _plugin_of(module)
             return entry
 
         return enter
@@ -81,15 +85,29 @@ class Registry(Generic[Entry]):
         return self._entries[name]
 
     def origin(self, name: str) -> str | None:
-        """The plugin or module that registered `name`; None for what kseg brings."""
+        """What --plugin takes to register `name`: a file or a module; None for what kseg brings."""
         return self._origins.get(name)
+
+
+def _is_again(before: object, entry: object) -> bool:
+    """Whether a class or function is the one of before, defined anew; in a script or notebook it may have a new name."""
+    places = [(getattr(each, "__module__", ""), getattr(each, "__qualname__", "")) for each in (before, entry)]
+    return all(name for _, name in places) and (
+        places[0] == places[1] or {place[0] for place in places} == {"__main__"}
+    )
+
+
+def _plugin_of(module: str) -> str:
+    """The file of a module that lies by itself, as a script, so that it is found from any folder; else its name."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return str(Path(file).resolve()) if file and file.endswith(".py") and "." not in module else module
 
 
 def load_plugin(plugin: str) -> None:
     """Imports a person's module, which registers what it brings; once only.
 
     Args:
-      plugin: the name of a module, or a file ending in .py.
+      plugin: the name of a module, in the working folder or installed, or a file ending in .py.
 
     Raises:
       ConfigError: there is no such module or file, or it can't be imported.
@@ -100,12 +118,14 @@ def load_plugin(plugin: str) -> None:
         return
     if is_file and not Path(name).is_file():
         raise ConfigError(f"{plugin}: there is no such file. A plugin is a module's name, or a file ending in .py.")
+    if not is_file and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     _loading.append(name)
     try:
         _plugins[name] = _import_file(Path(name)) if is_file else importlib.import_module(plugin).__name__
     except ConfigError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(
             f"{plugin}: this plugin can't be imported ({type(error).__name__}: {reason}). Mend it, or leave it out."
@@ -122,7 +142,9 @@ def loaded_plugins() -> list[str]:
 def _import_file(path: Path) -> str:
     """Imports a file as the module of its name, so that what it defines can be pickled and saved."""
     name = path.stem
-    if name in sys.modules and Path(getattr(sys.modules[name], "__file__", None) or "").resolve() != path:
+    if name in sys.modules:
+        if Path(getattr(sys.modules[name], "__file__", None) or "").resolve() == path:
+            return name
         raise ConfigError(f"{path}: a module {name!r} is imported already. Give the file another name.")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None

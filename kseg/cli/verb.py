@@ -75,6 +75,15 @@ def _as_dictionary(context: click.Context, parameter: click.Parameter, values: t
     return dict(value.split("=", 1) for value in values)
 
 
+def _by_stream(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    found = _as_dictionary(context, parameter, values)
+    if len(found) < len(values):
+        names = [value.partition("=")[0] for value in values]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise click.BadParameter(f"{twice!r} is given twice. Give each stream once.")
+    return found
+
+
 set_option = click.option(
     "--set",
     "settings",
@@ -106,7 +115,7 @@ stream_option = click.option(
     "streams",
     multiple=True,
     metavar="NAME=PATH",
-    callback=_as_dictionary,
+    callback=_by_stream,
     help="An image or folder for each stream of a network that takes several; paired by name.",
 )
 

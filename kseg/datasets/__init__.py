@@ -24,7 +24,7 @@ from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, NoSuchSplit, b
 from kseg.datasets.survey import Survey, survey
 from kseg.errors import ConfigError
 from kseg.lazy import lazy
-from kseg.options import Option, checked, options_of
+from kseg.options import Option, check_required, checked, options_of
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(__name__, {})
@@ -76,7 +76,9 @@ def open(name: str, data_dir: str | Path | None = None, *, split: str, **options
       ConfigError: no such name or option.
       DataError: the folder does not hold the data set, or there is no such split.
     """
-    return DATASETS.get(name)(data_dir, split=split, **checked(f"The data set {name!r}", options_taken(name), options))
+    owner, known = f"The data set {name!r}", options_taken(name)
+    check_required(owner, known, options, "data.")
+    return DATASETS.get(name)(data_dir, split=split, **checked(owner, known, options))
 
 
 def options_taken(name: str) -> dict[str, Option]:

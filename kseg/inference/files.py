@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.errors import ConfigError, DataError
+from kseg.errors import ConfigError, DataError, SizeError
 from kseg.images import is_image, open_pages, stack_writer, write_image
 from kseg.inference.predictor import Predictor
 from kseg.inference.tiles import class_ids, predict_scores, probabilities
@@ -60,6 +60,8 @@ def list_streams(paths: Mapping[str, str | Path], streams: Iterable[str]) -> lis
       DataError: a stream is missing or unknown, or an image has no partner in another stream.
     """
     wanted = list(streams)
+    if wanted == [""]:
+        raise DataError("The network takes one image, and no streams. Give files or folders in place of --stream.")
     if set(paths) != set(wanted):
         raise DataError(
             f"The network takes {' and '.join(wanted)}, found {' and '.join(paths) or 'no stream'}. Give each of them: "
@@ -136,7 +138,8 @@ def predict_file(
 
     Raises:
       DataError: a file can't be read, has other channels than the network, or more than 65,535 objects; streams differ
-        in size.
+        in size, or the network does not take theirs.
+      SizeError: `tile` does not fit the network.
       ConfigError: the network takes several images at a time, and one was given.
     """
     if isinstance(path, Path) and "" not in network.streams:
@@ -162,7 +165,12 @@ def predict_file(
         for place in range(count):
             images = {stream: each[place] for stream, each in pages.items()}
             image = network.image_of(images.get("", images), str(first))
-            scores = predict_scores(network, image, tile=tile, average=average)
+            try:
+                scores = predict_scores(network, image, tile=tile, average=average)
+            except SizeError as error:
+                if tile is not None:
+                    raise
+                raise DataError(f"{first}: {error}") from error
             shown = image if "" in images else next(iter(images.values()))
             for head, results in heads.items():
                 results.add(place, shown, scores if head == "" else scores[head])

@@ -6,6 +6,7 @@ along the channels, so that tiles and averages know one image and one map of sco
 
 from __future__ import annotations
 
+import re
 import sys
 import weakref
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.errors import ConfigError, DataError, KsegError, WeightsError
+from kseg.errors import ConfigError, DataError, KsegError, SizeError, WeightsError
 from kseg.geometry import Geometry
 from kseg.images import with_channels
 from kseg.inference.precision import computing_in, settled_precision
@@ -107,7 +108,17 @@ class Predictor:
         """The scores of all heads of images (N, H, W, C) of all streams, both one behind the other."""
         height, width = images.shape[1:3]
         self.geometry.check(height, width, "input")
-        return np.asarray(self.call(images))
+        try:
+            return np.asarray(self.call(images))
+        except KsegError:
+            raise
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            reason = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:\w+\]", "", str(error)).split("\n")[0].strip()[:160]
+            raise SizeError(
+                f"This network does not take {height} x {width} pixels ({reason}). Where its stride has to divide them, "
+                "build it with kseg.layers.SizeCheck(STRIDE, smallest=STRIDE) behind its input: images are then widened "
+                "to such sizes, and cut again."
+            ) from error
 
     def image_of(self, image: Any, name: str) -> Any:
         """An image as the network takes it: (H, W, C), or arrays by stream as they are.
@@ -284,7 +295,12 @@ def doubt_of_depth(image: np.ndarray, white: float) -> str:
 def call_joined(model: keras.Model, images: Any) -> Any:
     """`model` on the images (N, H, W, C) of all its streams: the scores (N, H', W', K) of all its heads."""
     streams = streams_of(model)
-    scores = model(images if "" in streams else parts_of(images, streams), training=False)
+    given: Any = images if "" in streams else parts_of(images, streams)
+    if isinstance(getattr(model, "input", None), list | tuple) and not isinstance(model, keras.Sequential):
+        given = [given]  # built as keras.Model([image], [scores])
+    scores = model(given, training=False)
+    if isinstance(scores, list | tuple):
+        (scores,) = scores
     if not isinstance(scores, dict):
         return scores
     return keras.ops.concatenate([scores[head] for head in heads_of(model)], axis=-1)
@@ -319,7 +335,9 @@ def heads_of(model: keras.Model) -> dict[str, int]:
 def _channels(model: keras.Model, end: str) -> dict[str, int]:
     tensors = getattr(model, end, None)
     if isinstance(model, keras.Sequential) and model.built:
-        (tensors,) = getattr(model, f"{end}s")
+        tensors = getattr(model, f"{end}s")
+    if isinstance(tensors, list | tuple) and len(tensors) == 1:
+        (tensors,) = tensors
     parts: dict[str, Any] = tensors if isinstance(tensors, dict) else {"": tensors}
     if not all(hasattr(tensor, "shape") for tensor in parts.values()):
         raise WeightsError(f"{model.name}: no {end}, or several without names. {SEGMENTS}")

@@ -129,7 +129,7 @@ def with_reading(model: keras.Model, readings: ScoreReading | Mapping[str, Score
         for head, layer in layers.items():
             layer.reading = by_head[head]
         return model
-    if isinstance(model, keras.Sequential):
+    if isinstance(model, keras.Sequential) or isinstance(model.output, list | tuple):
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     outputs = model.output if isinstance(model.output, Mapping) else {"": model.output}
     read = {

@@ -20,6 +20,7 @@ from kseg.models.registry import NETWORKS
 from kseg.models.start import started
 from kseg.models.unet import unet
 from kseg.models.vgg16 import vgg16
+from kseg.options import check_required, options_of
 
 __all__ = [
     "NETWORKS",
@@ -90,7 +91,13 @@ def build(
     for key in options:
         if key not in known:
             raise ConfigError(f"The network {name!r} has no option {key!r}. {did_you_mean(key, known)}")
-    return started(builder(**options), weights)
+    check_required(f"The network {name!r}", options_of(builder), options, "model.")
+    built = builder(**options)
+    if not isinstance(built, keras.Model):
+        raise ConfigError(
+            f"The network {name!r}: its function gave {type(built).__name__}, but a keras.Model is wanted."
+        )
+    return started(built, weights)
 
 
 def own_scaling(name: str, options: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -235,8 +235,13 @@ def check_augmentations(augment: Sequence[Any]) -> None:
     """Checks that everything in `augment` is an augmentation.
 
     Raises:
-      ConfigError: an object has neither `move` nor `tone`; the message names it.
+      ConfigError: it is no list, or an object has neither `move` nor `tone`; the message names it.
     """
+    if isinstance(augment, str) or not isinstance(augment, Iterable):
+        raise ConfigError(
+            f"augment: found {augment!r:.80}, but a list of objects is wanted, as [kseg.pipeline.Mirror()]. By name it "
+            "is a setting: data.augment.mirror=true."
+        )
     for each in augment:
         if isinstance(each, type) or not isinstance(each, Geometric | Tonal):
             what = f"the class {each.__name__}, not an object of it" if isinstance(each, type) else f"{each!r:.80}"

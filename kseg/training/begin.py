@@ -20,6 +20,17 @@ from kseg.training.specs import GIVEN
 # Settings that hold beside an object of that part.
 BESIDE_OBJECTS = ("optimizer.skip", "data.augment.interpolation", "data.augment.beyond")
 
+# What an object takes the place of, by the beginning of the setting's name.
+IN_PLACE_OF = (
+    ("optimizer", "optimizer."),
+    ("augment", "data.augment."),
+    ("measure", "measure"),
+    ("data", "data.name"),
+    ("data", "data.split"),
+    ("model", "model.name"),
+    ("loss", "loss.name"),
+)
+
 # What is followed where only a data set was named.
 DEFAULTS = {
     "demo": "demo",
@@ -48,10 +59,12 @@ def begin(
     """
     folder, recorded = open_run(run, resume)
     given = given or Given()
-    for what, beginning in (("optimizer", "optimizer."), ("augment", "data.augment."), ("measure", "measure")):
+    for what, beginning in IN_PLACE_OF:
         for name in settings or {}:
             if what in given.names and name.startswith(beginning) and name not in BESIDE_OBJECTS:
                 raise ConfigError(f"{name} can't apply: {what} is an object here, which brings its own. Leave it out.")
+    if given.data and data_dir is not None:
+        raise ConfigError(f"data_dir={str(data_dir)!r} can't apply: data are objects here. Leave one of them out.")
     settings = {**(settings or {}), **given.settings()}
     if folder and recorded:
         check_plugins(folder, recorded)

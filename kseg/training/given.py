@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError
-from kseg.inference import SEGMENTS, heads_of, streams_of
+from kseg.inference import SEGMENTS
 from kseg.metrics import Measure
 from kseg.objectives import BatchLoss, KerasLoss
 from kseg.pipeline import AUGMENTATIONS, check_augmentations
+from kseg.training.network import plain
 from kseg.training.specs import GIVEN
 
 PARTS = ("train", "val", "test")
@@ -51,11 +52,10 @@ class Given:
         _check_kind("measure", self.measure, Measure, "a kseg.metrics.Measure")
         _check_kind("optimizer", self.optimizer, keras.optimizers.Optimizer, "an optimiser of Keras")
         _check_kind("model", self.model, keras.Model, "a keras.Model")
-        if isinstance(self.model, keras.Sequential) and self.model.built:
-            functional = keras.Model(self.model.inputs[0], self.model.outputs[0], name=self.model.name)
-            object.__setattr__(self, "model", functional)
-        if self.model is not None and not getattr(self.model, "inputs", None):
-            raise ConfigError(f"model: {self.model.name} has no inputs of its own. {SEGMENTS}")
+        if self.model is not None:
+            if not getattr(self.model, "inputs", None):
+                raise ConfigError(f"model: {self.model.name} has no inputs of its own. {SEGMENTS}")
+            object.__setattr__(self, "model", plain(self.model))
 
     @property
     def names(self) -> list[str]:
@@ -83,74 +83,6 @@ class Given:
             else _described(value)
             for name, value in objects.items()
         }
-
-
-def check_fits(model: keras.Model, data: Dataset, channels: int) -> None:
-    """Checks that a network takes the images of `data` and scores their classes.
-
-    Args:
-      model: the network.
-      data: what it is to be trained on.
-      channels: of the images, of all streams together.
-
-    Raises:
-      ConfigError: it has other streams, channels, heads or classes, or takes images of one size alone.
-    """
-    streams, heads = streams_of(model), heads_of(model)
-    images = data[0].images
-    if set(streams) != set(images):
-        raise ConfigError(f"model: {model.name} takes {_names(streams)}, but {data.name} has {_names(images)}.")
-    taken = sum(streams.values())
-    if taken != channels and not ("" in streams and {taken, channels} == {1, 3}):  # grey and colour become each other
-        raise ConfigError(
-            f"model: {model.name} takes {taken} channels, but the images of {data.name} have {channels}. Build it with "
-            f"Input((None, None, {channels}))."
-        )
-    counts = {head: len(names) for head, names in data.heads.items()}
-    if counts != heads:
-        raise ConfigError(
-            f"model: {model.name} scores {_counted(heads)} classes, but {data.name} has {_counted(counts)}. Its last "
-            "layer must give one score per class, before softmax."
-        )
-    if _ends_in_probabilities(model):
-        raise ConfigError(
-            f"model: {model.name} ends in a softmax or sigmoid, but losses and averages take scores before it. "
-            "Leave the activation of its last layer out."
-        )
-    if model.losses:
-        raise ConfigError(
-            f"model: {model.name} has regularisers or losses within, which kseg.train does not add up. Leave them out; "
-            "optimizer.weight_decay does what an L2 regulariser does."
-        )
-    for tensor in model.inputs:
-        if any(size is not None for size in tensor.shape[1:3]):
-            raise ConfigError(
-                f"model: {model.name} takes images of {tensor.shape[1]} x {tensor.shape[2]} alone. Build it with "
-                f"Input((None, None, {tensor.shape[3]})), so that it can be scored on whole images."
-            )
-
-
-def copied(model: keras.Model) -> keras.Model:
-    """A network with the same layers and weights of its own, on the devices whose scope this is in."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def _ends_in_probabilities(model: keras.Model) -> bool:
-    """Whether a layer that gives an output has an activation that makes probabilities of scores, or is one."""
-    ends = {id(tensor) for tensor in keras.tree.flatten(model.output)}
-    last = [layer for layer in model.layers if ends & {id(each) for each in keras.tree.flatten(layer.output)}]
-    makers = (keras.activations.softmax, keras.activations.sigmoid)
-    return any(isinstance(each, keras.layers.Softmax) or getattr(each, "activation", None) in makers for each in last)
-
-
-def _names(parts: Mapping[str, Any]) -> str:
-    return " and ".join(name or "one image" for name in parts)
-
-
-def _counted(heads: Mapping[str, int]) -> str:
-    return ", ".join(f"{head} {count}".strip() for head, count in heads.items())
 
 
 def _check_data(data: Any) -> None:

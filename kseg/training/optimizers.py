@@ -7,6 +7,7 @@ weight_decay x decay_mult x weight; velocity = momentum x velocity + rate x lr_m
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -37,7 +38,7 @@ class _Factors:
     def __init__(self, *arguments: Any, spec: OptimizerSpec, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._spec, self.accumulate = spec, spec.accumulate
-        self._decay = 0.0 if spec.name == "adamw" else spec.weight_decay  # AdamW decays by itself
+        self._decay = 0.0 if _own_decays(spec.name) else spec.weight_decay
         self._rates, self._decays = _pairs(spec.rate_factors), _pairs(spec.decay_factors)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
@@ -78,16 +79,26 @@ def options_taken(name: str) -> dict[str, Option]:
     Raises:
       ConfigError: Keras has no such optimiser.
     """
-    taken, own = options_of(_keras_class(name), without=_OWN), _DEFAULTS.get(name, {})
+    taken = options_of(_keras_class(name), without=_OWN)
+    own = {**_DEFAULTS.get(name, {}), **dict.fromkeys(_own_decays(name))}
     return {key: Option(option.kind, own.get(key, option.default)) for key, option in taken.items()}
 
 
+_NONE_OF_ONES_OWN = ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")  # they are made of others
+
+
+def _own_decays(name: str) -> list[str]:
+    """The arguments by which Keras' optimiser takes a decay from the weights apart from the gradient, as AdamW does."""
+    taken = inspect.signature(_keras_class(name)).parameters
+    return [key for key in ("weight_decay", "adam_weight_decay") if key in taken and taken[key].default is not None]
+
+
 def _keras_class(name: str) -> type[keras.optimizers.Optimizer]:
-    base, scaled = keras.optimizers.Optimizer, keras.optimizers.LossScaleOptimizer
+    base = keras.optimizers.Optimizer
     found = {
         key.lower(): kind
         for key, kind in vars(keras.optimizers).items()
-        if isinstance(kind, type) and issubclass(kind, base) and kind not in (base, scaled)
+        if isinstance(kind, type) and issubclass(kind, base) and key not in _NONE_OF_ONES_OWN
     }
     if name not in found:
         raise ConfigError(f"There is no optimiser {name!r}. {did_you_mean(name, found)}")
@@ -119,10 +130,9 @@ def make_optimizer(spec: OptimizerSpec, steps: int) -> keras.optimizers.Optimize
         "use_ema": spec.ema > 0,
         "ema_momentum": spec.ema,
         **_DEFAULTS.get(spec.name, {}),
+        **dict.fromkeys(_own_decays(spec.name), spec.weight_decay),  # Keras would take 0.004 by default
         **spec.options,
     }
-    if spec.name == "adamw" and spec.weight_decay:
-        options["weight_decay"] = spec.weight_decay
     try:
         return _with_factors(spec.name)(rate, **options)
     except (ValueError, TypeError) as error:
@@ -134,8 +144,10 @@ def check_factors(spec: OptimizerSpec, model: keras.Model) -> None:
     """Whether every pattern of the factors fits a variable of `model`.
 
     Raises:
-      ConfigError: one fits none.
+      ConfigError: one fits none, or the optimiser decays by itself, without factors.
     """
+    if spec.decay_factors and _own_decays(spec.name):
+        raise ConfigError(f"optimizer.decay_factors can't apply to {spec.name}, which decays by itself. Leave it out.")
     names = [_short(variable.path) for variable in model.trainable_variables]
     for field in ("rate_factors", "decay_factors"):
         for pattern, _ in _pairs(getattr(spec, field)):
@@ -153,6 +165,11 @@ def freeze(spec: OptimizerSpec, model: keras.Model) -> None:
     Raises:
       ConfigError: no weight is left to train.
     """
+    if not model.trainable_variables:
+        raise ConfigError(
+            f"model: all layers of {model.name} are frozen (trainable = False), or it has no weights, so nothing would "
+            "train. Set trainable = True on those that shall learn."
+        )
     rates = _pairs(spec.rate_factors)
     for variable in model.trainable_variables:
         variable.trainable = _factor(rates, variable.path) > 0

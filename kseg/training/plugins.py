@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,11 @@ def check_plugins(folder: str | Path, config: Mapping[str, Any]) -> None:
     for each in config.get("plugins", []):
         registry = REGISTRIES.get(each["kind"])
         if registry is not None and each["name"] not in registry.names():
-            raise ConfigError(
-                f"{folder}: this run uses the {each['kind']} {each['name']!r} of the plugin {each['plugin']}, which is "
-                f"not loaded. Pass --plugin {each['plugin']}; in Python import it first."
+            plugin = each["plugin"]
+            told = (
+                "a notebook or an interpreter; register it there again, or write it into a file and pass --plugin FILE.py"
+                if plugin == "__main__"
+                else f"the plugin {plugin}, which is not loaded. Pass --plugin {shlex.quote(plugin)}; in Python import it "
+                "first"
             )
+            raise ConfigError(f"{folder}: this run uses the {each['kind']} {each['name']!r} of {told}.")

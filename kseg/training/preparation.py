@@ -23,12 +23,13 @@ from kseg.errors import ConfigError, did_you_mean
 from kseg.inference import geometry_of, measures_for, resolved, set_precision, usual_measures
 from kseg.layers import SCALINGS, InputScaling, ScoreReading, check_average, with_reading
 from kseg.metrics import Measure, measure
-from kseg.models import build, own_scaling
+from kseg.models import NETWORKS, build, own_scaling
 from kseg.objectives import LOSSES, BatchLoss
 from kseg.pipeline import AUGMENTATIONS, Augmentation, batch_indices, batches
 from kseg.training.devices import dtype_policy, synchronise, worker_of
-from kseg.training.given import Given, check_fits, copied
+from kseg.training.given import Given
 from kseg.training.memory import check_memory
+from kseg.training.network import check_brought, copied, plain
 from kseg.training.optimizers import check_factors, freeze, make_optimizer
 from kseg.training.parts import check_parts, introduce, open_parts
 from kseg.training.plugins import used_plugins
@@ -191,7 +192,7 @@ class Prepared:
         """The network with fresh weights, or a copy of the one that was given."""
         recipe, data = self.recipe, self.parts["train"]
         if self.given.model is not None:
-            check_fits(self.given.model, data, self.surveys["train"].channels)
+            self._check_brought(self.given.model)
             model = copied(self.given.model)
             set_precision(model, recipe.precision)
             return model
@@ -200,12 +201,31 @@ class Prepared:
         if "preprocessing" in recipe.model.takes(recipe.model.name):
             options["preprocessing"] = self.scalings.get("", self.scalings)
         with dtype_policy(recipe.precision):
-            return build(
+            built = build(
                 recipe.model.name,
                 classes=classes.get("", classes),
                 input_shape=(None, None, self.channels or 3),
                 **options,
             )
+        if NETWORKS.origin(recipe.model.name) is None:
+            return built
+        built = plain(built)
+        self._check_brought(built)
+        return built
+
+    def _check_brought(self, model: keras.Model) -> None:
+        """Checks a network that is none of kseg's, with the crop and with images it will be given whole.
+
+        Of each part with the four sizes that are least divided by 2, since those fit strides least.
+        """
+        crop, border = self.recipe.data.crop, geometry_of(model).border
+        found, sizes = self.surveys, []
+        for part, each in found.items():
+            if crop is None or part != "train":
+                sizes += sorted(each.sizes, key=lambda size: min(side & -side for side in size))[:4]
+        if crop:  # its border is part of it
+            sizes.append((crop[0] - 2 * border, crop[1] - 2 * border))
+        check_brought(model, self.parts["train"], found["train"].channels, sizes)
 
     def _optimizer(self) -> keras.optimizers.Optimizer:
         recipe, given = self.recipe, self.given.optimizer
@@ -277,6 +297,8 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
       DataError: the data set, as far as it is at fault.
     """
     given = given or Given()
+    for spec in (recipe.data, recipe.model, recipe.loss):
+        spec.check_signature()
     parts = dict(given.data) or open_parts(recipe, data_dir)
     check_parts(parts)
     chosen = given.measure or measure(recipe.measure)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kseg.errors import ConfigError, did_you_mean
-from kseg.options import checked, convert, options_of
+from kseg.options import check_required, checked, convert, options_of
 from kseg.training.specs import AugmentSpec, Chosen
 
 AUGMENT = "data.augment"
@@ -31,6 +33,10 @@ def to_json(part: Any) -> Any:
         return {each.name: to_json(getattr(part, each.name)) for each in dataclasses.fields(part)}
     if isinstance(part, Mapping):
         return {name: to_json(value) for name, value in part.items()}
+    if isinstance(part, enum.Enum):
+        return part.name
+    if isinstance(part, Path):
+        return str(part)
     return [to_json(each) for each in part] if isinstance(part, list | tuple) else part
 
 
@@ -83,7 +89,8 @@ def augmentation_options(name: str, value: Any) -> dict[str, Any] | None:
     from kseg.pipeline import AUGMENTATIONS
 
     if name not in AUGMENTATIONS.names():
-        dotted = [f"{AUGMENT}.{each}.{key}" for each in AUGMENTATIONS for key in options_of(AUGMENTATIONS.get(each))]
+        dotted = [f"{AUGMENT}.{each}" for each in AUGMENTATIONS]
+        dotted += [f"{AUGMENT}.{each}.{key}" for each in AUGMENTATIONS for key in options_of(AUGMENTATIONS.get(each))]
         raise ConfigError(f"There is no augmentation {name!r}. {did_you_mean(f'{AUGMENT}.{name}', dotted)}")
     known = options_of(AUGMENTATIONS.get(name))
     if not isinstance(value, Mapping):
@@ -94,6 +101,7 @@ def augmentation_options(name: str, value: Any) -> dict[str, Any] | None:
             raise ConfigError(f"{AUGMENT}.{name} is {value!r}, but takes no option. Write true or none.")
         value = {} if text == "true" else {next(iter(known)): value}
     found = checked(f"The augmentation {name!r}", known, value, f"{AUGMENT}.{name}.")
+    check_required(f"The augmentation {name!r}", known, found, f"{AUGMENT}.{name}.")
     AUGMENTATIONS.get(name)(**found)  # refuses numbers that nothing can be done with
     return found
 
@@ -175,18 +183,14 @@ def _touches_options(changes: Mapping[str, Any], part: str, spec: Chosen) -> boo
 
 
 def _set_augmentation(augment: dict[str, Any], path: list[str], value: Any) -> None:
-    """Sets an augmentation, or one option of it, in the JSON of an AugmentSpec.
-
-    Raises:
-      ConfigError: there is no such augmentation or option, or a value of another type.
-    """
+    """Sets an augmentation, or one option of it, in the JSON of an AugmentSpec, which is checked as a whole later."""
     name, *option = path
     if option:
-        value = {**(augment.get(name) or {}), ".".join(option): value}
-    options = augmentation_options(name, value)
-    augment.pop(name, None)
-    if options is not None:
-        augment[name] = options
+        before = augment.get(name)
+        if before is not None and not isinstance(before, Mapping):
+            before = augmentation_options(name, before)
+        value = {**(before or {}), ".".join(option): value}
+    augment[name] = value
 
 
 def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:

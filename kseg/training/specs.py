@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from kseg.errors import ConfigError
 from kseg.metrics import in_words
-from kseg.options import Option, options_of
+from kseg.options import Option, check_required, options_of
 from kseg.pages import in_figures
 
 GIVEN = "given"  # the name of what a person handed over as an object
@@ -27,6 +28,8 @@ class Chosen:
     An option reads like a field (`spec.width`), where it is set.
     """
 
+    kind: ClassVar[str]
+    part: ClassVar[str]  # of a recipe
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __init__(self, *values: Any, **named: Any) -> None:
@@ -62,6 +65,21 @@ class Chosen:
         """
         return {}
 
+    def check_signature(self) -> None:
+        """Checks that what is named can be made with these options: all can be set, and none that it needs is missing.
+
+        Raises:
+          ConfigError: it can't.
+        """
+        owner, taken = f"The {self.kind} {self.name!r}", self.takes(self.name)
+        for name in taken:
+            if name in self.fields and name != "name":
+                raise ConfigError(
+                    f"{owner} has an option {name!r}, but {self.part}.{name} is a setting of every training. Call the "
+                    "option otherwise."
+                )
+        check_required(owner, taken, self.options, f"{self.part}.")
+
     def check(self) -> None:
         """Checks the options by what is named, where that is made of nothing else.
 
@@ -79,6 +97,7 @@ class ModelSpec(Chosen):
     """
 
     kind: ClassVar[str] = "network"
+    part: ClassVar[str] = "model"
     name: str = "unet"
 
     @staticmethod
@@ -121,6 +140,7 @@ class DataSpec(Chosen):
     """
 
     kind: ClassVar[str] = "data set"
+    part: ClassVar[str] = "data"
     name: str = "demo"
     split: str | None = None
     order: Literal["epochs", "draws"] = "epochs"
@@ -146,6 +166,7 @@ class LossSpec(Chosen):
     """
 
     kind: ClassVar[str] = "loss"
+    part: ClassVar[str] = "loss"
     name: str = "cross_entropy"
     class_weights: Literal["none", "inverse", "median"] = "none"
     border_weight: float = 10.0
@@ -160,6 +181,7 @@ class LossSpec(Chosen):
         from kseg.objectives import LOSSES
 
         if self.options:
+            self.check_signature()
             LOSSES.get(self.name)(**self.options)
 
 
@@ -172,7 +194,7 @@ class OptimizerSpec(Chosen):
       learning_rate: at the start.
       schedule: constant, cosine, or polynomial: (1 - step / steps) ** power.
       power: of the polynomial.
-      weight_decay: this times the weight is added to its gradient (Caffe's L2); of adamw the decoupled decay.
+      weight_decay: this times the weight is added to its gradient (Caffe's L2); of adamw and muon the decoupled decay.
       rate_factors: "PATTERN:FACTOR" of the learning rate, for the variables whose layer ("conv1_*") or layer and
         variable ("*/bias") fits; of several that fit the last counts, and 0 freezes. Caffe's lr_mult.
       decay_factors: the same of the weight decay, Caffe's decay_mult.
@@ -185,6 +207,7 @@ class OptimizerSpec(Chosen):
     """
 
     kind: ClassVar[str] = "optimiser"
+    part: ClassVar[str] = "optimizer"
     name: str = "adam"
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine", "polynomial"] = "cosine"

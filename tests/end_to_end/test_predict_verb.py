@@ -74,3 +74,8 @@ def test_predict_names_the_folders_it_does_not_look_into_and_a_file_that_is_no_f
     said = call("predict", network, tmp_path / "mine", "-o", tmp_path / "out", exit_code=3).stderr
     assert "no image in this folder" in said and "not looked into (images): name those you mean" in said
     assert "is a file" in call("predict", network, image, "-o", image, exit_code=2).stderr
+
+
+def test_a_stream_that_is_given_twice_is_refused(tmp_path):
+    said = call("predict", "x", "--stream", "rgb=a", "--stream", "rgb=b", "-o", tmp_path, exit_code=2).stderr
+    assert "'rgb' is given twice" in said

@@ -1,4 +1,6 @@
 import functools
+import importlib
+import sys
 
 import pytest
 
@@ -93,3 +95,51 @@ def test_a_plugin_is_imported_once_by_file_or_by_name_and_its_names_remember_it(
     (tmp_path / "json.py").write_text("")
     with pytest.raises(ConfigError, match="a module 'json' is imported already"):
         load_plugin(str(tmp_path / "json.py"))
+
+
+def test_what_is_defined_anew_takes_the_place_of_itself_and_of_nothing_else(fruit):
+    def define(name, module):
+        made = type(name, (), {"__module__": module})
+        return fruit.register("fig")(made)
+
+    first = define("Fig", "mine")
+    assert define("Fig", "mine") is fruit.get("fig") and fruit.get("fig") is not first
+    for name, module in (("Date", "mine"), ("Fig", "theirs")):
+        with pytest.raises(ConfigError, match="The fruit 'fig' is there already"):
+            define(name, module)
+    with pytest.raises(ConfigError, match="is there already"):
+        fruit.register("fig")(functools.partial(define, "Fig"))
+
+
+def test_a_notebooks_cell_may_register_under_the_same_name_whatever_the_class_is_called(fruit):
+    for name in ("Lime", "Lime", "Lemon"):
+        fruit.register("lime")(type(name, (), {"__module__": "__main__"}))
+    assert fruit.get("lime").__name__ == "Lemon"
+
+
+def test_a_plugin_that_was_imported_by_hand_is_not_imported_again_and_its_file_is_remembered(tmp_path, monkeypatch):
+    path = tmp_path / "plugin_by_hand.py"
+    path.write_text(
+        "import kseg.registry as r\nr.REGISTRIES['berry'].register('elder')(type('Elder', (), {'__module__': __name__}))\n"
+    )
+    berries: Registry[type] = Registry("berry")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("plugin_by_hand")
+    assert berries.origin("elder") == str(path)
+    kept = berries.get("elder")
+    load_plugin(str(path))
+    assert berries.get("elder") is kept and str(path) in loaded_plugins()
+
+
+def test_a_module_in_the_working_folder_is_found_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "plugin_in_folder.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    load_plugin("plugin_in_folder")
+    assert "plugin_in_folder" in loaded_plugins()
+
+
+def test_a_plugin_that_ends_the_program_is_refused(tmp_path):
+    (tmp_path / "plugin_that_ends.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(ConfigError, match=r"plugin_that_ends.py: this plugin can't be imported \(SystemExit: 3\)"):
+        load_plugin(str(tmp_path / "plugin_that_ends.py"))

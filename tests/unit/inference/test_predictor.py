@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.errors import DataError, ExportError, WeightsError
+from kseg.errors import DataError, ExportError, SizeError, WeightsError
 from kseg.inference import precision_of, predict, predict_scores, predictor
-from kseg.layers import InputScaling
+from kseg.layers import InputScaling, SizeCheck
 
 SLIM = {"width": 1 / 64, "fc_width": 2}
 
@@ -228,3 +228,13 @@ def test_a_predictor_says_what_it_is():
     assert repr(kseg.predictor(kseg.build("unet", width=2, depth=1))) == "<Predictor: 1 channels to 2 classes, float32>"
     network = kseg.build("fcn32s", width=1 / 64, fc_width=2, classes=3, streams=("rgb", "hha"))
     assert repr(kseg.predictor(network)) == "<Predictor: rgb 3, hha 3 channels to 3 classes, float32>"
+
+
+def test_a_size_that_a_network_without_a_check_can_not_take_is_a_size_error():
+    image = keras.Input((None, None, 1))
+    half = keras.layers.UpSampling2D()(keras.layers.MaxPooling2D(2)(image))
+    network = keras.Model(image, keras.layers.Conv2D(2, 1)(keras.layers.Concatenate()([image, half])))
+    assert predict(network, np.zeros((4, 6), np.uint8)).shape == (4, 6)
+    with pytest.raises(SizeError, match=r"does not take 4 x 5 pixels \(.*SizeCheck\(STRIDE, smallest=STRIDE\)"):
+        predict(network, np.zeros((4, 5), np.uint8))
+    assert predict(keras.Model(image, network(SizeCheck(2, smallest=2)(image))), np.zeros((4, 5))).shape == (4, 5)

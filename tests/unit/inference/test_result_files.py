@@ -8,9 +8,10 @@ from PIL import Image
 
 import kseg
 from kseg import datasets
+from kseg.errors import DataError
 from kseg.images import read_label, write_image
 from kseg.inference import predict, predictor
-from kseg.inference.files import predict_file
+from kseg.inference.files import list_streams, predict_file
 from kseg.pictures import palette
 
 
@@ -62,3 +63,18 @@ def test_what_was_predicted_is_read_as_a_folder_s_labels(networks, image, tmp_pa
         predict_file(networks(21), tmp_path / "mine" / "images" / f"{name}.png", tmp_path / "mine" / "labels")
     item = datasets.open("folder", tmp_path / "mine", split="train", classes=21)[0]
     np.testing.assert_array_equal(item.label, predict(networks(21), item.image))
+
+
+def test_an_image_whose_size_a_network_can_not_take_is_named_so_that_the_others_go_on(tmp_path):
+    image = keras.Input((None, None, 1))
+    half = keras.layers.UpSampling2D()(keras.layers.MaxPooling2D(2)(image))
+    network = keras.Model(image, keras.layers.Conv2D(2, 1)(keras.layers.Concatenate()([image, half])))
+    write_image(tmp_path / "odd.png", np.zeros((5, 4), np.uint8))
+    with pytest.raises(DataError, match="odd.png: This network does not take 5 x 4 pixels"):
+        predict_file(predictor(network), tmp_path / "odd.png", tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_streams_for_a_network_of_one_image_are_refused_in_words():
+    with pytest.raises(DataError, match="The network takes one image, and no streams"):
+        list_streams({"rgb": "a"}, {"": 3})

@@ -11,8 +11,10 @@ import tensorflow as tf
 
 import kseg
 from kseg.datasets import Dataset, Item
-from kseg.errors import ConfigError
+from kseg.errors import ConfigError, DataError
 from kseg.training.given import Given
+from kseg.training.preparation import prepare
+from kseg.training.recipe import RECIPES
 
 SLIM = {
     "steps": 4, "epoch_steps": 2, "data.crop": "16,16", "data.batch_size": 2, "precision": "float32",
@@ -84,6 +86,8 @@ def test_a_network_of_ones_own_stays_as_it_is_and_its_copy_is_trained(tmp_path):
         ({"data": {"train": Halves("train"), "vall": Halves("val")}}, "data: found train, vall, but a dict"),
         ({"data": {"train": [1, 2]}}, r"data\['train'\]: found list, but a kseg.datasets.Dataset"),
         ({"augment": [abs]}, "augment: <built-in function abs> is no augmentation"),
+        ({"augment": kseg.pipeline.Mirror()}, r"augment: found Mirror\(.*, but a list of objects is wanted"),
+        ({"augment": "mirror"}, "augment: found 'mirror', but a list .*setting: data.augment.mirror=true"),
         ({"augment": [kseg.pipeline.Mirror]}, "augment: the class Mirror, not an object of it"),
         ({"measure": 3}, "measure: found int, but a kseg.metrics.Measure"),
         ({"optimizer": keras.optimizers.Adam}, "optimizer: found the class Adam, but an optimiser of Keras"),
@@ -112,6 +116,82 @@ def test_a_network_that_does_not_fit_the_data_is_refused_before_the_first_step(t
     with pytest.raises(ConfigError, match=words):
         kseg.train(data=halves(), model=model, run=tmp_path / "run", settings=SLIM)
     assert not (tmp_path / "run").exists()
+
+
+class Twice(keras.layers.Layer):
+    """No saved network finds it again, since nothing registers it."""
+
+    def call(self, inputs):
+        return inputs * 2
+
+
+def ending(*layers, size=None, as_lists=False) -> keras.Model:
+    """A network of two classes with these layers at its end."""
+    image = keras.Input((size, size, 1))
+    x = keras.layers.Conv2D(2, 1)(image)
+    for layer in layers:
+        x = layer(x)
+    return keras.Model([image], [x], name="mine") if as_lists else keras.Model(image, x, name="mine")
+
+
+def bare_u() -> keras.Model:
+    """Two poolings and back, which joins maps of other sizes where 4 does not divide the image's."""
+    image = keras.Input((None, None, 1))
+    x = image
+    skips = []
+    for _ in range(2):
+        skips.append(x)
+        x = keras.layers.MaxPooling2D(2)(x)
+    for skip in reversed(skips):
+        x = keras.layers.Concatenate()([keras.layers.UpSampling2D()(x), skip])
+    return keras.Model(image, keras.layers.Conv2D(2, 1)(x), name="u")
+
+
+def frozen() -> keras.Model:
+    model = network()
+    model.trainable = False
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (ending(Twice(name="double")), r"the layer 'double' of mine \(.*Twice\) could not be loaded.*register_keras"),
+        (
+            ending(keras.layers.Lambda(lambda x: x + 1, name="more")),
+            "the layer 'more' of mine is a Lambda, whose code.*Write it as a class",
+        ),
+        (ending(keras.layers.GlobalAveragePooling2D()), r"mine gives arrays of shape \(None, 2\)"),
+        (ending(keras.layers.AveragePooling2D(2)), "mine gives 8 x 8 scores for images of 16 x 16, but one for each"),
+        (ending(keras.layers.Activation("relu", name="reading")), "mine has a layer called 'reading'"),
+        (frozen(), "all layers of mine are frozen"),
+    ],
+)
+def test_a_network_that_can_not_become_a_run_is_refused_before_the_first_step(model, words):
+    data = halves()
+    prepared = prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, Given(data=data, model=model))
+    with pytest.raises(ConfigError, match=words):
+        prepared.network()
+
+
+def test_a_network_that_joins_maps_is_asked_for_its_sizes_before_the_first_step():
+    class Odd(Halves):
+        def read(self, index):
+            item = super().read(index)
+            return Item(item.id, item.image[:, :-2], item.label[:, :-2])
+
+    data = {"train": Halves("train"), "val": Odd("val")}
+    prepared = prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, Given(data=data, model=bare_u()))
+    with pytest.raises(ConfigError, match=r"u does not take images of 16 x 14.*SizeCheck\(4, smallest=4\) behind"):
+        prepared.network()
+    given = Given(data={"train": Halves("train"), "val": Halves("val")}, model=bare_u())
+    assert prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, given).network().name == "u"
+
+
+def test_lists_of_one_image_and_one_map_of_scores_are_these():
+    model = ending(as_lists=True)
+    image = np.zeros((4, 6), np.uint8)
+    np.testing.assert_array_equal(kseg.predict(model, image), kseg.predict(Given(model=model).model, image))
 
 
 def test_grey_images_come_in_three_channels_to_a_network_of_colours(tmp_path):
@@ -174,6 +254,24 @@ def test_settings_that_an_object_takes_the_place_of_are_refused():
     ):
         with pytest.raises(ConfigError, match=f"{name} can't apply"):
             kseg.train(data=halves(), settings={**UNET, name: 3}, **objects)
+
+
+def test_what_objects_take_the_place_of_is_refused_beside_them(tmp_path):
+    for objects, name in (({"data": halves()}, "data.name"), ({"data": halves(), "model": network()}, "model.name")):
+        with pytest.raises(ConfigError, match=f"{name} can't apply"):
+            kseg.train(settings={**SLIM, name: "demo"}, **objects)
+    with pytest.raises(ConfigError, match="data_dir=.* can't apply: data are objects here"):
+        kseg.train(data=halves(), data_dir=tmp_path, settings=UNET)
+
+
+def test_parts_of_other_classes_are_refused_before_the_first_step(tmp_path):
+    class Turned(Halves):
+        classes = ("bright", "dark")
+
+    data = {"train": Halves("train"), "val": Turned("val")}
+    with pytest.raises(DataError, match="val has the classes bright, dark, but train has dark, bright"):
+        kseg.train(data=data, run=tmp_path / "run", settings=UNET)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_kseg_brings_comes_from_no_plugin():

@@ -159,3 +159,24 @@ def test_a_callback_and_a_schedule_cant_both_set_the_rate(callback):
         check_callbacks(others, OptimizerSpec())
     check_callbacks(others, OptimizerSpec(schedule="constant"))
     check_callbacks(others[:1], OptimizerSpec())
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_an_optimiser_that_decays_by_itself_does_so_only_where_it_is_asked_to(name):
+    """With gradients of 0 nothing but the decay moves a weight: 1 - rate x decay."""
+    for decay, wanted in ((0.0, 1.0), (0.5, 0.95)):
+        optimizer = make_optimizer(OptimizerSpec(name, 0.1, "constant", weight_decay=decay), 1)
+        weights = [keras.Variable(np.ones(shape, np.float32), name="kernel") for shape in ((3,), (2, 2))]
+        optimizer.apply([keras.ops.zeros(each.shape) for each in weights], weights)
+        for each in weights:
+            np.testing.assert_allclose(each.numpy(), wanted, rtol=1e-6)
+
+
+def test_decay_factors_are_refused_where_the_optimiser_decays_by_itself():
+    with pytest.raises(ConfigError, match="optimizer.decay_factors can't apply to adamw"):
+        check_factors(OptimizerSpec("adamw", decay_factors=("*:0",)), keras.Sequential())
+
+
+def test_an_optimiser_made_of_others_is_none_to_choose():
+    with pytest.raises(ConfigError, match="There is no optimiser 'multioptimizer'"):
+        make_optimizer(OptimizerSpec("multioptimizer"), 1)

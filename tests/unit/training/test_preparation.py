@@ -1,13 +1,19 @@
+import enum
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
 
 import kseg
+from kseg.datasets import DATASETS, Dataset, Item
 from kseg.errors import ConfigError
 from kseg.images import write_image
+from kseg.pipeline import AUGMENTATIONS
 from kseg.training import recipes  # noqa: F401
 from kseg.training.preparation import prepare
-from kseg.training.recipe import RECIPES
+from kseg.training.recipe import RECIPES, Recipe
 
 
 def test_the_names_of_a_batch_are_those_of_its_images(tmp_path):
@@ -64,3 +70,76 @@ def test_labels_that_seem_to_number_objects_are_warned_of(tmp_path, capsys):
     assert "warning: the labels seem to number their objects" in capsys.readouterr().err
     prepare(RECIPES.get("own-unet")().with_settings({"data.instances": "true"}), tmp_path)
     assert "seem to number" not in capsys.readouterr().err
+
+
+class OfOnes(Dataset):
+    """One class over all, with an option that has no default and one that is called like a setting."""
+
+    name, classes, ids = "ones", ("zero", "one"), ("a", "b")
+
+    def __init__(self, data_dir=None, *, split, need: int, size: int = 8):
+        self.choose(split, ["train", "val"])
+        self.need, self.size = need, size
+
+    def read(self, index):
+        return Item(self.ids[index], np.full((8, 8, 1), 40, np.uint8), np.ones((8, 8), np.int32))
+
+
+class OfCrops(OfOnes):
+    def __init__(self, data_dir=None, *, split, crop: int = 3):
+        super().__init__(split=split, need=crop)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setattr(DATASETS, "_entries", {**DATASETS._entries, "ones": OfOnes, "crops": OfCrops})
+
+
+def test_an_option_that_is_needed_is_asked_for_before_the_data_are_opened(registered):
+    recipe = RECIPES.get("own-unet")()
+    with pytest.raises(ConfigError, match="The data set 'ones' needs data.need, which has no default"):
+        prepare(recipe.with_settings({"data.name": "ones"}), None)
+    prepared = prepare(recipe.with_settings({"data.name": "ones", "data.need": "4"}), None)
+    assert prepared.parts["train"].need == 4
+    with pytest.raises(ConfigError, match="The data set 'ones' needs data.need"):
+        kseg.datasets.open("ones", None, split="val")
+
+
+def test_an_option_called_like_a_setting_of_every_training_is_refused(registered):
+    recipe = RECIPES.get("own-unet")().with_settings({"data.name": "crops", "data.crop": "8,8"})
+    with pytest.raises(ConfigError, match="'crops' has an option 'crop', but data.crop is a setting of every training"):
+        prepare(recipe, None)
+
+
+def test_a_path_and_a_member_of_an_enum_go_through_json_and_back(monkeypatch):
+    class Tint(enum.Enum):
+        WARM = 1
+        COLD = 2
+
+    def tinted(data_dir, *, split, tint: Tint = Tint.WARM, table: Path | None = None):
+        raise NotImplementedError
+
+    tinted.__annotations__ = {"tint": Tint, "table": Path | None}
+    monkeypatch.setattr(DATASETS, "_entries", {**DATASETS._entries, "tinted": tinted})
+    settings = {"data.name": "tinted", "data.tint": "COLD", "data.table": "a/b.csv"}
+    recipe = RECIPES.get("own-unet")().with_settings(settings)
+    assert recipe.data.options == {"tint": Tint.COLD, "table": Path("a/b.csv")}
+    written = json.loads(json.dumps(recipe.to_json()))
+    assert written["data"]["tint"] == "COLD" and Recipe.from_json(written) == recipe
+
+
+def test_augmentations_with_two_options_that_are_needed_take_them_one_by_one(monkeypatch):
+    class Push:
+        def __init__(self, down: int, across: int):
+            self.by = down, across
+
+        def tone(self, image, rng, white):
+            return image
+
+    monkeypatch.setattr(AUGMENTATIONS, "_entries", {**AUGMENTATIONS._entries, "push": Push})
+    recipe, one = RECIPES.get("own-unet")(), {"data.augment.push.down": "1"}
+    assert recipe.with_settings({**one, "data.augment.push.across": 2}).data.augment.push == {"down": 1, "across": 2}
+    with pytest.raises(ConfigError, match="The augmentation 'push' needs data.augment.push.across"):
+        recipe.with_settings(one)
+    with pytest.raises(ConfigError, match="no augmentation 'pus'. Did you mean 'data.augment.push'"):
+        recipe.with_settings({"data.augment.pus": True})
