@@ -12,7 +12,7 @@ from kseg import pages
 from kseg.datasets import Dataset, Item
 from kseg.errors import DataError
 from kseg.images import write_image
-from kseg.pictures import STRONG, clear_class, colours_of, fitted, legend, overlay, planes, png, sheet, side_by_side
+from kseg.pictures import STRONG, clear_class, colours_of, fitted, legend, overlay, planes, png, sheet, side_by_side, stacked
 from kseg.storage import write_text
 
 ITEMS, PANEL, ACROSS = 12, 300, 4  # items shown, a panel's longer side in a picture, panels in a row of it
@@ -109,17 +109,22 @@ def panels_of(data: Dataset, item: Item) -> dict[str, np.ndarray]:
     return panels
 
 
-def _picture(gallery: Gallery) -> np.ndarray:
-    """The sheet of panels, the item's id over its first, and the legends below: (H, W, 3) uint8."""
+def numbered_panels(gallery: Gallery) -> dict[str, np.ndarray]:
+    """The panels of all items by what stands over each: the item's number with its id, then with what is shown."""
     panels: dict[str, np.ndarray] = {}
-    for number, item in enumerate(gallery.items):
+    for number, item in enumerate(gallery.items, start=1):
         for place, (name, picture) in enumerate(panels_of(gallery.data, item).items()):
-            title = f"{name} of {number + 1}" if place else f"{number + 1}: {_short(item.id)}"
-            panels[title] = fitted(picture, PANEL)
+            panels[f"{number}: {name if place else _short(item.id)}"] = fitted(picture, PANEL)
+    return panels
+
+
+def _picture(gallery: Gallery) -> np.ndarray:
+    """The sheet of panels and the legends below: (H, W, 3) uint8."""
+    panels = numbered_panels(gallery)
     each = len(panels) // len(gallery.items)
     rows = sheet(panels, columns=max(1, ACROSS // each) * each)
     keys = [(head, legend(names, rows.shape[1], clear=clear)) for head, names, clear in _legends(gallery)]
-    return np.vstack([rows, *(side_by_side({head: key}) if head else key for head, key in keys)])
+    return stacked(rows, *(side_by_side({head: key}) if head else key for head, key in keys))
 
 
 def _page(gallery: Gallery) -> str:

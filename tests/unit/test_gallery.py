@@ -6,7 +6,7 @@ from PIL import Image
 from kseg.cli import main
 from kseg.datasets import Dataset, Item
 from kseg.errors import DataError
-from kseg.gallery import look, panels_of, write_gallery
+from kseg.gallery import look, numbered_panels, panels_of, write_gallery
 from kseg.images import read_image
 
 
@@ -43,6 +43,10 @@ def test_every_stream_and_every_head_has_a_panel():
     assert list(panels) == ["rgb", "depth", "what", "where"]
     assert all(panel.shape == (20, 30, 3) and panel.dtype == np.uint8 for panel in panels.values())
     assert panels["depth"].min() == 0 and panels["depth"].max() == 255
+
+
+def test_panels_are_called_by_the_number_of_their_image():
+    assert list(numbered_panels(look(Two(2))))[2:6] == ["1: what", "1: where", "2: item01", "2: depth"]
 
 
 def test_what_is_in_them_is_said_by_head():
