@@ -12,7 +12,19 @@ from kseg import pages
 from kseg.datasets import Dataset, Item
 from kseg.errors import DataError
 from kseg.images import write_image
-from kseg.pictures import STRONG, clear_class, colours_of, fitted, legend, overlay, planes, png, sheet, side_by_side, stacked
+from kseg.pictures import (
+    STRONG,
+    clear_class,
+    colours_of,
+    fitted,
+    legend,
+    overlay,
+    planes,
+    png,
+    sheet,
+    side_by_side,
+    stacked,
+)
 from kseg.storage import write_text
 
 ITEMS, PANEL, ACROSS = 12, 300, 4  # items shown, a panel's longer side in a picture, panels in a row of it
