@@ -68,6 +68,11 @@ def program_name() -> str:
     return "python cli.py" if Path(sys.argv[0]).name == "cli.py" else "kseg"
 
 
+def say_next(*commands: str) -> None:
+    """Proposes what a person may type next, each a verb and its words, paths quoted by shlex."""
+    click.echo("\n  ".join(["Next:", *(f"{program_name()} {command}" for command in commands)]), err=True)
+
+
 def _as_dictionary(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     for value in values:
         if "=" not in value:
