@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from kseg.pictures import (
 )
 from kseg.storage import write_text
 
-ITEMS, PANEL, ACROSS = 12, 300, 4  # items shown, a panel's longer side in a picture, panels in a row of it
+ITEMS, PANEL, ACROSS = 12, 300, 4  # items shown, a panel's longer side in a picture, as many of which make a row
 PAGE_PANEL = 640
 
 
@@ -54,7 +55,7 @@ class Gallery:
         channels = sum(image.shape[2] for image in self.items[0].images.values())
         streams = " and ".join(name for name in self.items[0].images if name)
         lines = [
-            f"{data.name} {data.split}: {len(data)} images, {kinds}, {channels} channels"
+            f"{data.name} {data.split}: {len(data)} images, {kinds}, {channels} channel{'s' if channels > 1 else ''}"
             + (f" ({streams})" if streams else "")
             + f"; {len(self.items)} of them shown"
         ]
@@ -126,7 +127,9 @@ def numbered_panels(gallery: Gallery) -> dict[str, np.ndarray]:
     panels: dict[str, np.ndarray] = {}
     for number, item in enumerate(gallery.items, start=1):
         for place, (name, picture) in enumerate(panels_of(gallery.data, item).items()):
-            panels[f"{number}: {name if place else _short(item.id)}"] = fitted(picture, PANEL)
+            short, long = sorted(picture.shape[:2])
+            side = PANEL * min(max(1, math.sqrt(long / short / 2)), ACROSS)  # more of what is more than twice as long
+            panels[f"{number}: {name if place else _short(item.id)}"] = fitted(picture, round(side))
     return panels
 
 
@@ -134,7 +137,8 @@ def _picture(gallery: Gallery) -> np.ndarray:
     """The sheet of panels and the legends below: (H, W, 3) uint8."""
     panels = numbered_panels(gallery)
     each = len(panels) // len(gallery.items)
-    rows = sheet(panels, columns=max(1, ACROSS // each) * each)
+    across = max(1, ACROSS * PANEL // max(panel.shape[1] for panel in panels.values()))
+    rows = sheet(panels, columns=across // each * each or across)
     keys = [(head, legend(names, rows.shape[1], clear=clear)) for head, names, clear in _legends(gallery)]
     return stacked(rows, *(side_by_side({head: key}) if head else key for head, key in keys))
 
