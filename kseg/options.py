@@ -7,16 +7,19 @@ import math
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from kseg.errors import ConfigError, did_you_mean
 
 
-class Option(NamedTuple):
-    """The type of an option, Any where neither a hint nor the default says it, and its default."""
+@dataclass(frozen=True)
+class Option:
+    """The type of an option, Any where neither a hint nor the default says it, its default, and what it means."""
 
     kind: Any
     default: Any
+    meaning: str = field(default="", compare=False)
 
 
 def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict[str, Option]:
@@ -32,12 +35,52 @@ def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict
     except (NameError, TypeError, AttributeError):  # a name that only type checkers see
         hints = {}
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found = {}
+    found, means = {}, meanings(entry)
     for name, parameter in inspect.signature(entry).parameters.items():
         if parameter.kind in kinds and name not in without:
             default = None if parameter.default is inspect.Parameter.empty else parameter.default
-            found[name] = Option(hints.get(name, Any if default is None else type(default)), default)
+            kind = hints.get(name, Any if default is None else type(default))
+            found[name] = Option(kind, default, means.get(name, ""))
     return found
+
+
+def meanings(entry: Any) -> dict[str, str]:
+    """What the docstring of `entry` says of each of its arguments or attributes, by name.
+
+    Args:
+      entry: a function or a class, its docstring in Google's form, as this one.
+    """
+    found: dict[str, str] = {}
+    inside, names = False, list[str]()
+    for line in inspect.getdoc(entry).splitlines() if entry.__doc__ else []:
+        depth = len(line) - len(line.lstrip())
+        if line.strip() and depth == 0:
+            inside = line.strip() in ("Args:", "Attributes:")
+            margin = 0
+        elif inside and line.strip():
+            margin = margin or depth
+            before, colon, text = line.strip().partition(":")
+            if depth == margin and colon:
+                names = before.replace("`", "").split(", ")
+                found |= {name: text.strip() for name in names}
+            else:
+                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def kind_in_words(kind: Any) -> str:
+    """What values a type takes, for a person."""
+    plain = {int: "a whole number", float: "a number", str: "a name", bool: "true or false", type(None): "none"}
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(kind_in_words(each) for each in arguments)
+    if origin is Literal:
+        return ", ".join(map(str, arguments[:-1])) + f" or {arguments[-1]}"
+    if _is_sequence(origin):
+        each = {int: "whole numbers", float: "numbers"}.get(arguments[0] if arguments else Any, "names")
+        count = "" if Ellipsis in arguments or len(arguments) < 2 else f"{len(arguments)} "
+        return f"{count}{each} with commas between"
+    return plain.get(kind, "any value")
 
 
 def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,7 +10,22 @@ from kseg.cli.verb import PRECISIONS, Verb, program_name, say_next, set_option
 from kseg.errors import Interrupted
 
 
-@click.command(cls=Verb, tensorflow=True)
+class Train(Verb):
+    """The verb, whose help ends with what `--set` reaches."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        from kseg.training.explained import names_by_part
+
+        formatter.write_paragraph()
+        formatter.write_text(
+            "Settings that every recipe has, for --set NAME=VALUE. `models describe RECIPE` tells the meaning, the "
+            "value and the bounds of each, and of what its network, data set, loss, optimiser and augmentations take."
+        )
+        with formatter.indentation():
+            formatter.write_dl([(f"{part}." * bool(part), ", ".join(names)) for part, names in names_by_part().items()])
+
+
+@click.command(cls=Train, tensorflow=True)
 @click.option(
     "--recipe", metavar="NAME", help="What to follow (`models list`). Default: by the data set, else the demo."
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -79,7 +80,7 @@ def options_taken(name: str) -> dict[str, Option]:
       ConfigError: Keras has no such optimiser.
     """
     taken, own = options_of(_keras_class(name), without=_OWN), _DEFAULTS.get(name, {})
-    return {key: Option(option.kind, own.get(key, option.default)) for key, option in taken.items()}
+    return {key: replace(option, default=own.get(key, option.default)) for key, option in taken.items()}
 
 
 def _keras_class(name: str) -> type[keras.optimizers.Optimizer]:
