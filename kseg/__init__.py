@@ -53,12 +53,37 @@ else:
         },
     )
 
+    _WITHOUT_TENSORFLOW = (
+        "check",
+        "datasets",
+        "doctor",
+        "errors",
+        "geometry",
+        "images",
+        "instances",
+        "metrics",
+        "pictures",
+    )
+
     def __getattr__(name):
         if name == "__version__":
             from importlib import metadata
 
             return metadata.version("kseg")
+        if name in __all__ and name not in _WITHOUT_TENSORFLOW:
+            _start_tensorflow()
         return _resolve(name)
+
+    def _start_tensorflow():
+        """Imports TensorFlow without its notes, where it has not been imported and is what Keras computes with."""
+        import os
+        import sys
+
+        if "tensorflow" not in sys.modules and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+            from kseg.device import without_notes
+
+            with without_notes():
+                import tensorflow  # noqa: F401
 
 
 __all__ = [

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from contextlib import suppress
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Bytes; what `keep_freed_memory` asks glibc for, by the variable that asks for the same
@@ -69,3 +72,32 @@ def keep_freed_memory() -> None:
         return
     for name, size in ALLOCATOR.items():
         mallopt(_OPTIONS[name], size)
+
+
+@contextmanager
+def without_notes() -> Iterator[None]:
+    """Holds back what TensorFlow writes to standard error while it is imported; where that fails all of it comes.
+
+    TF_CPP_MIN_LOG_LEVEL=3 alone hides the later notes, but not those of the import. A level below 3 asks for them.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1", "2"):
+        yield
+        return
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without standard error
+        yield
+        return
+    if sys.stderr:
+        sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -76,7 +76,19 @@ class EnvironmentFailure(KsegError, OSError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The sentence that lists what is known, and the nearest name where there is one."""
+    """The sentence that lists what is known, and the nearest name where there is one.
+
+    The nearest of dotted names may be one whose last part is `name`, or whose words begin with its letters:
+    `optimizer.learning_rate` for `learning_rate`, `lr` or `optimizer.lr`.
+    """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = [each for each in names if "." in each and name in _short_forms(each)]
+    near = near or difflib.get_close_matches(name, names, n=1)
     return (f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(names)}."
+
+
+def _short_forms(name: str) -> tuple[str, ...]:
+    """The last part of a dotted name, its words' first letters, and these behind the part before."""
+    part, _, last = name.rpartition(".")
+    letters = "".join(word[:1] for word in last.split("_"))
+    return last, letters, f"{part}.{letters}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,22 @@ from kseg import pages
 from kseg.datasets import Dataset, Item
 from kseg.errors import DataError
 from kseg.images import write_image
-from kseg.pictures import STRONG, clear_class, colours_of, fitted, legend, overlay, planes, png, sheet, side_by_side
+from kseg.pictures import (
+    STRONG,
+    clear_class,
+    colours_of,
+    fitted,
+    legend,
+    overlay,
+    planes,
+    png,
+    sheet,
+    side_by_side,
+    stacked,
+)
 from kseg.storage import write_text
 
-ITEMS, PANEL, ACROSS = 12, 300, 4  # items shown, a panel's longer side in a picture, panels in a row of it
+ITEMS, PANEL, ACROSS = 12, 300, 4  # items shown, a panel's longer side in a picture, as many of which make a row
 PAGE_PANEL = 640
 
 
@@ -42,7 +55,7 @@ class Gallery:
         channels = sum(image.shape[2] for image in self.items[0].images.values())
         streams = " and ".join(name for name in self.items[0].images if name)
         lines = [
-            f"{data.name} {data.split}: {len(data)} images, {kinds}, {channels} channels"
+            f"{data.name} {data.split}: {len(data)} images, {kinds}, {channels} channel{'s' if channels > 1 else ''}"
             + (f" ({streams})" if streams else "")
             + f"; {len(self.items)} of them shown"
         ]
@@ -109,17 +122,25 @@ def panels_of(data: Dataset, item: Item) -> dict[str, np.ndarray]:
     return panels
 
 
-def _picture(gallery: Gallery) -> np.ndarray:
-    """The sheet of panels, the item's id over its first, and the legends below: (H, W, 3) uint8."""
+def numbered_panels(gallery: Gallery) -> dict[str, np.ndarray]:
+    """The panels of all items by what stands over each: the item's number with its id, then with what is shown."""
     panels: dict[str, np.ndarray] = {}
-    for number, item in enumerate(gallery.items):
+    for number, item in enumerate(gallery.items, start=1):
         for place, (name, picture) in enumerate(panels_of(gallery.data, item).items()):
-            title = f"{name} of {number + 1}" if place else f"{number + 1}: {_short(item.id)}"
-            panels[title] = fitted(picture, PANEL)
+            short, long = sorted(picture.shape[:2])
+            side = PANEL * min(max(1, math.sqrt(long / short / 2)), ACROSS)  # more of what is more than twice as long
+            panels[f"{number}: {name if place else _short(item.id)}"] = fitted(picture, round(side))
+    return panels
+
+
+def _picture(gallery: Gallery) -> np.ndarray:
+    """The sheet of panels and the legends below: (H, W, 3) uint8."""
+    panels = numbered_panels(gallery)
     each = len(panels) // len(gallery.items)
-    rows = sheet(panels, columns=max(1, ACROSS // each) * each)
+    across = max(1, ACROSS * PANEL // max(panel.shape[1] for panel in panels.values()))
+    rows = sheet(panels, columns=across // each * each or across)
     keys = [(head, legend(names, rows.shape[1], clear=clear)) for head, names, clear in _legends(gallery)]
-    return np.vstack([rows, *(side_by_side({head: key}) if head else key for head, key in keys)])
+    return stacked(rows, *(side_by_side({head: key}) if head else key for head, key in keys))
 
 
 def _page(gallery: Gallery) -> str:

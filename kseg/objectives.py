@@ -289,7 +289,7 @@ def cross_entropy(*, average: Literal["pixels", "none"] = "pixels", dice: float 
 
     Args:
       average: over the pixels that count, or their sum, as the FCN authors' release has it.
-      dice: how much of the Dice loss is added.
+      dice: how much of the Dice loss is added, not below 0.
 
     Raises:
       ConfigError: `dice` is below 0, or is asked for beside a sum.

@@ -9,18 +9,28 @@ import math
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from kseg.errors import ConfigError, did_you_mean
 
 
-class Option(NamedTuple):
-    """The type of an option, Any where neither a hint nor the default says it, its default, and whether it has none."""
+@dataclass(frozen=True)
+class Option:
+    """What a keyword takes.
+
+    Attributes:
+      kind: its type; Any where neither a hint nor the default says it.
+      default: its default.
+      is_required: whether it has none.
+      meaning: what the docstring says of it.
+    """
 
     kind: Any
     default: Any
     is_required: bool = False
+    meaning: str = field(default="", compare=False)
 
 
 def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict[str, Option]:
@@ -31,13 +41,14 @@ def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict
       without: keywords that are no options, as those that the data set gives.
     """
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found = {}
+    found, means = {}, meanings(entry)
     for name, parameter in inspect.signature(entry).parameters.items():
         if parameter.kind in kinds and name not in without:
             is_required = parameter.default is inspect.Parameter.empty
             default = None if is_required else parameter.default
             kind = _hint(entry, name, parameter.annotation)
-            found[name] = Option(kind or (Any if default is None else type(default)), default, is_required)
+            kind = kind or (Any if default is None else type(default))
+            found[name] = Option(kind, default, is_required, means.get(name, ""))
     return found
 
 
@@ -66,6 +77,45 @@ def _hint(entry: Any, name: str, annotation: Any) -> Any:
         return typing.get_type_hints(holder, globalns=getattr(maker, "__globals__", {}))[name]
     except (NameError, TypeError, AttributeError, SyntaxError):
         return None
+
+
+def meanings(entry: Any) -> dict[str, str]:
+    """What the docstring of `entry` says of each of its arguments or attributes, by name.
+
+    Args:
+      entry: a function or a class, its docstring in Google's form, as this one.
+    """
+    found: dict[str, str] = {}
+    inside, names = False, list[str]()
+    for line in inspect.getdoc(entry).splitlines() if entry.__doc__ else []:
+        depth = len(line) - len(line.lstrip())
+        if line.strip() and depth == 0:
+            inside = line.strip() in ("Args:", "Attributes:")
+            margin = 0
+        elif inside and line.strip():
+            margin = margin or depth
+            before, colon, text = line.strip().partition(":")
+            if depth == margin and colon:
+                names = before.replace("`", "").split(", ")
+                found |= {name: text.strip() for name in names}
+            else:
+                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def kind_in_words(kind: Any) -> str:
+    """What values a type takes, for a person."""
+    plain = {int: "a whole number", float: "a number", str: "a name", bool: "true or false", type(None): "none"}
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(kind_in_words(each) for each in arguments)
+    if origin is Literal:
+        return ", ".join(map(str, arguments[:-1])) + f" or {arguments[-1]}"
+    if _is_sequence(origin):
+        each = {int: "whole numbers", float: "numbers"}.get(arguments[0] if arguments else Any, "names")
+        count = "" if Ellipsis in arguments or len(arguments) < 2 else f"{len(arguments)} "
+        return f"{count}{each} with commas between"
+    return plain.get(kind, "any value")
 
 
 def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,7 +13,9 @@ from kseg.storage import aside
 
 SEPARATOR = 4
 HEADER = 22
-SMALLEST_PANEL = 256  # pictures of a strip are enlarged while their longer side is below it
+SMALLEST_PANEL, LARGEST_PANEL = 256, 1024  # pictures of a strip: their longer side is brought between these
+SCREEN = 1600  # words in a wider picture grow with it, so that they can be read where all of it is shown
+DARK = 128  # pictures of 8 bits whose brightest pixels stay below it are stretched
 ERROR_RED = (255, 60, 40)
 STRONG = 0.5  # the tint that many classes are told apart by
 _NOTHING_THERE = ("background", "0", "class 0", "unlabelled", "unlabeled", "other", "none")
@@ -40,14 +42,15 @@ def palette(own: Colours = ()) -> np.ndarray:
 def for_display(image: np.ndarray) -> np.ndarray:
     """(H, W, C) of any depth as (H, W, 3) uint8: grey repeated, of four and more channels the first three.
 
-    Beyond 8 bits what is shown is stretched between its 0.1 and 99.9 %, unless it fits into 8 bits already.
+    It is stretched between its 0.1 and 99.9 %, unless it fits into 8 bits and is not dark, or all of one level.
     """
     image = image[..., :3] if image.shape[2] >= 3 else image[..., :1]
-    if image.dtype != np.uint8:
-        low, high = np.percentile(image, (0.1, 99.9))
-        if image.dtype.kind == "u" and high > 255 or image.dtype.kind == "f" or image.shape[2] == 1:
-            image = (image.astype(np.float64) - low) / max(high - low, 1e-9) * 255
-        image = image.clip(0, 255).astype(np.uint8)
+    values = image[np.isfinite(image)] if image.dtype.kind == "f" else image
+    low, high = np.percentile(values, (0.1, 99.9)) if values.size else (0, 0)
+    is_plain = image.dtype == np.uint8 or (image.dtype.kind in "iu" and image.shape[2] == 3)
+    if not (is_plain and (DARK <= high <= 255 or low == high <= 255)):
+        image = (np.nan_to_num(image.astype(np.float64)) - low) / max(high - low, 1e-9) * 255
+    image = image.clip(0, 255).astype(np.uint8)
     return image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
 
 
@@ -128,7 +131,9 @@ def strip(
     tint: float = 0.28,
     own: Colours = (),
 ) -> np.ndarray:
-    """Input, truth, prediction and errors side by side, each named, small ones enlarged by a whole factor.
+    """Input, truth, prediction and errors side by side, of a wide image below each other, each under its name.
+
+    Small pictures are enlarged by a whole factor until their longer side reaches 256, large ones reduced to 1024.
 
     Args:
       image: (H, W, C).
@@ -137,19 +142,26 @@ def strip(
       clear, tint, own: as in `overlay`.
 
     Returns:
-      (F H + 22, 4 F W + 12, 3) uint8, RGB, F the factor.
+      (height, width, 3) uint8, RGB.
     """
     shown = for_display(image)
     error = (shown * 0.45).astype(np.uint8)
     error[wrong] = ERROR_RED
-    factor = max(1, -(-SMALLEST_PANEL // max(wrong.shape)))
     panels = {
         "input": shown,
         "truth": overlay(image, truth, clear=clear, tint=tint, own=own),
         "prediction": overlay(image, prediction, clear=clear, tint=tint, own=own),
         f"errors, red: {wrong.mean():.1%}": error,
     }
-    return side_by_side({name: panel.repeat(factor, 0).repeat(factor, 1) for name, panel in panels.items()})
+    height, width = wrong.shape
+    return sheet(_in_reach(panels), columns=1 if width >= 2 * height else len(panels))
+
+
+def _in_reach(panels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Pictures of one size, so large that they can be seen and so small that they can be shown beside each other."""
+    longest = max(next(iter(panels.values())).shape[:2])
+    factor = -(-SMALLEST_PANEL // longest)
+    return {name: fitted(panel, min(factor * longest, LARGEST_PANEL)) for name, panel in panels.items()}
 
 
 def fitted(picture: np.ndarray, longest: int) -> np.ndarray:
@@ -162,24 +174,27 @@ def fitted(picture: np.ndarray, longest: int) -> np.ndarray:
 
 
 def legend(names: Mapping[int, str], width: int, *, clear: int | None = 0, own: Colours = ()) -> np.ndarray:
-    """Each number's colour beside its name, in as many columns as fit: (H, width, 3) uint8.
+    """Each number's colour beside its name, in as many columns as fit: (H, W, 3) uint8.
 
     Args:
       names: by number.
-      width: pixels.
+      width: pixels; the legend is wider where a name needs it.
       clear: the number that overlays leave as it is; its box is empty.
       own: colours of the classes.
     """
-    widest = max(_text_width(name) for name in names.values())
-    columns = max(1, min(len(names), width // (widest + 40)))
-    rows = -(-len(names) // columns)
-    picture = np.full((rows * HEADER + SEPARATOR, width, 3), 255, np.uint8)
+    size = _word_size(width)
+    widest = max(_text_width(name, size) for name in names.values()) + round(40 * size)
+    width = max(width, widest)
+    columns = max(1, min(len(names), width // widest))
+    rows, line = -(-len(names) // columns), round(HEADER * size)
+    picture = np.full((rows * line + SEPARATOR, width, 3), 255, np.uint8)
+    across, down = round(22 * size), round(14 * size)
     for place, (number, name) in enumerate(names.items()):
-        left, top = 4 + (place // rows) * (width // columns), 4 + (place % rows) * HEADER
+        left, top = 4 + (place // rows) * (width // columns), 4 + (place % rows) * line
         colour = (255, 255, 255) if number == clear else tuple(colours_of(np.array(number), own).astype(int).tolist())
-        cv2.rectangle(picture, (left, top), (left + 22, top + 14), colour, cv2.FILLED)
-        cv2.rectangle(picture, (left, top), (left + 22, top + 14), (90, 90, 90), 1)
-        _write(picture, name, (left + 28, top + 12))
+        cv2.rectangle(picture, (left, top), (left + across, top + down), colour, cv2.FILLED)
+        cv2.rectangle(picture, (left, top), (left + across, top + down), (90, 90, 90), 1)
+        _write(picture, name, (left + round(28 * size), top + round(12 * size)), size)
     return picture
 
 
@@ -200,7 +215,15 @@ def drawn_classes(image: np.ndarray, ids: np.ndarray, names: Sequence[str], own:
     clear = clear_class(names)
     picture = overlay(image, ids, clear=clear, tint=STRONG, own=own)
     seen = {int(number): names[number] for number in np.unique(ids)}
-    return np.vstack([picture, legend(seen, picture.shape[1], clear=clear, own=own)])
+    return stacked(picture, legend(seen, picture.shape[1], clear=clear, own=own))
+
+
+def stacked(*pictures: np.ndarray) -> np.ndarray:
+    """Pictures (H, W, 3) uint8 below each other, the narrower ones with white beside them."""
+    widest = max(each.shape[1] for each in pictures)
+    return np.vstack(
+        [np.pad(each, ((0, 0), (0, widest - each.shape[1]), (0, 0)), constant_values=255) for each in pictures]
+    )
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -214,37 +237,49 @@ def jpeg(picture: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
-def _write(picture: np.ndarray, text: str, place: tuple[int, int]) -> None:
+def _word_size(width: int) -> float:
+    """How large words are in a picture so wide, 1 for as they are on a screen."""
+    return max(1.0, width / SCREEN)
+
+
+def _write(picture: np.ndarray, text: str, place: tuple[int, int], size: float) -> None:
     """Writes `text` into `picture`, its lower left corner at `place` (column, row)."""
     text = text.encode("ascii", "replace").decode()  # the font has no others
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * size, (0, 0, 0), round(size), cv2.LINE_AA)
 
 
-def _text_width(text: str) -> int:
-    return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0]
+def _text_width(text: str, size: float) -> int:
+    return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * size, round(size))[0][0]
 
 
 def side_by_side(panels: Mapping[str, np.ndarray]) -> np.ndarray:
     """Pictures (H, W, 3) uint8 of any sizes in a row, each under its name."""
-    tallest = max(panel.shape[0] for panel in panels.values())
-    parts: list[np.ndarray] = []
-    for name, panel in panels.items():
-        height, width = panel.shape[:2]
-        part = np.full((HEADER + tallest, width + SEPARATOR, 3), 255, np.uint8)
-        part[HEADER : HEADER + height, :width] = panel
-        _write(part, name, (4, 15))
-        parts.append(part)
-    return np.hstack(parts)[:, :-SEPARATOR]
+    return sheet(panels, columns=len(panels))
 
 
 def sheet(panels: Mapping[str, np.ndarray], columns: int = 4) -> np.ndarray:
-    """Pictures (H, W, 3) uint8 of any sizes in rows of `columns`, each under its name."""
+    """Pictures (H, W, 3) uint8 of any sizes in rows of `columns`, each under its whole name.
+
+    A column is as wide as its widest picture or name, so that pictures stand below each other.
+    """
     named = list(panels.items())
-    rows = [side_by_side(dict(named[start : start + columns])) for start in range(0, len(named), columns)]
-    widest = max(row.shape[1] for row in rows)
-    return np.vstack(
-        [np.pad(row, ((0, SEPARATOR), (0, widest - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    )
+    rows = [named[start : start + columns] for start in range(0, len(named), columns)]
+    size = _word_size(max(sum(panel.shape[1] for _, panel in row) for row in rows))
+    widths = [
+        max(max(panel.shape[1], _text_width(name, size) + 8) for name, panel in named[column::columns])
+        for column in range(min(columns, len(named)))
+    ]
+    header, pictures = round(HEADER * size), list[np.ndarray]()
+    for row in rows:
+        tallest = max(panel.shape[0] for _, panel in row)
+        picture = np.full((header + tallest + SEPARATOR, sum(widths) + SEPARATOR * len(widths), 3), 255, np.uint8)
+        left = 0
+        for (name, panel), width in zip(row, widths, strict=False):
+            picture[header : header + panel.shape[0], left : left + panel.shape[1]] = panel
+            _write(picture, name, (left + 4, round(15 * size)), size)
+            left += width + SEPARATOR
+        pictures.append(picture)
+    return np.vstack(pictures)[:-SEPARATOR, :-SEPARATOR]
 
 
 def draw_curves(

@@ -16,7 +16,7 @@ from kseg.inference import Predictor, predict, predictor
 from kseg.instances import components
 from kseg.layers import Average
 from kseg.metrics import confusion_matrix
-from kseg.pictures import STRONG, alike, clear_class, legend, png, strip
+from kseg.pictures import STRONG, alike, clear_class, legend, png, stacked, strip
 from kseg.storage import aside
 
 
@@ -110,7 +110,7 @@ def draw_strip(data: Dataset, item: Item, found: dict[str, np.ndarray], call: Pr
     picture = strip(image, truth, prediction, wrong, clear=left, tint=STRONG, own=own)
     seen = {int(number) for number in np.union1d(label[~void], prediction)}
     names = {number: name for number, name in enumerate(classes) if number in seen}
-    return np.vstack([picture, legend(names, picture.shape[1], clear=clear, own=own)])
+    return stacked(picture, legend(names, picture.shape[1], clear=clear, own=own))
 
 
 def _found(call: Predictor, item: Item, average: Average | None) -> dict[str, Any]:

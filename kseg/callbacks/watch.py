@@ -48,20 +48,23 @@ class Watch(keras.callbacks.Callback):
         *,
         steps: int | None = None,
         continues: bool = False,
+        known: Sequence[str] = (),
     ) -> None:
         """What is watched.
 
         Args:
           judge: Validate, or Samples where there is nothing to validate on, which stands before in the list; None for
             the loss alone.
-          path: a text file that holds the warnings, one a line; there is none while there is no warning.
+          path: a text file that holds the warnings, one a line, `known` first; there is none while there is no warning.
           steps: of the whole training; one that ends before was broken off, and is not judged by its last state.
           continues: it starts from a network that was trained on these data, whose loss need not fall, only not rise.
+          known: warnings that were said before the training began.
         """
         super().__init__()
         self._judge: Judge | None = judge
         self._path = Path(path) if path else None
         self._steps, self._continues = steps, continues
+        self._known = [" ".join(text.split()) for text in known]
         self.warnings: dict[str, str] = {}
         self._restored: dict[str, np.ndarray] = {}  # the judge's confusions before the break
         self._step, self._first = 0, list[float]()
@@ -86,6 +89,9 @@ class Watch(keras.callbacks.Callback):
         self._skipped, self._usual, self._epoch_start = state["skipped"], state["usual"], tuple(state["epoch_start"])
         self._restored = {head: np.array(matrix) for head, matrix in state["confusions"].items()}
         self._write()  # the file may hold warnings of steps that are to come again
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._write()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self._step += 1
@@ -143,8 +149,9 @@ class Watch(keras.callbacks.Callback):
         self._write()
 
     def _write(self) -> None:
-        if self._path and self.warnings:
-            write_text(self._path, "".join(f"{text}\n" for text in self.warnings.values()))
+        texts = [*self._known, *self.warnings.values()]
+        if self._path and texts:
+            write_text(self._path, "".join(f"{text}\n" for text in texts))
         elif self._path:
             self._path.unlink(missing_ok=True)
 

@@ -68,11 +68,16 @@ def _raw(label: Path, page: int) -> np.ndarray | None:
 
 
 def _beside(*pictures: np.ndarray | None) -> np.ndarray:
-    """Pictures in a row; a grey one for each that is not there."""
-    shown = [np.full((PANEL // 2, PANEL // 2, 3), 128, np.uint8) if one is None else one for one in pictures]
+    """Pictures in a row, the smaller enlarged to the height of the highest; a grey one for each that is not there."""
+    size = next((one.shape for one in pictures if one is not None), (PANEL // 2, PANEL // 2, 3))
+    shown = [np.full(size, 128, np.uint8) if one is None else one for one in pictures]
     height = max(one.shape[0] for one in shown)
-    padded = [np.pad(one, ((0, height - one.shape[0]), (0, SEPARATOR), (0, 0)), constant_values=255) for one in shown]
-    return np.hstack(padded)[:, :-SEPARATOR]
+    scaled = [
+        cv2.resize(one, (round(one.shape[1] * height / one.shape[0]), height), interpolation=cv2.INTER_NEAREST)
+        for one in shown
+    ]
+    gap = np.full((height, SEPARATOR, 3), 255, np.uint8)
+    return np.hstack([part for one in scaled for part in (gap, one)][1:])
 
 
 def _framed(picture: np.ndarray, row: int | None, column: int | None) -> np.ndarray:

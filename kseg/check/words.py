@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -46,7 +47,9 @@ def next_command(checked: Checked, data_dir: str, settings: Mapping[str, str], c
         return None
     if copy:
         settings = {**settings, **checked.judgement.settings}
-    words = "".join(f" --set {key}={value}" for key, value in settings.items())
+    words = "".join(f" --set {shlex.quote(f'{key}={value}')}" for key, value in settings.items())
     if copy:
-        return f"{'train' if all(mendable) else 'data check'} --dataset folder --data-dir {copy}{words}"
-    return f"data check --dataset folder --data-dir {data_dir}{words} --fix {Path(data_dir).resolve().name}-mended"
+        verb = "train" if all(mendable) else "data check"
+        return f"{verb} --dataset folder --data-dir {shlex.quote(copy)}{words}"
+    name = shlex.quote(f"{Path(data_dir).resolve().name}-mended")
+    return f"data check --dataset folder --data-dir {shlex.quote(data_dir)}{words} --fix {name}"

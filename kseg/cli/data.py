@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
-from kseg.cli.verb import VerbGroup, program_name, set_option
+from kseg.cli.verb import VerbGroup, say_next, set_option
 
 if TYPE_CHECKING:
     from kseg.datasets import Dataset
@@ -49,9 +50,7 @@ def demo(folder: str) -> None:
         raise ConfigError(f"{folder}: this exists already. Name a new folder.")
     write_demo(Path(folder))
     click.echo(folder)
-    click.echo(
-        f"Next:\n  {program_name()} train --dataset folder --data-dir {folder} --set data.instances=true", err=True
-    )
+    say_next(f"train --dataset folder --data-dir {shlex.quote(folder)} --set data.instances=true")
 
 
 @data.command("download")
@@ -77,7 +76,7 @@ def download(name: str, output: str | None) -> None:
             click.echo(f"{part.file}: no digest was published; that of this file is {digest}.", err=True)
     inner = folder / entry.inside
     click.echo(f"{inner}")
-    click.echo(f"Next:\n  {program_name()} data check --dataset {entry.dataset} --data-dir {inner}", err=True)
+    say_next(f"data check --dataset {entry.dataset} --data-dir {shlex.quote(str(inner))}")
 
 
 @data.command("check")
@@ -132,7 +131,7 @@ def check(
         write_json(json_file, result)
     command = checks.next_command(found, data_dir or ".", settings, fix)
     if command:
-        click.echo(f"Next:\n  {program_name()} {command}", err=True)
+        say_next(command)
     sys.exit(1 if found.findings else 0)
 
 
@@ -206,7 +205,6 @@ def pack(
 
     What was broken off goes on with the same command.
     """
-    import shlex
     import sys
 
     from kseg.device import keep_freed_memory
@@ -228,4 +226,4 @@ def pack(
             raise Interrupted("Interrupted; finished shards stay. The same command goes on.", output) from error
         click.echo(f"{split}: {len(items)} images", err=True)
     click.echo(output)
-    click.echo(f"Next:\n  {program_name()} train --dataset packed --data-dir {output}", err=True)
+    say_next(f"train --dataset packed --data-dir {shlex.quote(output)}")

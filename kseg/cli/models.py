@@ -9,7 +9,7 @@ from kseg.cli.verb import VerbGroup, set_option
 
 @click.group(cls=VerbGroup)
 def models() -> None:
-    """List networks, recipes and presets, or describe a network."""
+    """List networks, recipes and presets, or describe a network or a recipe."""
 
 
 @models.command("list", tensorflow=True)
@@ -37,12 +37,28 @@ def list_models() -> None:
 @click.option("--draw", metavar="FILE", type=click.Path(), help="Also draw its maps and receptive fields, as PNG.")
 @click.option("-i", "--input", "image", metavar="PATH", type=click.Path(), help="The image they are drawn on.")
 def describe_model(name: str, settings: dict[str, str], draw: str | None, image: str | None) -> None:
-    """Print the layers, parameters, receptive fields and sizes of network NAME, with its options set by --set."""
+    """Print what NAME is made of, with --set as in `train`.
+
+    Of a network: layers, parameters, receptive fields and the sizes it takes. Of a recipe: every setting with its
+    value, what it may be, and what it means.
+    """
+    from kseg.errors import ConfigError, did_you_mean
     from kseg.images import read_image
     from kseg.models import NETWORKS, build, describe
     from kseg.models import draw as draw_network
     from kseg.options import Option, checked, options_of
+    from kseg.training import recipes  # noqa: F401  (enters them)
+    from kseg.training.explained import settings_in_words
+    from kseg.training.recipe import RECIPES
 
+    if name in RECIPES.names():
+        if draw:
+            raise ConfigError(f"--draw is for a network, and {name} is a recipe. Leave it out.")
+        click.echo(settings_in_words(RECIPES.get(name)().with_settings(settings)))
+        return
+    if name not in NETWORKS.names():
+        names = [*NETWORKS.names(), *RECIPES.names()]
+        raise ConfigError(f"There is no network or recipe {name!r}. {did_you_mean(name, names)}")
     known = {**options_of(NETWORKS.get(name)), "preprocessing": Option(str, "own")}  # by name; `build` has the table
     network = build(name, **checked(f"The network {name!r}", known, settings))
     click.echo(describe(network))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from kseg.inference import Predictor
     from kseg.layers import Average
 
 from kseg.cli.verb import Verb, average_option, precision_option, stream_option
+
+TICKS = 1000  # of the progress bar for each file, so that it moves with the slices of a stack
 
 
 @click.command(cls=Verb, tensorflow=True)
@@ -66,10 +71,12 @@ def predict(
         files = list_streams(streams, network.streams)
     check_apart(named, [path for file in files for path in (file.values() if streams else [file])], output)
     failed: list[DataError] = []
-    with click.progressbar(files, label="predicting", file=sys.stderr) as bar:
-        for path in bar:
+    kinds: Counter[str] = Counter()
+    with click.progressbar(length=TICKS * len(files), label="predicting", file=sys.stderr) as bar:
+        for place, path in enumerate(files):
+            advance = partial(_advance, bar, place)
             try:
-                written = predict_file(
+                results = predict_file(
                     network,
                     path,
                     output,
@@ -78,17 +85,41 @@ def predict(
                     with_probabilities=probabilities,
                     with_instances=instances,
                     with_overlay=overlay,
+                    progress=advance,
                 )
             except DataError as error:
                 if len(files) == 1:
                     raise
                 failed.append(error)
+                advance(1, 1)
                 say_above_bar(f"error: {error}")
                 continue
+            first = next(iter(path.values())) if streams else path
+            kinds.update(f"STEM{file.name.removeprefix(first.stem)}" for file in results)
             if not sys.stderr.isatty():
-                click.echo(str(written[0]))
+                click.echo(str(results[0]))
     if failed:
         raise DataError(
             f"{len(failed)} of {len(files)} files failed, each named above; the results of the others are in {output}."
         ) from failed[-1]
-    click.echo(f"{len(files)} {'file' if len(files) == 1 else 'files'} in {output}", err=True)
+    read = f"{len(files)} file{'s' if len(files) > 1 else ''} read"
+    written = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    click.echo(f"{read}, {kinds.total()} written to {output}: {written}", err=True)
+    if note := _looks_black(network, is_stack="STEM.tif" in kinds, with_overlay=overlay):
+        click.echo(note, err=True)
+
+
+def _advance(bar: Any, place: int, done: int, pages: int) -> None:
+    """Moves the bar to `done` of the pages of file `place`."""
+    bar.update(TICKS * place + TICKS * done // pages - bar.pos)
+
+
+def _looks_black(network: Predictor, *, is_stack: bool, with_overlay: bool) -> str:
+    """What to say of masks that are grey ids; nothing where they are in colours."""
+    for head, count in network.heads.items():
+        if count == 2 or count > 256 or is_stack:
+            names = network.readings[head].names(count)
+            ids = f"0 ({names[0]}) {'and' if count == 2 else 'to'} {count - 1} ({names[-1]})"
+            seen = "STEM_overlay.png shows" if with_overlay else "--overlay draws"
+            return f"The masks hold the numbers {ids}, and look black in a viewer; {seen} them on the image."
+    return ""

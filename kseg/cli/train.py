@@ -6,11 +6,26 @@ import shlex
 
 import click
 
-from kseg.cli.verb import PRECISIONS, Verb, program_name, set_option
+from kseg.cli.verb import PRECISIONS, Verb, program_name, say_next, set_option
 from kseg.errors import Interrupted
 
 
-@click.command(cls=Verb, tensorflow=True)
+class Train(Verb):
+    """The verb, whose help ends with what `--set` reaches."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        from kseg.training.explained import names_by_part
+
+        formatter.write_paragraph()
+        formatter.write_text(
+            "Settings that every recipe has, for --set NAME=VALUE. `models describe RECIPE` tells the meaning, the "
+            "value and the bounds of each, and of what its network, data set, loss, optimiser and augmentations take."
+        )
+        with formatter.indentation():
+            formatter.write_dl([(f"{part}." * bool(part), ", ".join(names)) for part, names in names_by_part().items()])
+
+
+@click.command(cls=Train, tensorflow=True)
 @click.option(
     "--recipe", metavar="NAME", help="What to follow (`models list`). Default: by the data set, else the demo."
 )
@@ -79,28 +94,25 @@ def train(
         for rehearsal in rehearse(recipe, data_dir=data_dir, run=run, settings=given, resume=resume):
             click.echo(str(rehearsal))
         return
-    program = program_name()
     plugins = "".join(f" --plugin {shlex.quote(each)}" for each in context.meta.get("kseg.plugins", ()))
     try:
         finished = run_training(recipe, data_dir=data_dir, run=run, settings=given, resume=resume)
     except Interrupted as error:
         if error.folder is None:
             raise Interrupted("Interrupted before the first step; nothing was written.") from error
-        command = f"{program} train --run {shlex.quote(str(error.folder))}{plugins}"
+        command = f"{program_name()} train --run {shlex.quote(str(error.folder))}{plugins}"
         raise Interrupted(f"Interrupted; the state is saved. To go on:\n  {command}", error.folder) from error
     if finished.report is None:
         return  # the first worker says what came of it
     click.echo(str(finished.report))
     if finished.published:
         click.echo(f"published: {', '.join(map(str, finished.published))}")
-    folder = finished.folder
+    folder = shlex.quote(str(finished.folder))
     streams = finished.recipe.model.options.get("streams") or ()
     images = " ".join(f"--stream {name}=IMAGES" for name in streams) or "IMAGE..."
-    click.echo(
-        f"\nThe run is in {folder}: model.keras, report.html, curves.png, samples/.\n"
-        f"Next:\n"
-        f"  {program} predict {folder} {images} -o predictions/ --overlay{plugins}\n"
-        f"  {program} evaluate {folder}{plugins}\n"
-        f"  {program} export {folder}{plugins}",
-        err=True,
+    click.echo(f"\nThe run is in {finished.folder}: model.keras, report.html, curves.png, samples/.", err=True)
+    say_next(
+        f"predict {folder} {images} -o predictions/ --overlay{plugins}",
+        f"evaluate {folder}{plugins}",
+        f"export {folder}{plugins}",
     )

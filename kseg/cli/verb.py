@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
+from kseg.device import without_notes
 from kseg.errors import EnvironmentFailure, Interrupted, KsegError, did_you_mean
 from kseg.registry import load_plugin
 
@@ -68,6 +68,11 @@ def program_name() -> str:
     return "python cli.py" if Path(sys.argv[0]).name == "cli.py" else "kseg"
 
 
+def say_next(*commands: str) -> None:
+    """Proposes what a person may type next, each a verb and its words, paths quoted by shlex."""
+    click.echo("\n  ".join(["Next:", *(f"{program_name()} {command}" for command in commands)]), err=True)
+
+
 def _as_dictionary(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     for value in values:
         if "=" not in value:
@@ -121,26 +126,14 @@ stream_option = click.option(
 
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow with its notes on drivers held back, unless it fails or its log level was set."""
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
+    """Imports TensorFlow and finds its devices, without its notes on drivers."""
+    if "tensorflow" in sys.modules:
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with without_notes():
+        import tensorflow as tf
 
-            if "TF_CONFIG" not in os.environ:  # workers must find each other before there are devices
-                tf.config.list_logical_devices()
-        except Exception:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+        if "TF_CONFIG" not in os.environ:  # workers must find each other before there are devices
+            tf.config.list_logical_devices()
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
 
-from kseg.cli.verb import Verb, VerbGroup, program_name
+from kseg.cli.verb import Verb, VerbGroup, say_next
 
 
 @click.group(cls=VerbGroup)
@@ -26,7 +27,8 @@ def list_sources() -> None:
         click.echo(f"{name:<22} {size:>7} {digest:<7} {source.file}\n{'':<23}{source.what}")
         if not source.addresses and source.page:
             click.echo(f"{'':<23}fetch it by hand from {source.page}")
-    click.echo(f"\nNext:\n  {program_name()} weights fetch NAME\n  {program_name()} weights verify FILE", err=True)
+    click.echo(err=True)
+    say_next("weights fetch NAME", "weights verify FILE")
 
 
 @weights.command("fetch")
@@ -81,5 +83,5 @@ def import_file(file: str, output: str, model: str | None, preprocessing: str) -
     save_network(network, output)
     click.echo(output)
     segments = isinstance(network.output, dict) or len(network.output.shape) == 4
-    use = f"predict {output} IMAGE... -o predictions/ --overlay" if segments else f"train --init-weights {output}"
-    click.echo(f"Next:\n  {program_name()} {use}", err=True)
+    file = shlex.quote(output)
+    say_next(f"predict {file} IMAGE... -o predictions/ --overlay" if segments else f"train --init-weights {file}")

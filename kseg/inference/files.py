@@ -115,6 +115,7 @@ def predict_file(
     with_probabilities: bool = False,
     with_instances: bool = False,
     with_overlay: bool = False,
+    progress: Callable[[int, int], None] = lambda done, pages: None,
 ) -> list[Path]:
     """Writes what `network` finds in an image or a stack; each file whole or not at all.
 
@@ -132,6 +133,7 @@ def predict_file(
       with_probabilities: also STEM_probabilities.tif, float32: class 1 of two classes, else a page per class.
       with_instances: also STEM_instances.tif, uint16: the 4-connected components of each class but 0.
       with_overlay: also STEM_overlay.png; of a stack, nine slices.
+      progress: called after each page with how many are done, and how many there are.
 
     Returns:
       The files, that with the class ids first. Of a network with several heads STEM is followed by _HEAD.
@@ -174,6 +176,7 @@ def predict_file(
             shown = image if "" in images else next(iter(images.values()))
             for head, results in heads.items():
                 results.add(place, shown, scores if head == "" else scores[head])
+            progress(place + 1, count)
     return [file for results in heads.values() for file in results.finish()]
 
 

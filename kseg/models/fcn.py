@@ -64,8 +64,8 @@ def fcn32s(
     Args:
       classes: K, or one per head ({"semantic": 33, "geometric": 3}), which gives a dict of scores.
       input_shape: (H, W, C); H and W may be None.
-      width: a factor for the channels of the convolutions.
-      fc_width: channels of fc6 and fc7.
+      width: a factor for the channels of the convolutions, 1/1024 to 16.
+      fc_width: channels of fc6 and fc7, 1 to 65536.
       preprocessing: the first layer's constants, by stream where there are several; None for none.
       backbone: vgg16, alexnet (upsampled by a kernel of 63) or googlenet (likewise; no network of it was released).
       padding: released (100 pixels) or same.
@@ -125,6 +125,14 @@ def fcn32s_rgbd(
     """FCN-32s on colour and depth together: images (N, H, W, 4), RGB and millimetres; the rest is as `fcn32s` has it.
 
     The first convolution is `conv1_1_bgrd`.
+
+    Args:
+      classes, input_shape, weights: as `fcn32s` takes them.
+      width: a factor for the channels of the convolutions, 1/1024 to 16.
+      fc_width: channels of fc6 and fc7, 1 to 65536.
+      preprocessing: the first layer's constants; None for none.
+      padding: released (100 pixels) or same.
+      upsampling: fixed bilinear, or learned from there.
     """
     return _fcn("fcn32s-rgbd", (), first="conv1_1_bgrd", backbone="vgg16", streams=(), **locals())
 

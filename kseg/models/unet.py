@@ -52,12 +52,12 @@ def unet(
     Args:
       classes: K.
       input_shape: (H, W, C); H and W may be None.
-      width: channels of the first level, doubled at each further one.
+      width: channels of the first level, 1 to 1024, doubled at each further one.
       preprocessing: the first layer's constants; None for none.
       variant: paper or phseg_v5.
       padding: valid, as in both forms of the authors, or same.
-      depth: how many times the image is halved.
-      dropout: the share dropped, in training only.
+      depth: how many times the image is halved, 1 to 8.
+      dropout: the share dropped, in training only, 0 to 0.99.
       normalization: after each 3x3 convolution: none, as in the paper, batch, or group (8 groups at most).
       weights: None for fresh ones, or a file of weights; there are none of ImageNet.
 

@@ -58,8 +58,8 @@ class Elastic:
     Image: linear or cubic, as asked for. Label: the nearest pixel.
 
     Attributes:
-      sigma: the displacements' Gaussian deviation along each axis, pixels.
-      spacing: pixels from one grid point to the next, at most; None for 3 x 3 points over the whole crop,
+      sigma: the displacements' Gaussian deviation along each axis, pixels, not below 0.
+      spacing: pixels from one grid point to the next, at most, above 0; None for 3 x 3 points over the whole crop,
         corners included, as the paper's words are mostly read (the authors' later code takes a spacing).
 
     Source: U-Net paper, section 3.1.
@@ -103,6 +103,9 @@ class Rotation:
     """A turn about the centre by an angle drawn evenly from -degrees to degrees.
 
     Image: linear or cubic, as asked for. Label: the nearest pixel.
+
+    Attributes:
+      degrees: the largest turn to either side, not below 0.
     """
 
     degrees: float = 180.0
@@ -122,6 +125,9 @@ class Shift:
     """A shift along each axis, drawn evenly from -pixels to pixels, fractions included.
 
     Image: linear or cubic, as asked for. Label: the nearest pixel.
+
+    Attributes:
+      pixels: the largest shift along each axis, not below 0.
     """
 
     pixels: float = 10.0
@@ -139,6 +145,9 @@ class Scale:
     """Enlarged or made smaller, by a factor from 1 / most to most, drawn evenly on a logarithmic scale.
 
     Image: linear or cubic, as asked for; made smaller, it is not smoothed first. Label: the nearest pixel.
+
+    Attributes:
+      most: the largest factor, above 0; 1 leaves the size as it is.
     """
 
     most: float = 1.25
@@ -156,6 +165,9 @@ class Saturation:
     """Colours away from grey, or towards it, by a factor from 1 - most to 1 + most; grey images stay as they are.
 
     Grey is the mean of the three channels, which stays. Nothing is interpolated; the label stays.
+
+    Attributes:
+      most: how far the factor goes from 1, not below 0.
     """
 
     most: float = 0.3
@@ -180,6 +192,9 @@ class GreyCurve:
     the label stays.
 
     Half-way between two points a third is drawn evenly from what leaves both slopes within the limits, two times over.
+
+    Attributes:
+      least_slope, most_slope: of the curve, 1 being that of no change.
 
     Source: the U-Net authors' Fiji plugin, commit 870e503: slopes from 0.666 to 1.5, two rounds.
     """
@@ -212,6 +227,10 @@ class Grey:
 
     One a and one b for all channels, so that a photograph becomes brighter or darker and keeps its hues. Levels may
     leave 0 to white: they are not cut off. Nothing is interpolated; the label stays.
+
+    Attributes:
+      gain: how far the factor goes from 1, not below 0.
+      offset: how far levels are moved up or down, as a share of white, not below 0.
     """
 
     gain: float = 0.25

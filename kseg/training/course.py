@@ -179,7 +179,13 @@ def _callbacks(stage: Stage) -> tuple[list[keras.callbacks.Callback], MetricsLog
         samples,
         log,
         events,
-        Watch(judge, folder / "warnings.txt", steps=prepared.steps, continues=stage.start is not None),
+        Watch(
+            judge,
+            folder / "warnings.txt",
+            steps=prepared.steps,
+            continues=stage.start is not None,
+            known=prepared.doubts,
+        ),
         Progress(prepared.steps, prepared.measure, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
     ]
     return chosen, log, events
@@ -197,7 +203,8 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
     write_card(result)
     write_page(result)
     # Last: where it is, the run is finished.
-    write_json(folder / "report.json", {**report.to_json(), "recipe": prepared.recipe.name, "seconds": round(seconds)})
+    of_training = {"recipe": prepared.recipe.name, "seconds": round(seconds), "warnings": result.warnings}
+    write_json(folder / "report.json", {**report.to_json(), **of_training})
     return report
 
 

@@ -10,6 +10,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -81,7 +82,7 @@ def options_taken(name: str) -> dict[str, Option]:
     """
     taken = options_of(_keras_class(name), without=_OWN)
     own = {**_DEFAULTS.get(name, {}), **dict.fromkeys(_own_decays(name))}
-    return {key: Option(option.kind, own.get(key, option.default)) for key, option in taken.items()}
+    return {key: replace(option, default=own.get(key, option.default)) for key, option in taken.items()}
 
 
 _NONE_OF_ONES_OWN = ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")  # they are made of others

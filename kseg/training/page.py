@@ -17,8 +17,8 @@ STRIP_WIDTH = 1600
 
 def write_page(result: Result) -> None:
     """Writes report.html into the run folder; its samples/ hold the pictures of the images shown."""
-    report, recipe = result.report, result.prepared.recipe
-    title = f"{recipe.name}: mean IU {report.mean_iu:.3f} on {report.dataset} {report.split}"
+    report = result.report
+    title = f"{result.folder.resolve().name}: mean IU {report.mean_iu:.3f} on {report.dataset} {report.split}"
     text = pages.page(
         title,
         pages.section("Warnings", *map(pages.warning, result.warnings)),

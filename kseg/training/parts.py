@@ -49,8 +49,8 @@ def check_parts(parts: Mapping[str, Dataset]) -> None:
         )
 
 
-def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, white: float | None) -> None:
-    """Says what was found in the data, and what looks wrong with it.
+def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, white: float | None) -> list[str]:
+    """Says what was found in the data, and what looks wrong with it, which is given back.
 
     Args:
       parts, surveys: by what they are used for.
@@ -64,8 +64,10 @@ def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, wh
         shares = [f"{name} {count / total:.1%}" for name, count in zip(data.heads[head], pixels, strict=True)]
         text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
     click.echo(text, err=True)
-    for warning in _doubts(parts, found, white):
-        click.echo(f"warning: {warning}", err=True)
+    doubts = _doubts(parts, found, white)
+    for doubt in doubts:
+        click.echo(f"warning: {doubt}", err=True)
+    return doubts
 
 
 def _doubts(parts: Mapping[str, Dataset], found: Survey, white: float | None) -> list[str]:

@@ -6,8 +6,8 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ class Prepared:
         and to report on ("test").
       surveys: what each of them holds.
       given: objects that take the place of what the recipe names.
+      doubts: what looks wrong with the data, in words.
     """
 
     recipe: Recipe
@@ -68,6 +69,7 @@ class Prepared:
     parts: Mapping[str, Dataset]
     surveys: Mapping[str, Survey]
     given: Given = field(default_factory=Given)
+    doubts: Sequence[str] = ()
 
     @property
     def white(self) -> float:
@@ -310,5 +312,5 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
     check_parts_agree(parts, surveys)
     prepared = Prepared(recipe, data_dir, parts, surveys, given)
     depends_on_white = by_name(_scaling(recipe.model)) != prepared.scalings
-    introduce(parts, prepared.surveys, white=prepared.white if depends_on_white else None)
-    return prepared
+    doubts = introduce(parts, prepared.surveys, white=prepared.white if depends_on_white else None)
+    return replace(prepared, doubts=doubts)

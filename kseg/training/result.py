@@ -14,10 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from kseg.callbacks import without_pixels
 from kseg.callbacks.progress import clock
 from kseg.callbacks.samples import spread
-from kseg.datasets import by_name
 from kseg.datasets.downloads import PUBLISHED
 from kseg.inference import Report
 from kseg.layers import ScoreReading
@@ -83,14 +81,9 @@ class Result:
 
     @property
     def warnings(self) -> list[str]:
-        """What was said while it went on, and of classes without pixels."""
+        """What looked wrong in the data and while it went on."""
         said = self.folder / "warnings.txt"
-        texts = said.read_text(encoding="utf-8").splitlines() if said.is_file() else []
-        data = self.prepared.parts["train"]
-        for head, pixels in by_name(self.prepared.surveys["train"].class_pixels).items():
-            text = without_pixels(data.heads[head], pixels.tolist())
-            texts += [text] if text else []
-        return texts
+        return said.read_text(encoding="utf-8").splitlines() if said.is_file() else []
 
     @property
     def config(self) -> dict[str, Any]:

@@ -168,6 +168,8 @@ def _unknown(recipe: Any, changes: Mapping[str, Any], name: str, known: set[str]
     """What to say of a setting that there is not: of an option who does not take it."""
     part = name.partition(".")[0]
     if part not in PARTS or part == name:
+        specs = {part: getattr(recipe, part) for part in PARTS}
+        known = known | {f"{part}.{each}" for part, spec in specs.items() for each in spec.takes(spec.name)}
         return ConfigError(f"A recipe has no field {name!r}. {did_you_mean(name, known)}")
     chosen = changes.get(f"{part}.name", getattr(recipe, part).name)
     near = [each for each in known if each.startswith(f"{part}.")]

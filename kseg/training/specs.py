@@ -94,6 +94,9 @@ class ModelSpec(Chosen):
 
     The option `preprocessing` names an entry of kseg.layers.SCALINGS; "own" stands for the network's own, "none" for
     none.
+
+    Attributes:
+      name: the network (`kseg models list`).
     """
 
     kind: ClassVar[str] = "network"
@@ -107,7 +110,10 @@ class ModelSpec(Chosen):
         if name == GIVEN:
             return {}
         taken = options_of(NETWORKS.get(name), without=("classes", "input_shape", "weights"))
-        return {key: Option(str, "own") if key == "preprocessing" else option for key, option in taken.items()}
+        own = Option(
+            str, "own", meaning="what is done to the image first: own, as the network has it, none, or a table's name."
+        )
+        return {key: own if key == "preprocessing" else option for key, option in taken.items()}
 
 
 @dataclass(frozen=True, init=False)
@@ -130,6 +136,7 @@ class DataSpec(Chosen):
     """A data set's name and options, and how batches are made of it.
 
     Attributes:
+      name: the data set (`kseg data list`).
       split: what is trained on; None for train where there is one, else trainval.
       order: every epoch a permutation of the images, or draws with replacement.
       batch_size: crops per step, over all devices.
@@ -161,6 +168,7 @@ class LossSpec(Chosen):
     """A loss's name and options (kseg.objectives.LOSSES), and the weights of pixels.
 
     Attributes:
+      name: the loss: cross_entropy or dice, or a plugin's.
       class_weights: of each pixel by its class: inverse to the class's share, or the median frequency over its own.
       border_weight: height of the weights between touching objects (equation 2's w0), where objects are numbered.
     """

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -145,3 +146,11 @@ def test_what_can_not_be_had_says_what_is_known_and_which_file_to_bring(tmp_path
     assert "refuses connections since December 2023" in shown.stderr
     assert f"put it at {os.path.join('nyu', 'splits.mat')}" in shown.stderr
     assert "Did you mean 'nyudv2'" in call("download", "nyudv3", exit_code=3).stderr
+
+
+def test_the_next_command_can_be_pasted_where_a_folder_has_a_blank(tmp_path):
+    folder = tmp_path / "my cells"
+    said = call("demo", folder).stderr
+    assert shlex.split(said.splitlines()[1]) == [
+        "kseg", "train", "--dataset", "folder", "--data-dir", str(folder), "--set", "data.instances=true",
+    ]  # fmt: skip

@@ -9,7 +9,8 @@ from PIL import Image
 
 import kseg
 from kseg.callbacks import save_network
-from kseg.images import write_image
+from kseg.images import stack_writer, write_image
+from kseg.inference.files import predict_file
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +80,35 @@ def test_predict_names_the_folders_it_does_not_look_into_and_a_file_that_is_no_f
 def test_a_stream_that_is_given_twice_is_refused(tmp_path):
     said = call("predict", "x", "--stream", "rgb=a", "--stream", "rgb=b", "-o", tmp_path, exit_code=2).stderr
     assert "'rgb' is given twice" in said
+
+
+def test_predict_says_what_it_wrote_and_how_masks_of_two_classes_are_seen(network, image, tmp_path):
+    black = "hold the numbers 0 (class 0) and 1 (class 1), and look black in a viewer; "
+    said = call("predict", network, image, "-o", tmp_path / "out").stderr
+    assert f"1 file read, 1 written to {tmp_path / 'out'}: 1 STEM.png\n" in said
+    assert f"{black}--overlay draws them on the image." in said
+    (tmp_path / "cells2.png").write_bytes(image.read_bytes())
+    words = ["--overlay", "--probabilities"]
+    said = call("predict", network, image, tmp_path / "cells2.png", "-o", tmp_path / "out", *words).stderr
+    assert "2 files read, 6 written to " in said
+    assert ": 2 STEM.png, 2 STEM_probabilities.tif, 2 STEM_overlay.png\n" in said
+    assert f"{black}STEM_overlay.png shows them" in said
+
+
+def test_predict_says_nothing_of_black_where_the_mask_is_in_colours(image, tmp_path):
+    save_network(kseg.build("unet", depth=1, width=2, classes=3), tmp_path / "three.keras")
+    assert "look black" not in call("predict", tmp_path / "three.keras", image, "-o", tmp_path / "out").stderr
+
+
+def test_the_progress_of_a_stack_is_that_of_its_slices(network, tmp_path):
+    with stack_writer(tmp_path / "stack.tif") as write:
+        for _ in range(3):
+            write(np.zeros((20, 20), np.uint8))
+    told = []
+    predict_file(
+        kseg.predictor(kseg.load(network)),
+        tmp_path / "stack.tif",
+        tmp_path / "out",
+        progress=lambda *where: told.append(where),
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]

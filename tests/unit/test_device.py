@@ -1,5 +1,8 @@
+import os
 import subprocess
 import sys
+
+import pytest
 
 from kseg import device
 
@@ -45,3 +48,23 @@ def test_only_the_command_line_asks_the_allocator_and_python_changes_nothing_of_
         "assert keep_freed_memory.cache_info().currsize == 1\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("level, says", [(None, False), ("3", False), ("0", True)])
+def test_the_first_network_in_python_says_nothing_unless_notes_were_asked_for(monkeypatch, level, says):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    if level is not None:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    code = "import kseg; kseg.build('unet', width=1, depth=1)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert bool(done.stderr) == says, done.stderr
+
+
+def test_what_was_held_back_comes_where_something_fails(capfd, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    with device.without_notes():
+        os.write(2, b"a note\n")
+    with pytest.raises(ImportError), device.without_notes():
+        os.write(2, b"the cause\n")
+        raise ImportError
+    assert capfd.readouterr().err == "the cause\n"

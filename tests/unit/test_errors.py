@@ -36,6 +36,10 @@ def test_there_is_no_error_beside_those_promised():
     [
         ("aple", ["pear", "apple"], "Did you mean 'apple'? Known: apple, pear."),
         ("optimizer.learningrate", ["optimizer.learning_rate"], "Did you mean 'optimizer.learning_rate'? Known: "),
+        ("optimizer.lr", ["optimizer.name", "optimizer.learning_rate"], "Did you mean 'optimizer.learning_rate'?"),
+        ("lr", ["data.name", "optimizer.learning_rate"], "Did you mean 'optimizer.learning_rate'?"),
+        ("depth", ["data.split", "model.depth"], "Did you mean 'model.depth'?"),
+        ("model.lr", ["optimizer.learning_rate"], "Known: "),
         ("zzz", {"pear": 1, "apple": 2}, "Known: apple, pear."),
     ],
 )

@@ -6,7 +6,7 @@ from PIL import Image
 from kseg.cli import main
 from kseg.datasets import Dataset, Item
 from kseg.errors import DataError
-from kseg.gallery import look, panels_of, write_gallery
+from kseg.gallery import look, numbered_panels, panels_of, write_gallery
 from kseg.images import read_image
 
 
@@ -45,6 +45,31 @@ def test_every_stream_and_every_head_has_a_panel():
     assert panels["depth"].min() == 0 and panels["depth"].max() == 255
 
 
+def test_panels_are_called_by_the_number_of_their_image():
+    assert list(numbered_panels(look(Two(2))))[2:6] == ["1: what", "1: where", "2: item01", "2: depth"]
+
+
+@pytest.mark.parametrize(
+    "size, panel, width",
+    [
+        ((100, 3200), (38, 1200), 1200),  # sqrt(32 / 2) = 4 times 300; the label below its image
+        ((3200, 100), (1200, 38), None),
+        ((100, 200), (100, 200), 2 * 204 - 4),
+    ],
+)
+def test_a_long_image_is_shown_large_enough_to_be_seen(tmp_path, size, panel, width):
+    class Long(Two):
+        classes = ("up", "down")
+
+        def read(self, index):
+            return Item("long", np.full((*size, 1), 200, np.uint8), np.zeros(size, np.int32))
+
+    gallery = look(Long(1))
+    assert numbered_panels(gallery)["1: label"].shape[:2] == panel
+    write_gallery(gallery, tmp_path / "long.png")
+    assert width in (None, read_image(tmp_path / "long.png").shape[1])
+
+
 def test_what_is_in_them_is_said_by_head():
     lines = str(look(Two(2))).splitlines()
     assert lines[:2] == [
@@ -76,5 +101,5 @@ def test_a_folder_of_ones_own_is_shown(tmp_path, monkeypatch, kind, levels):
         Image.fromarray(np.eye(24, 32, dtype=np.uint8)).save(tmp_path / "mine/labels" / f"{name}.png")
     words = ["data", "show", "--dataset", "folder", "--data-dir", "mine", "-o", "mine.png"]
     shown = CliRunner().invoke(main, words, catch_exceptions=False)
-    assert shown.exit_code == 0 and f"images, {np.dtype(kind)}, 1 channels" in shown.stdout
+    assert shown.exit_code == 0 and f"images, {np.dtype(kind)}, 1 channel;" in shown.stdout
     assert shown.stdout.endswith("mine.png\n") and read_image("mine.png").shape[2] == 3

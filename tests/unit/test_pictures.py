@@ -31,8 +31,24 @@ def test_the_palette_is_vocs():
 def test_eight_bit_images_are_shown_as_they_are():
     grey = np.array([[[3], [250]]], np.uint8)
     assert for_display(grey).tolist() == [[[3, 3, 3], [250, 250, 250]]]
-    colour = np.arange(12, dtype=np.uint8).reshape(1, 4, 3)
+    colour = np.array([[[0, 10, 20], [30, 140, 90]]], np.uint8)
     np.testing.assert_array_equal(for_display(colour), colour)
+    assert (for_display(np.full((2, 2, 1), 7, np.uint8)) == 7).all()  # one level alone has nothing to stretch
+
+
+def test_dark_images_of_eight_bits_are_stretched():
+    grey = np.linspace(10, 60, 51).reshape(1, 51, 1).astype(np.uint8)  # 0.1 % is 10.05, 99.9 % is 59.95
+    shown = for_display(grey)[0, :, 0]
+    assert shown[0] == 0 and shown[-1] == 255 and shown[25] == 127  # (35 - 10.05) / 49.9 * 255 = 127.5
+    colour = np.array([[[0, 20, 40], [40, 40, 100]]], np.uint8)
+    assert for_display(colour)[0, 0].tolist() == [0, 50, 102]  # one stretch for all three: the hue stays
+
+
+def test_a_pixel_that_is_no_number_does_not_hide_the_others():
+    image = np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8, 1)
+    image[3, 3] = np.nan
+    shown = for_display(image)
+    assert shown.min() == 0 and shown.max() == 255
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])
@@ -78,6 +94,22 @@ def test_a_strip_shows_errors_red_beside_what_they_were_small_images_enlarged():
     assert (picture[22:, :300] == 200).all() and (picture[22:, 300:304] == 255).all()
 
 
+THIN = np.zeros((20, 6, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "size, shape",
+    [
+        ((30, 30), (22 + 270, 4 * 274 - 4)),  # nine times as large
+        ((300, 600), (4 * (22 + 300) + 3 * 4, 600)),  # a wide one: below each other
+        ((2048, 1200), (33 + 1024, 4 * 604 - 4)),  # half as large; the words are 2400 / 1600 as large, 22 is 33
+    ],
+)
+def test_a_strip_can_be_read_whatever_the_images_size(size, shape):
+    nothing = np.zeros(size, int)
+    assert strip(np.zeros((*size, 1), np.uint8), nothing, nothing, nothing > 0).shape == (*shape, 3)
+
+
 def test_a_large_strip_stays_as_large_as_it_is():
     nothing = np.zeros((300, 200), int)
     assert strip(np.zeros((300, 200, 1), np.uint8), nothing, nothing, nothing > 0).shape == (322, 4 * 204 - 4, 3)
@@ -117,6 +149,7 @@ def test_a_legend_has_a_box_in_each_class_colour():
     assert [157, 60, 60] in picture[:, :].reshape(-1, 3).tolist()
     tall = legend({number: f"class {number}" for number in range(40)}, 400)
     assert tall.shape[0] > picture.shape[0]
+    assert legend({0: "background", 1: "cat"}, 30).shape[1] > 100  # as wide as a name needs
 
 
 @pytest.mark.parametrize("size, longest, expected", [((300, 600), 200, (100, 200)), ((30, 40), 100, (60, 80))])
@@ -130,8 +163,23 @@ def test_panels_of_any_sizes_stand_in_rows_under_their_names():
     assert row.shape == (22 + 30, 3 * 34 - 4, 3)
     assert (row[:22] < 128).any() and (row[22:32, :30] == 1).all() and (row[32:, :30] == 255).all()
     rows = sheet(panels, columns=2)
-    assert rows.shape == (22 + 20 + 4 + 22 + 30 + 4, 64, 3)
-    assert (rows[-34:-4, :30] == 3).all() and (rows[-34:-4, 30:] == 255).all()
+    assert rows.shape == (22 + 20 + 4 + 22 + 30, 64, 3)
+    assert (rows[-30:, :30] == 3).all() and (rows[-30:, 30:] == 255).all()
+
+
+def test_pictures_of_a_column_begin_at_the_same_place():
+    panels = {str(place): np.full((10, width, 3), place, np.uint8) for place, width in enumerate((60, 20, 30, 40))}
+    rows = sheet(panels, columns=2)
+    assert rows.shape[1] == 60 + 4 + 40
+    assert (rows[22:32, 64:84] == 1).all() and (rows[58:68, 64:104] == 3).all() and (rows[58:68, 30:64] == 255).all()
+
+
+def test_a_name_has_room_over_a_narrow_picture():
+    name = "a name of many letters"
+    alone, beside = (side_by_side(panels) for panels in ({name: THIN}, {name: THIN, "next": THIN}))
+    assert alone.shape[1] > 100
+    np.testing.assert_array_equal(beside[:22, : alone.shape[1]], alone[:22])
+    assert (beside[22:, alone.shape[1] + 4 :][:, :6] == 0).all()
 
 
 @pytest.mark.parametrize("measured", [(1, 2, 3), (2,), ()])

@@ -107,6 +107,19 @@ def test_a_training_that_goes_on_says_nothing_twice_and_forgets_what_is_to_come_
     assert "steps up to 220" in capsys.readouterr().err
 
 
+def test_what_was_said_before_the_first_step_stands_first_and_outlives_a_break(capsys, tmp_path):
+    path, known = tmp_path / "warnings.txt", ["white is 65535,\nthe brightest pixel 4000"]
+    watch = Watch(path=path, known=known)
+    watch.on_train_begin()
+    first = "white is 65535, the brightest pixel 4000\n"
+    assert path.read_text() == first and capsys.readouterr().err == ""
+    steps(watch, [1.0] * 220)
+    assert path.read_text().startswith(f"{first}the loss does not fall") and path.read_text().count("\n") == 2
+    again = Watch(path=path, known=known)
+    again.restore(watch.state())
+    assert path.read_text().startswith(f"{first}the loss does not fall") and path.read_text().count("\n") == 2
+
+
 def test_a_training_killed_before_its_report_says_of_one_class_what_the_unbroken_one_does(capsys):
     unbroken = Watch(judge(*ALL_BACKGROUND), steps=60)
     steps(unbroken, [1.0] * 60)

@@ -122,3 +122,12 @@ def test_what_can_not_be_read_is_drawn_grey(tmp_path):
     (tmp_path / "b.png").write_text("no image")
     picture = draw_pair(tmp_path / "a.png", tmp_path / "b.png", 0)
     assert (picture[:6, :8] == image(0)).all() and (picture[:, -1] == 128).all()
+
+
+def test_a_label_of_half_the_size_is_drawn_as_high_as_its_image(tmp_path):
+    put(tmp_path / "a.png", image(0))
+    height, width = image(0).shape[:2]
+    put(tmp_path / "b.png", np.ones((height // 2, width // 2), np.uint8))
+    picture = draw_pair(tmp_path / "a.png", tmp_path / "b.png", 0)
+    assert picture.shape == (height, 2 * width + 4, 3) and (picture[:, width : width + 4] == 255).all()
+    assert (picture[1:-1, width + 5 : -1] == picture[1, -2]).all() and picture[1, -2].any()

@@ -55,6 +55,8 @@ def test_steps_replace_epochs_and_the_other_way_round():
     ("settings", "words"),
     [
         ({"optimizer.learnin_rate": 1}, "Did you mean 'optimizer.learning_rate'"),
+        ({"optimizer.lr": 1}, "Did you mean 'optimizer.learning_rate'"),
+        ({"depth": 1}, "A recipe has no field 'depth'. Did you mean 'model.depth'"),
         ({"optimizer": 1}, "no field 'optimizer'"),
         ({"steps": "many"}, "steps is 'many', but must be a whole number"),
         ({"steps": "0"}, "steps is 0, but must be above 0"),
