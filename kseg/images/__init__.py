@@ -3,20 +3,32 @@
 What can't be read rightly is refused by name; nothing is scaled, cut or converted on the quiet.
 """
 
-from kseg.images.arrays import with_channels
-from kseg.images.read import ENDINGS, LOSSY, Pages, is_image, is_stack, open_pages, read_image, read_label
+from kseg.images.arrays import turned, with_channels
+from kseg.images.labels import label_pages, read_label
+from kseg.images.nodata import NO_CLASS, words_for_no_data
+from kseg.images.orientation import Drawn, question_of_label, turn_of_label
+from kseg.images.origin import Origin
+from kseg.images.read import ENDINGS, LOSSY, Pages, is_image, is_stack, open_pages, read_image
 from kseg.images.write import stack_writer, write_image
 
 __all__ = [
     "ENDINGS",
     "LOSSY",
+    "NO_CLASS",
+    "Drawn",
+    "Origin",
     "Pages",
     "is_image",
     "is_stack",
+    "label_pages",
     "open_pages",
+    "question_of_label",
     "read_image",
     "read_label",
     "stack_writer",
+    "turn_of_label",
+    "turned",
     "with_channels",
+    "words_for_no_data",
     "write_image",
 ]
