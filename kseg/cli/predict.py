@@ -24,6 +24,9 @@ from kseg.cli.verb import Verb, average_option, precision_option, stream_option
     "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False), help="Where the results go."
 )
 @click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
+@click.option(
+    "--axes", metavar="AXES", help="What a TIFF's pages are, where it does not say: CYX channels, ZYX slices."
+)
 @stream_option
 @average_option
 @precision_option
@@ -39,6 +42,7 @@ def predict(
     output: str,
     streams: dict[str, str],
     tile: int | None,
+    axes: str | None,
     average: Average | None,
     precision: str | None,
     probabilities: bool,
@@ -75,6 +79,7 @@ def predict(
                     output,
                     tile=tile,
                     average=average,
+                    axes=axes,
                     with_probabilities=probabilities,
                     with_instances=instances,
                     with_overlay=overlay,

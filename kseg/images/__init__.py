@@ -4,9 +4,9 @@ What can't be read rightly is refused by name; nothing is scaled, cut or convert
 """
 
 from kseg.images.arrays import turned, with_channels
-from kseg.images.labels import label_pages, read_label
+from kseg.images.labels import label_pages, orientation_of, read_label
 from kseg.images.nodata import NO_CLASS, words_for_no_data
-from kseg.images.orientation import Drawn, question_of_label, turn_of_label
+from kseg.images.orientation import Drawn, question_of_label, sizes_tell, turn_of_label
 from kseg.images.origin import Origin
 from kseg.images.read import ENDINGS, LOSSY, Pages, is_image, is_stack, open_pages, read_image
 from kseg.images.write import stack_writer, write_image
@@ -22,9 +22,11 @@ __all__ = [
     "is_stack",
     "label_pages",
     "open_pages",
+    "orientation_of",
     "question_of_label",
     "read_image",
     "read_label",
+    "sizes_tell",
     "stack_writer",
     "turn_of_label",
     "turned",

@@ -8,7 +8,7 @@ import numpy as np
 
 from kseg.errors import DataError
 from kseg.images.nodata import NO_CLASS, is_no_class, without_data
-from kseg.images.read import check_file, is_stack, named, read_head, read_only_page, stored_numbers
+from kseg.images.read import check_file, is_stack, named, read_head, read_only_page, stored_numbers, tag_of
 from kseg.images.tiff import open_tiff, read_numbers
 
 _LARGEST = (1 << 31) - 1
@@ -24,6 +24,17 @@ def label_pages(path: str | Path) -> int:
     with named(path):
         check_file(path)
         return open_tiff(path, label=True).shape[0] if is_stack(path) else 1
+
+
+def orientation_of(path: str | Path) -> int:
+    """The orientation tag of a label or image, 1..8, which is followed; 1, as it is, where there is none.
+
+    Raises:
+      DataError: as `read_label`.
+    """
+    path = Path(path)
+    with named(path):
+        return open_tiff(path, label=True).orientation if is_stack(path) else tag_of(path)
 
 
 def read_label(path: str | Path, page: int = 0) -> np.ndarray:

@@ -36,16 +36,16 @@ def is_no_class(number: float | None) -> bool:
     return number is not None and not 0 <= number < _MOST_CLASSES
 
 
-def words_for_no_data(files: Mapping[float, int], most: int) -> str:
+def words_for_no_data(files: Mapping[str, int], most: int) -> str:
     """The sentence that says which files have pixels without data, for `train` and `data check`; "" where none has.
 
     Args:
-      files: how many files mark which number.
+      files: how many files mark which number, as text: NaN is no key.
       most: how many there are in all.
     """
     if not files:
         return ""
-    numbers = ", ".join(f"{number:g}" for number in files)
+    numbers = ", ".join(f"{float(number):g}" for number in files)
     return (
         f"{sum(files.values()):,} of {most:,} images mark {numbers} as pixels without data (GDAL_NODATA): these are "
         "read as 0, and are void in the label."

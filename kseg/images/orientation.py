@@ -28,6 +28,11 @@ def may_be_tagged(path: Path) -> bool:
     return False
 
 
+def sizes_tell(shape: tuple[int, ...], tag: int) -> bool:
+    """Whether an image (H, W) with this tag has another size as seen than as stored."""
+    return tag >= 5 and shape[0] != shape[1]
+
+
 def turn_of_label(seen: tuple[int, ...], label: tuple[int, ...], tag: int, drawn: Drawn | None) -> int | None:
     """The orientation tag by which a label without one comes to lie on its image; None where nothing tells.
 
@@ -42,7 +47,7 @@ def turn_of_label(seen: tuple[int, ...], label: tuple[int, ...], tag: int, drawn
     """
     if tag == 1:
         return 1
-    if tag >= 5 and seen[0] != seen[1]:  # a quarter turn: the sizes tell
+    if sizes_tell(seen, tag):
         return tag if label == seen[::-1] else 1
     return {"follow": 1, "stored": tag, None: None}[drawn]
 

@@ -96,11 +96,7 @@ class Pages:
         if self.tiff is not None:
             return self.tiff.orientation
         with named(self.path):
-            if read_head(self.path) or not may_be_tagged(self.path):
-                return 1
-            with _opened(self.path) as picture:
-                tag = picture.getexif().get(274, 1)
-            return tag if tag in range(1, 9) else 1
+            return tag_of(self.path)
 
     @property
     def no_data(self) -> float | None:
@@ -256,6 +252,15 @@ def _checked_shape(picture: ImageFile.ImageFile, path: Path) -> tuple[int, int, 
     shape = picture.height, picture.width, len(picture.getbands())
     check_extent(path, shape)
     return shape
+
+
+def tag_of(path: Path) -> int:
+    """The orientation tag of a file that is no TIFF, 1..8; 1 where there is none."""
+    if read_head(path) or not may_be_tagged(path):
+        return 1
+    with _opened(path) as picture:
+        tag = picture.getexif().get(274, 1)
+    return tag if tag in range(1, 9) else 1
 
 
 def stored_numbers(path: Path) -> np.ndarray | None:
