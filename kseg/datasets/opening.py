@@ -74,23 +74,17 @@ class Opening(NamedTuple):
                 continue
             pages, labelled = self.pages(pair.image), label_pages(pair.label)
             if len(pages) != labelled:
-                raise DataError(f"{pair.image}: {self.words_for_pages(pages, pair.label, labelled)}")
+                channels = f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
+                raise DataError(
+                    f"{pair.image}: {len(pages)} pages{channels}, but {pair.label} has {labelled}. They are paired page "
+                    f"by page: {words_for_axes(labelled)}."
+                )
             tag = pages.orientation
             tag = tag if tag == 1 or orientation_of(pair.label) == 1 else 1
             asked = tag != 1 and self.drawn is None and not sizes_tell(pages.shape[1:3], tag)
             pair = pair._replace(tag=tag, is_asked=asked, no_data=pages.no_data)
             found += [pair] if labelled == 1 else [pair._replace(page=page) for page in range(labelled)]
         return found
-
-    def words_for_pages(self, pages: Pages, label: Path, labelled: int) -> str:
-        """What is to be said where the pages of an image are not as many as those of its label."""
-        count, channels = len(pages), pages.shape[3]
-        said = f"{count} pages" if channels == 1 or count > 1 else f"1 page of {channels} channels"
-        axes = "CYX" if labelled == 1 else "ZYX"
-        return (
-            f"{said}, but {label} has {labelled}. They are paired page by page. Where the pages of the images are "
-            f"{'channels' if labelled == 1 else 'slices'}, pass --set data.axes={axes}."
-        )
 
     def read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
         """The image of a pair, (H, W, C), and where it has no data, (H, W) bool; None where it has all."""
@@ -99,6 +93,12 @@ class Opening(NamedTuple):
     def laid(self, array: np.ndarray, pair: Pair, image: np.ndarray) -> np.ndarray:
         """What a label holds, (H, W), as it lies on `image` (H, W, C)."""
         return turned(array, turn_of_label(image.shape[:2], array.shape, pair.tag, self.drawn) or 1)
+
+
+def words_for_axes(labelled: int) -> str:
+    """What to do where the pages of an image are not as many as the `labelled` ones of its label."""
+    meaning, axes = ("channels", "CYX") if labelled == 1 else ("slices", "ZYX")
+    return f"where the pages of the images are {meaning}, pass --set data.axes={axes}"
 
 
 def question_of(pairs: Sequence[Pair]) -> str:

@@ -12,6 +12,13 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"Raw profile type", b"XML:com.adobe.xmp")
 
 
+# What a person passes who has looked.
+FIXES_OF_ORIENTATION = (
+    "--set data.orientation=follow where the label lies on the image as photo viewers show it, --set "
+    "data.orientation=stored where on the stored pixels, as Fiji, OpenCV and most tools for TIFF show them"
+)
+
+
 def may_be_tagged(path: Path) -> bool:
     """Whether a picture may hold an orientation tag; of a PNG Pillow would decode the whole to know."""
     with open(path, "rb") as file:
@@ -57,7 +64,6 @@ def question_of_label(name: str, tag: int) -> str:
     kind = "turned" if tag in (3, 5, 6, 7, 8) else "mirrored"
     return (
         f"{name}: the label's image is {kind} by its orientation tag (EXIF, {tag}), and nothing tells whether the "
-        "label was drawn on the image as it is seen or on the pixels as they are stored. Look at one pair. Pass --set "
-        "data.orientation=follow where the label lies on the image as photo viewers show it, --set "
-        "data.orientation=stored where on the stored pixels, as Fiji, OpenCV and most tools for TIFF show them."
+        "label was drawn on the image as it is seen or as it is stored. Look at one pair, then pass "
+        f"{FIXES_OF_ORIENTATION}."
     )
