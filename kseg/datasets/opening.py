@@ -76,8 +76,8 @@ class Opening(NamedTuple):
             if len(pages) != labelled:
                 channels = f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
                 raise DataError(
-                    f"{pair.image}: {len(pages)} pages{channels}, but {pair.label} has {labelled}. They are paired page "
-                    f"by page: {words_for_axes(labelled)}."
+                    f"{pair.image}: {len(pages)} pages{channels}, but {pair.label} has {labelled}. They are paired "
+                    f"page by page: {words_for_axes(labelled)}."
                 )
             tag = pages.orientation
             tag = tag if tag == 1 or orientation_of(pair.label) == 1 else 1
