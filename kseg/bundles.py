@@ -117,7 +117,7 @@ def _archive(model: keras.Model, network: Predictor, average: Average) -> keras.
         margin = network.readings[head].margin
         if margin is not None:
             return tf.cast(scores[..., 1] - scores[..., 0] > np.float32(margin), tf.uint16)
-        return tf.argmax(scores, axis=-1, output_type=tf.uint16)
+        return tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint16)  # LiteRT has no argmax to uint16
 
     archive = keras.export.ExportArchive()
     archive.track(model)

@@ -12,7 +12,7 @@ import numpy as np
 from kseg.check.folder import Checked, Seen
 from kseg.check.judgement import Mend
 from kseg.errors import ConfigError, DataError
-from kseg.images import is_stack, open_pages, read_image, read_label, stack_writer, write_image
+from kseg.images import is_stack, open_pages, read_image, read_label, stack_writer, turned, write_image
 from kseg.storage import aside, write_text
 
 CHANGES, COLOURS, CLASSES = "changes.csv", "colours.csv", "classes.txt"
@@ -67,19 +67,19 @@ def _write_pair(checked: Checked, one: Seen, place: Path) -> list[tuple[str, str
     for kind in ("images", "labels"):
         (target / kind).mkdir(parents=True, exist_ok=True)
     changes = []
-    if one.image.orientation != 1 and _write_upright(image, target / "images"):
+    turn = one.label_turn
+    if one.image.orientation != 1 and turn is not None and _write_upright(image, target / "images"):
         changes.append((names[0], f"turned upright by its orientation tag {one.image.orientation}"))
     else:
         shutil.copy2(image, target / "images" / image.name)
     mends = [checked.judgement.mends.get((label, number)) for number in range(len(one.label.pages))]
-    turn = one.image.orientation if one.label_as_stored else 1
-    if turn == 1 and not any(mends):
+    if turn in (1, None) and not any(mends):
         shutil.copy2(label, target / "labels" / f"{image.stem}{label.suffix}")
     else:
-        pages = [turned(_mended(label, number, mend), turn) for number, mend in enumerate(mends)]
+        pages = [turned(_mended(label, number, mend), turn or 1) for number, mend in enumerate(mends)]
         _write_label(target / "labels" / image.stem, pages)
         changes += [(names[1], deed) for deed in dict.fromkeys(_deed(mend) for mend in mends if mend)]
-        if turn != 1:
+        if turn not in (1, None):
             changes.append((names[1], f"turned as its image, orientation tag {turn}"))
     if image.stem != label.stem:
         changes.append((names[1], f"renamed to {image.stem}"))
@@ -120,19 +120,12 @@ def _replaced(array: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
     return np.array([values.get(value, value) for value in found.tolist()], np.int32)[places].reshape(array.shape)
 
 
-def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """`array` (H, W) as the orientation tag 1, 5, 6, 7 or 8 says that it is to be seen."""
-    if orientation in (5, 7):
-        array = array.T
-        return array if orientation == 5 else array[::-1, ::-1]
-    return np.rot90(array, {1: 0, 6: 3, 8: 1}[orientation])
-
-
 def _write_label(place: Path, pages: Sequence[np.ndarray]) -> None:
-    """Writes the pages (H, W) as `place`.png, or as `place`.tif where there are several."""
-    kind = np.uint8 if max(int(page.max()) for page in pages) <= 255 else np.uint16
+    """Writes the pages (H, W) as `place`.png, or as `place`.tif where a PNG can't hold them."""
+    lowest, highest = min(int(page.min()) for page in pages), max(int(page.max()) for page in pages)
+    kind = np.int32 if lowest < 0 or highest > 65535 else np.uint8 if highest <= 255 else np.uint16
     pages = [np.ascontiguousarray(page, kind) for page in pages]
-    if len(pages) == 1:
+    if len(pages) == 1 and kind != np.int32:
         write_image(place.with_name(f"{place.name}.png"), pages[0])
         return
     with stack_writer(place.with_name(f"{place.name}.tif")) as write:

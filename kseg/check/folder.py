@@ -17,11 +17,12 @@ from kseg.check.layout import Layout, Pair, lay_out
 from kseg.check.looks import ImageLook, LabelLook, for_each, look_at_image, look_at_label
 from kseg.check.sheet import draw_pair
 from kseg.datasets.lines import read_lines
+from kseg.datasets.opening import words_for_axes
 from kseg.errors import DataError
+from kseg.images import FIXES_OF_ORIENTATION, Drawn, orientation_of, turn_of_label
 
 # Of one image twice, that of the split named first here stays in a corrected copy.
 _KEPT = ("test", "val", "train", "")
-_QUARTER_TURNS = (5, 6, 7, 8)
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Seen:
     pair: Pair
     image: ImageLook
     label: LabelLook
+    drawn: Drawn | None = None
     left_out: str = ""
 
     @property
@@ -38,11 +40,12 @@ class Seen:
         return self.image.trouble is None and self.label.trouble is None
 
     @property
-    def label_as_stored(self) -> bool:
-        """Whether the label fits the image only as it is stored, before its orientation tag is followed."""
-        turned = self.image.orientation in _QUARTER_TURNS
-        sizes = {page.shape[:2] for page in self.image.pages} if turned else set()
-        return any(size[::-1] == page.shape != size for size in sizes for page in self.label.pages)
+    def label_turn(self) -> int | None:
+        """The orientation tag by which the label comes to lie on its image; None where nothing tells."""
+        tag = self.image.orientation
+        if tag == 1 or orientation_of(self.pair.label) != 1:
+            return 1
+        return turn_of_label(self.image.pages[0].shape[:2], self.label.pages[0].shape, tag, self.drawn)
 
 
 @dataclass
@@ -89,8 +92,8 @@ def check_pairs(dataset: str, data_dir: str | Path | None, split: str | None, op
     layout = lay_out(dataset, data_dir, split)
     names = layout.root / "classes.txt"
     said = Options.of(dataset, options, tuple(read_lines(names)) if names.is_file() else ())
-    seen = for_each(_look, layout.pairs, "checking")
-    findings = [*layout.findings, *(finding for one in seen for finding in _of_pair(layout, one))]
+    seen = for_each(partial(_look, said), layout.pairs, "checking")
+    findings = [*layout.findings, *(finding for one in seen for finding in _of_pair(layout, one, said))]
     findings += _copies(layout, seen)
     findings += _minorities(layout, seen)
     judgement = judge([label for one in seen for label in _labels(layout, one)], said)
@@ -104,8 +107,8 @@ def check_pairs(dataset: str, data_dir: str | Path | None, split: str | None, op
     return Checked(dataset, layout.root, dict(splits), in_order(findings), seen, judgement)
 
 
-def _look(pair: Pair) -> Seen:
-    return Seen(pair, look_at_image(pair.image), look_at_label(pair.label))
+def _look(said: Options, pair: Pair) -> Seen:
+    return Seen(pair, look_at_image(pair.image, said.opening), look_at_label(pair.label), said.orientation)
 
 
 def _labels(layout: Layout, one: Seen) -> Iterator[Label]:
@@ -117,7 +120,7 @@ def _labels(layout: Layout, one: Seen) -> Iterator[Label]:
         yield Label(name, one.pair.label, number, one.pair.split, page, draw)
 
 
-def _of_pair(layout: Layout, one: Seen) -> Iterator[Finding]:
+def _of_pair(layout: Layout, one: Seen, said: Options) -> Iterator[Finding]:
     """What is wrong with one pair alone; sets why it is left out."""
     draw = partial(draw_pair, one.pair.image, one.pair.label, 0)
     for path, look in ((one.pair.image, one.image), (one.pair.label, one.label)):
@@ -128,17 +131,23 @@ def _of_pair(layout: Layout, one: Seen) -> Iterator[Finding]:
             yield Finding(look.trouble.kind, layout.name(path), what.rstrip("."), fix, mendable=True, draw=draw)
     if not one.whole:
         return
+    turn = one.label_turn
     if one.image.orientation != 1:
-        fits = "the label fits only the image as stored" if one.label_as_stored else "kseg follows it, others may not"
-        what, fix = f"orientation tag {one.image.orientation}: {fits}", "--fix DIR writes it upright, without the tag"
-        yield Finding("exif", layout.name(one.pair.image), what, fix, mendable=True, draw=draw)
+        tag = f"orientation tag {one.image.orientation}"
+        fits = "kseg follows it, others may not" if turn == 1 else "the label fits only the image as stored"
+        fix = "--fix DIR writes it upright, without the tag"
+        if turn is None:
+            fits = "nothing tells whether the label was drawn on the image as it is seen or as it is stored (EXIF)"
+            fix = "look at one pair, then pass " + FIXES_OF_ORIENTATION
+        what = f"{tag}: {fits}"
+        yield Finding("exif", layout.name(one.pair.image), what, fix, mendable=turn is not None, draw=draw)
     if len(one.image.pages) != len(one.label.pages):
         one.left_out = "image and label have not the same number of pages"
         what = f"{len(one.label.pages)} pages, but {one.pair.image.name} has {len(one.image.pages)}"
-        fix = "they are paired page by page: export them again; --fix DIR leaves the pair out"
+        fix = words_for_axes(len(one.label.pages)) + "; else export them again; --fix DIR leaves the pair out"
         yield Finding("pages", layout.name(one.pair.label), what, fix, mendable=True, draw=draw)
         return
-    if not one.label_as_stored:
+    if turn == 1:
         yield from _sizes(layout, one)
 
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from kseg.check.finding import Finding
 from kseg.check.looks import Colour, LabelPage
+from kseg.datasets.division import SplitRule
+from kseg.datasets.opening import Opening
 from kseg.errors import ConfigError, did_you_mean
+from kseg.images import Drawn
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person said of the labels, as `folder` takes it, and the classes' names where classes.txt has them."""
+    """What a person said of the files, as `folder` takes it, and the classes' names where classes.txt has them."""
 
     instances: bool = False
     classes: int | None = None
     ignore_class: int | None = None
     values: tuple[int, ...] | None = None
+    split_rule: SplitRule = "hash"
+    axes: str | None = None
+    alpha: Literal["channel"] | None = None
+    orientation: Drawn | None = None
     names: tuple[str, ...] = ()
 
     @classmethod
@@ -36,6 +43,11 @@ class Options:
             if key not in known:
                 raise ConfigError(f"The data set {dataset!r} takes no option {key!r}. {did_you_mean(key, known)}")
         return cls(**options, names=names)
+
+    @property
+    def opening(self) -> Opening:
+        """How the files are read."""
+        return Opening(self.axes, self.alpha == "channel", self.orientation)
 
     @property
     def count(self) -> int | None:

@@ -12,11 +12,10 @@ from typing import Literal, TypeVar
 
 import click
 import numpy as np
-import tifffile
-from PIL import Image
 
+from kseg.datasets.opening import Opening
 from kseg.errors import DataError, KsegError
-from kseg.images import is_stack, open_pages, read_label
+from kseg.images import NO_CLASS, label_pages, open_pages, read_label
 from kseg.instances import count_numbered
 
 MOST_COLOURS = 256
@@ -91,11 +90,11 @@ def for_each(function: Callable[[Work], Result], work: Sequence[Work], label: st
             return list(bar)
 
 
-def look_at_image(path: Path) -> ImageLook:
+def look_at_image(path: Path, opening: Opening) -> ImageLook:
     """Decodes the whole image once."""
     try:
-        pages = open_pages(path)
-        return ImageLook(tuple(_image_page(pages[number]) for number in range(len(pages))), orientation_of(path))
+        pages = opening.pages(path)
+        return ImageLook(tuple(_image_page(pages[number]) for number in range(len(pages))), pages.orientation)
     except KsegError as error:
         return ImageLook(trouble=_trouble(path, error))
 
@@ -103,20 +102,9 @@ def look_at_image(path: Path) -> ImageLook:
 def look_at_label(path: Path) -> LabelLook:
     """Decodes the whole label once."""
     try:
-        return LabelLook(tuple(_label_page(path, number) for number in range(len(open_pages(path)))))
+        return LabelLook(tuple(_label_page(path, number) for number in range(label_pages(path))))
     except KsegError as error:
         return LabelLook(trouble=_trouble(path, error))
-
-
-def orientation_of(path: Path) -> int:
-    """The orientation tag, 1..8, of a file that has been read; 1, as it is, where there is none."""
-    if is_stack(path):
-        with tifffile.TiffFile(path) as file:
-            tag = file.pages.first.tags.valueof(274, 1)
-    else:
-        with Image.open(path) as picture:
-            tag = picture.getexif().get(274, 1)
-    return tag if tag in range(1, 9) else 1
 
 
 def _image_page(array: np.ndarray) -> ImagePage:
@@ -154,6 +142,7 @@ def _numbers(label: np.ndarray) -> LabelPage:
     keys = values.tolist()
     first = dict(zip(keys, zip(rows.tolist(), columns.tolist(), strict=True), strict=True))
     pixels, objects = dict(zip(keys, counts.tolist(), strict=True)), count_numbered(label, keys)
+    pixels.pop(NO_CLASS, None)  # void, by GDAL's tag
     return LabelPage(label.shape, "numbers", _digest(label), pixels, first, objects)
 
 

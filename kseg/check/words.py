@@ -21,7 +21,16 @@ def in_words(checked: Checked) -> str:
         count = f"{len(checked.findings):,} finding{'s' * (len(checked.findings) > 1)}"
     kinds = dict.fromkeys(finding.kind for finding in checked.findings)
     blocks = [_block([finding for finding in checked.findings if finding.kind == kind]) for kind in kinds]
-    return "\n\n".join([f"{checked.root or checked.name}: {images}, {count}", *blocks])
+    return "\n\n".join([f"{checked.root or checked.name}: {images}, {count}{_shapes(checked)}", *blocks])
+
+
+def _shapes(checked: Checked) -> str:
+    """A line on what the images are, where they are neither grey nor colour, or stacks: as their files say it."""
+    pages = [len(one.image.pages) for one in checked.seen if one.image.pages]
+    channels = sorted({page.shape[2] for one in checked.seen for page in one.image.pages})
+    words = [f"{' or '.join(map(str, channels))} channels each"] if set(channels) - {1, 3} else []
+    words += [f"{sum(pages):,} slices in {len(pages):,} files"] if sum(pages) > len(pages) else []
+    return f"\nimages: {', '.join(words)}" if words else ""
 
 
 def _block(same: Sequence[Finding]) -> str:

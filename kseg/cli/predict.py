@@ -29,6 +29,9 @@ TICKS = 1000  # of the progress bar for each file, so that it moves with the sli
     "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False), help="Where the results go."
 )
 @click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
+@click.option(
+    "--axes", metavar="AXES", help="What a TIFF's pages are, where it does not say: CYX channels, ZYX slices."
+)
 @stream_option
 @average_option
 @precision_option
@@ -44,6 +47,7 @@ def predict(
     output: str,
     streams: dict[str, str],
     tile: int | None,
+    axes: str | None,
     average: Average | None,
     precision: str | None,
     probabilities: bool,
@@ -82,6 +86,7 @@ def predict(
                     output,
                     tile=tile,
                     average=average,
+                    axes=axes,
                     with_probabilities=probabilities,
                     with_instances=instances,
                     with_overlay=overlay,

@@ -85,6 +85,7 @@ class Dataset(abc.ABC):
       published: whether the set is the same wherever it lies; else another folder is another set.
       local_options: the options that speak of what one folder holds, as frames to leave out.
       doubt: what looks as if it was meant otherwise, and what to do; "" where nothing does.
+      question: what must be settled before anything is trained or scored on the set; "" where nothing is open.
       ids: the items' names.
     """
 
@@ -104,6 +105,7 @@ class Dataset(abc.ABC):
     published: bool = True
     local_options: tuple[str, ...] = ()
     doubt: str = ""
+    question: str = ""
     ids: Sequence[str]
 
     @abc.abstractmethod

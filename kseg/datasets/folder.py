@@ -10,29 +10,21 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root, first_of
 from kseg.datasets.division import SplitRule, held_out
 from kseg.datasets.lines import read_lines
+from kseg.datasets.opening import Opening, Pair, question_of, words_for_gaps
 from kseg.datasets.remembered import remembered
 from kseg.errors import ConfigError, DataError
-from kseg.images import is_image, open_pages, read_label
+from kseg.images import NO_CLASS, Drawn, is_image, read_label
 from kseg.instances import are_numbered, count_numbered
 
 SPLITS = ("train", "val", "test")
 MOST_GUESSED = 64
-
-
-class Pair(NamedTuple):
-    """An image and its label; `page` is None where the files have a single one."""
-
-    image: Path
-    label: Path
-    page: int | None = None
-    weight: float = 1.0
 
 
 @DATASETS.register("folder")
@@ -47,6 +39,11 @@ class Folder(Dataset):
       ignore_class: the number that means void in the files.
       values: the numbers that mean class 0, 1, ... in the files, where they are not 0, 1, ...
       split_rule: how that fifth is found: by a hash of each file's name, or shuffled, as in runs that do not say.
+      axes: what the pages of a TIFF are, the outermost first: CYX for channels, ZYX for slices, ZCYX for slices of
+        channels; by default what the file itself says.
+      alpha: "channel" where a channel that the files call alpha is one like the others, as near infrared often is.
+      orientation: of images with an orientation tag (EXIF): "follow" where the labels were drawn on the image as the
+        tag turns it, "stored" where on the pixels as stored.
     """
 
     name = "folder"
@@ -62,6 +59,9 @@ class Folder(Dataset):
         ignore_class: int | None = None,
         values: Sequence[int] | None = None,
         split_rule: SplitRule = "hash",
+        axes: str | None = None,
+        alpha: Literal["channel"] | None = None,
+        orientation: Drawn | None = None,
     ) -> None:
         if ignore_class is not None and ignore_class in (values or ()):
             raise ConfigError(
@@ -76,8 +76,9 @@ class Folder(Dataset):
         if classes is not None and not 2 <= classes <= VOID:
             raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}. Count the background too.")
         self.has_instances, self._void, self._values, self.split_rule = instances, ignore_class, values, split_rule
+        self._opening = Opening(axes, alpha == "channel", orientation)
         self.root, parts = self._find(data_dir)
-        self._parts = {part: _by_page(pairs) for part, pairs in parts.items()}
+        self._parts = {part: self._opening.by_page(pairs) for part, pairs in parts.items()}
         self.choose(split, list(dict.fromkeys([*self._parts, "all"])))
         chosen = {split: self._parts[split]} if split in self._parts else self._parts
         self._pairs = [*chain(*chosen.values())]
@@ -87,23 +88,27 @@ class Folder(Dataset):
         twice = [item_id for item_id, count in Counter(self.ids).items() if count > 1]
         if twice:
             raise DataError(f"{self.name}: two items are called {twice[0]}. Rename one of the files.")
+        self.question = question_of(self._pairs)
         self.classes = self._name_classes(classes)
+        self.doubt = " ".join(filter(None, [self.doubt, words_for_gaps(self._pairs)]))
 
     def read(self, index: int) -> Item:
         pair = self._pairs[index]
-        image = open_pages(pair.image)[pair.page or 0]
-        label = self._read_label(pair)
+        image, gaps = self._opening.read(pair)
+        label, void = (self._opening.laid(part, pair, image) for part in self._read_label(pair))
+        if gaps is not None and gaps.shape == void.shape:
+            void = void | gaps
         if not self.has_instances:
-            return Item(self.ids[index], image, label, weight=pair.weight)
-        objects = np.where(label == VOID, 0, label) if self._void is not None else label
-        label = np.where(objects != label, VOID, (objects > 0).astype(np.int32))
+            return Item(self.ids[index], image, np.where(void, VOID, label), weight=pair.weight)
+        objects = np.where(void, 0, label)
+        label = np.where(void, VOID, (objects > 0).astype(np.int32))
         return Item(self.ids[index], image, label, objects, pair.weight)
 
     def place(self, index: int) -> str:
         return _place(self._pairs[index])
 
     def advice(self, label: np.ndarray) -> str:
-        found = set(np.unique(label).tolist())
+        found = set(np.unique(label).tolist()) - {NO_CLASS}
         if self._void is not None:
             found -= {VOID}
         if found == {0, 255}:
@@ -139,7 +144,7 @@ class Folder(Dataset):
         Raises:
           DataError: there is only one of it; `where` says so.
         """
-        units = files if len(files) > 1 else _by_page(files)
+        units = files if len(files) > 1 else self._opening.by_page(files)
         if len(units) < 2:
             raise DataError(
                 f"{where}: a single image. There must be two at least: one to train on, one to choose the network by."
@@ -156,10 +161,10 @@ class Folder(Dataset):
     def _stem(self, pair: Pair) -> str:
         return pair.image.stem
 
-    def _read_label(self, pair: Pair) -> np.ndarray:
-        """A label file with its numbers made ids and its void number made 255."""
+    def _read_label(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        """A label file with its numbers made ids, and where it is void, (H, W) bool."""
         stored = read_label(pair.label, pair.page or 0)
-        void = np.zeros(stored.shape, bool) if self._void is None else stored == self._void
+        void = (stored == NO_CLASS) | (stored == (NO_CLASS if self._void is None else self._void))
         label = stored
         if self._values is not None:
             order = np.argsort(self._values)
@@ -178,9 +183,7 @@ class Folder(Dataset):
             taken = f"Void is {self._void} (data.ignore_class): give what is {VOID} another number in the files."
             advice = self.advice(stored) if self._void is None else taken
             raise DataError(f"{_place(pair)}: {first_of(label, hidden)}, which is no class.\n{advice}")
-        if self.has_instances and self._void is not None and self._void != VOID:
-            label = np.where(label == VOID, int(label.max()) + 1, label)  # object 255 makes room for void
-        return np.where(void, VOID, label)
+        return label, void
 
     def _name_classes(self, classes: int | None) -> tuple[str, ...]:
         path = self.root / "classes.txt"
@@ -217,9 +220,8 @@ class Folder(Dataset):
         """The largest id in the labels of all parts, and whether they seem to number objects; reads every label."""
         largest, objects = 1, []
         for pair in (pair for pairs in self._parts.values() for pair in pairs):
-            label = self._read_label(pair)
-            if self._void is not None:
-                label = np.where(label == VOID, 0, label)
+            label, void = self._read_label(pair)
+            label = np.where(void, 0, label)
             largest = max(largest, int(label.max(initial=0)))
             if largest >= MOST_GUESSED:
                 raise DataError(
@@ -279,19 +281,3 @@ def _by_stem(folder: Path) -> dict[str, Path]:
                 raise DataError(f"{folder}: {found[path.stem].name} and {path.name} share a name. Remove one of them.")
             found[path.stem] = path
     return found
-
-
-def _by_page(pairs: list[Pair]) -> list[Pair]:
-    """One pair per page of each file."""
-    pages = []
-    for pair in pairs:
-        if pair.page is not None:
-            pages.append(pair)
-            continue
-        count, labelled = len(open_pages(pair.image)), len(open_pages(pair.label))
-        if count != labelled:
-            raise DataError(
-                f"{pair.image}: {count} pages, but {pair.label} has {labelled}. They are paired page by page."
-            )
-        pages += [pair] if count == 1 else [pair._replace(page=page) for page in range(count)]
-    return pages

@@ -14,7 +14,8 @@ import csv
 from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, find_root
-from kseg.datasets.folder import Folder, Pair
+from kseg.datasets.folder import Folder
+from kseg.datasets.opening import Pair
 from kseg.errors import DataError
 
 COLUMNS = ("image", "label", "split", "weight")
@@ -27,7 +28,7 @@ class Listed(Folder):
     Args:
       data_dir: the table, the folder that holds list.csv, or the one around it.
       split: one that the table names, or all; train or val where it names none.
-      instances, classes, ignore_class, values, split_rule: as `folder` takes them.
+      instances, classes, ignore_class, values, split_rule, axes, alpha, orientation: as `folder` takes them.
     """
 
     name = "list"

@@ -79,6 +79,8 @@ def survey(data: Dataset) -> Survey:
     """
     if not len(data):
         raise DataError(f"{data.name}: there is nothing in the split {data.split}. Take another, or add images.")
+    if data.question:
+        raise DataError(data.question)
     digest = hashlib.sha256()
     kinds: dict[str, str] = {}
     channels: dict[int, str] = {}

@@ -3,20 +3,35 @@
 What can't be read rightly is refused by name; nothing is scaled, cut or converted on the quiet.
 """
 
-from kseg.images.arrays import with_channels
-from kseg.images.read import ENDINGS, LOSSY, Pages, is_image, is_stack, open_pages, read_image, read_label
+from kseg.images.arrays import turned, with_channels
+from kseg.images.labels import label_pages, orientation_of, read_label
+from kseg.images.nodata import NO_CLASS, words_for_no_data
+from kseg.images.orientation import FIXES_OF_ORIENTATION, Drawn, question_of_label, sizes_tell, turn_of_label
+from kseg.images.origin import Origin
+from kseg.images.read import ENDINGS, LOSSY, Pages, is_image, is_stack, open_pages, read_image
 from kseg.images.write import stack_writer, write_image
 
 __all__ = [
     "ENDINGS",
+    "FIXES_OF_ORIENTATION",
     "LOSSY",
+    "NO_CLASS",
+    "Drawn",
+    "Origin",
     "Pages",
     "is_image",
     "is_stack",
+    "label_pages",
     "open_pages",
+    "orientation_of",
+    "question_of_label",
     "read_image",
     "read_label",
+    "sizes_tell",
     "stack_writer",
+    "turn_of_label",
+    "turned",
     "with_channels",
+    "words_for_no_data",
     "write_image",
 ]

@@ -61,7 +61,8 @@ def opaque(array: np.ndarray, path: Path) -> np.ndarray:
         return np.ascontiguousarray(array[..., :-1])
     raise DataError(
         f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent. "
-        "Flatten it onto a background first: what lies below is not defined."
+        "Flatten it onto a background first: what lies below is not defined. Where that channel is a band like the "
+        "others, as the near infrared of aerial images, pass --set data.alpha=channel."
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import imagecodecs
@@ -15,8 +16,11 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from kseg.errors import DataError, EnvironmentFailure
 from kseg.images.arrays import check_extent, opaque, plain, turned
+from kseg.images.axes import check_axes
+from kseg.images.orientation import may_be_tagged
+from kseg.images.origin import Origin
 from kseg.images.portable import read_head, read_portable
-from kseg.images.tiff import open_tiff, read_tiff
+from kseg.images.tiff import Tiff, open_tiff, read_slice
 
 ENDINGS = frozenset(
     (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k", ".avif", ".tga", ".pcx")
@@ -60,43 +64,89 @@ def is_stack(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Pages:
-    """The pages of an image file, read one at a time.
+    """The slices of an image file, read one at a time.
 
-    `shape` is (pages, H, W, C) as stored, before an orientation tag is followed.
+    `shape` is (slices, H, W, C) as stored, before an orientation tag is followed.
     """
 
     path: Path
     shape: tuple[int, int, int, int]
-    planes: bool = False
+    tiff: Tiff | None = None
+    alpha: bool = False
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, page: int) -> np.ndarray:
-        """Page `page` as (H, W, C) uint8, uint16 or float32."""
+        """Slice `page` as (H, W, C) uint8, uint16 or float32; 0 where it has no data."""
+        return self.read(page)[0]
+
+    def read(self, page: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Slice `page`, and where it has no data, (H, W) bool; None where it has all."""
         if not 0 <= page < len(self):
             raise IndexError(page)
-        with _named(self.path):
-            return read_tiff(self.path, page, self.planes) if is_stack(self.path) else _read_only_page(self.path)
+        with named(self.path):
+            if self.tiff is not None:
+                return read_slice(self.path, self.tiff, page, alpha=self.alpha)
+            return read_only_page(self.path, self.alpha), None
+
+    @cached_property
+    def orientation(self) -> int:
+        """The orientation tag, 1..8, that is followed; 1, as it is, where there is none."""
+        if self.tiff is not None:
+            return self.tiff.orientation
+        with named(self.path):
+            return tag_of(self.path)
+
+    @property
+    def no_data(self) -> float | None:
+        """The number that marks pixels without data; None where there is none."""
+        return None if self.tiff is None else self.tiff.no_data
+
+    @property
+    def origin(self) -> Origin:
+        """The size of the pixels and their place, of slices as they are seen."""
+        return Origin() if self.tiff is None else self.tiff.origin.turned(self.orientation)
+
+    def for_channels(self, channels: int) -> Pages:
+        """The file as a network of so many channels takes it, where the file leaves that open.
+
+        A channel called alpha is one like the others where only with it there are enough. Pages that nothing says
+        anything of are channels where there are as many; three may as well be slices of grey.
+        """
+        if self.shape[3] == channels in (2, 4):
+            return replace(self, alpha=True)
+        if self.tiff is None or self.tiff.is_stated or channels in (1, 3):
+            return self
+        return open_pages(self.path, axes="CYX") if (len(self), self.shape[3]) == (channels, 1) else self
 
 
-def open_pages(path: str | Path) -> Pages:
-    """The pages of the image file `path`, none of them decoded yet.
+def open_pages(path: str | Path, *, axes: str | None = None, alpha: bool = False) -> Pages:
+    """The slices of the image file `path`, none of them decoded yet.
+
+    Args:
+      path: the file.
+      axes: what the pages of a TIFF are, the outermost first: CYX for channels, ZYX for slices, ZCYX for slices of
+        channels. None for what the file itself says; where it says nothing each page is a slice.
+      alpha: whether a channel that the file calls alpha is one like the others (near infrared, often).
 
     Raises:
+      ConfigError: `axes` are no such letters.
       DataError: the file is missing, empty, no image, or of a kind that is not read.
       EnvironmentFailure: there is no permission, or the disk fails.
     """
     path = Path(path)
-    with _named(path):
-        _check_file(path)
+    check_axes(axes)
+    with named(path):
+        check_file(path)
         if is_stack(path):
-            return Pages(path, *open_tiff(path))
+            tiff = open_tiff(path, axes)
+            return Pages(path, tiff.shape, tiff, alpha)
         if head := read_head(path):
             check_extent(path, head.shape)
             return Pages(path, (1, *head.shape))
         with _opened(path) as picture:
-            return Pages(path, (1, *_checked_shape(picture, path)))
+            return Pages(path, (1, *_checked_shape(picture, path)), alpha=alpha)
 
 
 def read_image(path: str | Path, page: int = 0) -> np.ndarray:
@@ -111,44 +161,12 @@ def read_image(path: str | Path, page: int = 0) -> np.ndarray:
     path = Path(path)
     if page or is_stack(path):
         return open_pages(path)[page]
-    with _named(path):  # opened once, not twice
-        _check_file(path)
-        return _read_only_page(path)
+    with named(path):  # opened once, not twice
+        check_file(path)
+        return read_only_page(path)
 
 
-def read_label(path: str | Path, page: int = 0) -> np.ndarray:
-    """One page of a label file as (H, W) int32: the numbers as stored, palette indices for palette files.
-
-    Raises:
-      DataError: the file can't be read, is compressed with loss (JPEG), or holds colours.
-    """
-    path = Path(path)
-    pages = open_pages(path) if page or is_stack(path) else None
-    if pages is not None and not 0 <= page < len(pages):
-        raise IndexError(page)
-    with _named(path):
-        if pages is not None:
-            array = read_tiff(path, page, pages.planes, as_stored=True)
-        else:
-            _check_file(path)
-            stored = None if read_head(path) else _stored_numbers(path)
-            if stored is not None:
-                return stored
-            array = _read_only_page(path)
-    first = array[..., :1]
-    if array.shape[2] > 1 and not (array == first).all():
-        colours = len(np.unique(array.reshape(-1, array.shape[2]), axis=0))
-        raise DataError(
-            f"{path}: the label holds {colours} colours, not class numbers. "
-            "Save it as a grey or palette image whose values are 0, 1, 2, ..."
-        )
-    # float32 holds whole numbers up to 2^24
-    if first.dtype.kind == "f" and not ((first == np.round(first)) & (np.abs(first) <= 1 << 24)).all():
-        raise DataError(f"{path}: the label holds fractions. Labels are whole numbers, one per class or object.")
-    return first[..., 0].astype(np.int32)
-
-
-class _named:
+class named:
     """Turns what readers raise on broken files into one sentence that names the file."""
 
     def __init__(self, path: Path) -> None:
@@ -184,7 +202,7 @@ class _named:
         ) from error
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
     if path.is_dir():
         raise DataError(f"{path}: this is a folder, not an image. Name the files in it.")
     if not path.is_file():
@@ -236,7 +254,16 @@ def _checked_shape(picture: ImageFile.ImageFile, path: Path) -> tuple[int, int, 
     return shape
 
 
-def _stored_numbers(path: Path) -> np.ndarray | None:
+def tag_of(path: Path) -> int:
+    """The orientation tag of a file that is no TIFF, 1..8; 1 where there is none."""
+    if read_head(path) or not may_be_tagged(path):
+        return 1
+    with _opened(path) as picture:
+        tag = picture.getexif().get(274, 1)
+    return tag if tag in range(1, 9) else 1
+
+
+def stored_numbers(path: Path) -> np.ndarray | None:
     """The numbers of a label (H, W) int32 as a file with a palette, or 8 bits or fewer of grey, stores them."""
     with _opened(path) as picture:
         _checked_shape(picture, path)
@@ -250,13 +277,14 @@ def _stored_numbers(path: Path) -> np.ndarray | None:
         return stored // _step(path) if picture.mode == "L" else stored
 
 
-def _read_only_page(path: Path) -> np.ndarray:
-    """What a file that is no stack holds, (H, W, C)."""
+def read_only_page(path: Path, alpha: bool = False) -> np.ndarray:
+    """What a file that is no stack holds, (H, W, C); `alpha` as `open_pages` takes it."""
     head = read_head(path)
-    return plain(read_portable(path, head), path) if head else _read_picture(path)
+    return plain(read_portable(path, head), path) if head else _read_picture(path, alpha)
 
 
-def _read_picture(path: Path) -> np.ndarray:
+def _read_picture(path: Path, alpha: bool) -> np.ndarray:
+    kept = (lambda array, _: array) if alpha else opaque
     with open(path, "rb") as file:
         head = file.read(26)
     with _opened(path) as stored:
@@ -269,7 +297,7 @@ def _read_picture(path: Path) -> np.ndarray:
             array = array if array.ndim == 3 else array[..., None]
             if array.shape[:2] != (height, width):
                 raise ValueError(f"{array.shape[0]} x {array.shape[1]} pixels, where its head says otherwise")
-            return opaque(turned(plain(array, path), stored.getexif().get(274, 1)), path)
+            return kept(turned(plain(array, path), stored.getexif().get(274, 1)), path)
         decoded = _quick_jpeg(stored)
         if decoded is not None:
             return turned(decoded, stored.getexif().get(274, 1))
@@ -279,7 +307,7 @@ def _read_picture(path: Path) -> np.ndarray:
         if picture.mode in ("P", "1", "PA", "La", "RGBa"):
             picture = picture.convert({"P": "RGB", "1": "L", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}[picture.mode])
         array = np.asarray(picture)
-    return opaque(plain(array if array.ndim == 3 else array[..., None], path), path)
+    return kept(plain(array if array.ndim == 3 else array[..., None], path), path)
 
 
 def _quick_jpeg(stored: ImageFile.ImageFile) -> np.ndarray | None:

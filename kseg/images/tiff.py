@@ -1,9 +1,9 @@
-"""TIFF, page by page, through tifffile; what that would cut short or read on the quiet is refused."""
+"""TIFF, slice by slice, through tifffile; what that would cut short or read on the quiet is refused."""
 
 from __future__ import annotations
 
 import math
-import struct
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,91 +11,155 @@ import tifffile
 
 from kseg.errors import DataError
 from kseg.images.arrays import check_extent, opaque, plain, transparent, turned
+from kseg.images.axes import arrange, one_by_one
+from kseg.images.descriptions import read_descriptions
+from kseg.images.directories import image_directories, opened
+from kseg.images.nodata import without_data
+from kseg.images.origin import Origin, no_data_of, origin_of
 
 # TIFF compressions that give back what was put in: none, CCITT, LZW, deflate, PackBits, LZMA, Zstandard.
 _EXACT = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000}
-# Bytes of one value of each TIFF type (0 and 14, 15: none).
-_WIDTHS = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8, 0])
 
 
-def open_tiff(path: Path) -> tuple[tuple[int, int, int, int], bool]:
-    """(pages, H, W, C) as stored, and whether a channel stands behind the other rather than within each pixel."""
-    _check_whole(path)
-    with tifffile.TiffFile(path) as file:
-        count = len(file.pages)
-        page = file.pages.first
-        shape = page.shape
-        slices = int((file.imagej_metadata or {}).get("images", 1)) if count == 1 else count
-        if len(shape) not in (2, 3) or page.imagedepth != 1 or slices != count:
+@dataclass(frozen=True)
+class Tiff:
+    """What a TIFF holds.
+
+    Attributes:
+      shape: (slices, H, W, C) as stored.
+      planes: whether a channel stands behind the other rather than within each pixel.
+      slices: of each slice the directories that hold its channels.
+      is_stated: whether the file, or a person, says that these are slices.
+      has_alpha: whether the last channel is called alpha.
+      orientation: its tag, 1..8.
+      no_data: the number that means no data.
+      origin: the size of its pixels and their place.
+    """
+
+    shape: tuple[int, int, int, int]
+    planes: bool
+    slices: tuple[tuple[int, ...], ...]
+    is_stated: bool = False
+    has_alpha: bool = False
+    orientation: int = 1
+    no_data: float | None = None
+    origin: Origin = field(default_factory=Origin)
+
+
+def open_tiff(path: Path, axes: str | None = None, *, label: bool = False) -> Tiff:
+    """What the file holds, no pixel decoded.
+
+    Args:
+      path: the file.
+      axes: as `arrange` takes them.
+      label: whether every directory is a slice of its own: a label has one number per pixel, and no channels.
+
+    Raises:
+      DataError: it is of a kind that is not read, or what it says of its channels does not hold.
+      ValueError: it is damaged.
+    """
+    directories = image_directories(path)
+    with opened(path) as file:
+        page = file.pages[directories[0]].aspage()
+        shape, text = page.shape, read_descriptions([_text(tag.value) for tag in page.tags.getall(270) or ()])
+        slices = max(len(directories), text.pages_of(shape)) if len(directories) == 1 else len(directories)
+        if len(shape) not in (2, 3) or page.imagedepth != 1 or slices != len(directories):
             raise DataError(
                 f"{path}: {slices} slices in a TIFF page of {len(shape)} dimensions. "
                 "Save it as a stack of two-dimensional pages."
             )
         planes = len(shape) == 3 and page.planarconfig == 2
-        height, width, channels = (*shape[1:], shape[0]) if planes else (*shape, 1)[:3]
+        height, width, samples = (*shape[1:], shape[0]) if planes else (*shape, 1)[:3]
         # YCbCr is turned to RGB by the JPEG decoder alone
         if page.photometric not in (0, 1, 2, 3) and not (page.photometric == 6 and page.compression == 7):
             model = getattr(page.photometric, "name", page.photometric)
             raise DataError(f"{path}: a TIFF of colour model {model}. Convert it to grey or RGB.")
-    check_extent(path, shape)
-    return (count, height, width, channels), planes
+        if label and text.order is None:
+            found = one_by_one(directories)
+        else:
+            found = arrange(path, text, directories, "YX" if len(shape) == 2 else "SYX" if planes else "YXS", axes)
+        if label:
+            found = one_by_one([number for part in found.slices for number in part])
+        each = len(found.slices[0])
+        check_extent(path, shape if each == 1 else (*shape, each))
+        turn = page.tags.valueof(274, 1)
+        return Tiff(
+            (len(found.slices), height, width, samples * each),
+            planes,
+            found.slices,
+            found.is_stated,
+            page.extrasamples[-1:] in ((1,), (2,)) and each == 1,
+            turn if turn in range(1, 9) else 1,
+            no_data_of(page),
+            origin_of(page, text, found.sizes),
+        )
 
 
-def _check_whole(path: Path) -> None:
-    """Raises ValueError unless every page's directory lies in the file: tifffile stops at the first that does not."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        head = file.read(16)
-        if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            raise tifffile.TiffFileError("no TIFF")
-        order, big = ("<" if head[:2] == b"II" else ">"), b"+" in head[2:4]
-        counter, word = (order + "Q", order + "u8") if big else (order + "H", order + "u4")
-        pointer = struct.Struct(order + ("Q" if big else "I"))
-        entry = np.dtype([("tag", order + "u2"), ("type", order + "u2"), ("count", word), ("value", word)])
-        (offset,) = pointer.unpack_from(head, 8 if big else 4)
-        seen: set[int] = set()
-        while offset:
-            if offset in seen or offset >= size:
-                raise ValueError(f"page {len(seen)} is not in the file")
-            seen.add(offset)
-            file.seek(offset)
-            (count,) = struct.unpack(counter, file.read(struct.calcsize(counter)))
-            if count * entry.itemsize > size:
-                raise ValueError(f"page {len(seen) - 1} is not whole")
-            tags = np.frombuffer(file.read(count * entry.itemsize), entry, count)
-            (offset,) = pointer.unpack(file.read(pointer.size))
-            wide = _WIDTHS[tags["type"].clip(max=len(_WIDTHS) - 1)]
-            length = tags["count"].astype(np.float64) * wide
-            if ((length > pointer.size) & (tags["value"] + length > size)).any():
-                raise ValueError(f"page {len(seen) - 1} is not whole")
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def read_tiff(path: Path, number: int, planes: bool, *, as_stored: bool = False) -> np.ndarray:
-    """Page `number`: as it is seen, or (a label) with the numbers that the file stores."""
-    with tifffile.TiffFile(path) as file:
-        page = file.pages[number].aspage()
-        check_extent(path, page.shape)
-        ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
-        if len(ends) != math.prod(page.chunked) or max(ends) > path.stat().st_size:
-            raise ValueError(f"the pixels of page {number} are not all in the file")
-        if as_stored and page.compression not in _EXACT:
+def read_slice(path: Path, tiff: Tiff, number: int, *, alpha: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    """Slice `number` as it is seen, (H, W, C), and where it has no data, (H, W) bool; None where it has all.
+
+    Args:
+      path: the file.
+      tiff: what it holds.
+      number: which.
+      alpha: whether a channel called alpha is one like the others.
+    """
+    with opened(path) as file:
+        pages = [file.pages[place].aspage() for place in tiff.slices[number]]
+        stored = [
+            _decoded(path, page, place, tiff.planes) for place, page in zip(tiff.slices[number], pages, strict=True)
+        ]
+        if len({array.shape for array in stored}) > 1:
+            raise DataError(f"{path}: its channels differ in size. Save each file's channels at one size.")
+        missing = without_data(np.concatenate(stored, axis=-1), tiff.no_data) if tiff.no_data is not None else None
+        if missing is not None:
+            stored = [np.where(missing[..., None], array.dtype.type(0), array) for array in stored]
+        seen = [_seen(path, page, array) for page, array in zip(pages, stored, strict=True)]
+        # some writers don't say what the fourth is
+        perhaps = len(pages) == 1 and pages[0].photometric == 2 and pages[0].samplesperpixel == 4
+    array = turned(plain(seen[0] if len(seen) == 1 else np.concatenate(seen, axis=-1), path), tiff.orientation)
+    missing = None if missing is None else turned(missing, tiff.orientation)
+    is_alpha = tiff.has_alpha or perhaps and not transparent(array).any()
+    return (opaque(array, path) if is_alpha and not alpha else array), missing
+
+
+def read_numbers(path: Path, tiff: Tiff, number: int) -> np.ndarray:
+    """The numbers of a label's page as the file stores them, turned as its tag says: (H, W, C) of any type."""
+    with opened(path) as file:
+        (place,) = tiff.slices[number]
+        page = file.pages[place].aspage()
+        if page.compression not in _EXACT:
             model = getattr(page.compression, "name", page.compression)
             raise DataError(
                 f"{path}: a label compressed as {model}, which may blur class numbers. Export it again without."
             )
-        array = page.asarray()
-        if array.shape != page.shape:  # empty, where tifffile does not know the type
-            raise ValueError(f"page {number} has values of an unknown type")
-        if page.photometric == 0 and not as_stored:
-            if array.dtype.kind not in "bu":
-                raise DataError(f"{path}: inverted grey levels of type {array.dtype}. Save it with black as 0.")
-            array = ~array if array.dtype == np.bool_ else (1 << page.bitspersample) - 1 - array
-        if page.photometric == 3 and page.colormap is not None and not as_stored:
-            array = (np.moveaxis(page.colormap, 0, -1)[array] >> 8).astype(np.uint8)
-        turn = page.tags.valueof(274, 1)
-        alpha = page.extrasamples[-1:] in ((1,), (2,))
-        perhaps = page.photometric == 2 and page.samplesperpixel == 4  # some writers don't say what the fourth is
-    if planes:
-        array = np.moveaxis(array, 0, -1)
-    array = turned(plain(array if array.ndim == 3 else array[..., None], path), turn)
-    return opaque(array, path) if alpha or perhaps and not transparent(array).any() else array
+        return turned(_decoded(path, page, place, tiff.planes), tiff.orientation)
+
+
+def _decoded(path: Path, page: tifffile.TiffPage, place: int, planes: bool) -> np.ndarray:
+    """The numbers of directory `place` as they are stored, (H, W, C)."""
+    check_extent(path, page.shape)
+    ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if len(ends) != math.prod(page.chunked) or max(ends) > path.stat().st_size:
+        raise ValueError(f"the pixels of page {place} are not all in the file")
+    array = page.asarray()
+    if array.shape != page.shape:  # empty, where tifffile does not know the type
+        raise ValueError(f"page {place} has values of an unknown type")
+    if array.ndim == 2:
+        return array[..., None]
+    return np.moveaxis(array, 0, -1) if planes else array
+
+
+def _seen(path: Path, page: tifffile.TiffPage, array: np.ndarray) -> np.ndarray:
+    """Stored numbers (H, W, C) as they are seen: black as 0, colours for a palette's places."""
+    if page.photometric == 0:
+        if array.dtype.kind not in "bu":
+            raise DataError(f"{path}: inverted grey levels of type {array.dtype}. Save it with black as 0.")
+        return ~array if array.dtype == np.bool_ else (1 << page.bitspersample) - 1 - array
+    if page.photometric == 3 and page.colormap is not None:
+        return (np.moveaxis(page.colormap, 0, -1)[array[..., 0]] >> 8).astype(np.uint8)
+    return array

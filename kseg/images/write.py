@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 from PIL import Image
 
+from kseg.images.origin import Origin
 from kseg.storage import aside
 
 
@@ -29,12 +31,35 @@ def write_image(path: str | Path, image: np.ndarray, *, palette: np.ndarray | No
 
 
 @contextmanager
-def stack_writer(path: str | Path) -> Iterator[Callable[[np.ndarray], None]]:
-    """A function that appends a page (H, W) or (H, W, 3) to the TIFF `path`, which is whole or absent in the end."""
+def stack_writer(
+    path: str | Path,
+    origin: Origin | None = None,
+    *,
+    pages: int = 1,
+    channels: int = 1,
+    no_data: str | None = None,
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that appends a page (H, W) or (H, W, 3) to the TIFF `path`, which is whole or absent in the end.
+
+    Args:
+      path: where to.
+      origin: of the image that the pages are to open over.
+      pages: slices that will be written, for the description that Fiji reads.
+      channels: maps of each slice, one page each, one after the other.
+      no_data: the number that marks pixels without data; None where there are none.
+    """
+    origin = origin or Origin()
+    text, tags = origin.description(pages, channels), origin.tags(no_data)
+    first = {} if text is None else {"description": text}
+    unit: dict[str, Any] = {}
+    if origin.resolution:
+        unit = {"resolution": origin.resolution[:2], "resolutionunit": origin.resolution[2]}
     with aside(path) as place, tifffile.TiffWriter(place) as writer:
 
         def write(page: np.ndarray) -> None:
             kind = "minisblack" if page.ndim == 2 else "rgb"
-            writer.write(page, compression="zlib", photometric=kind, contiguous=False, metadata=None)
+            about = {**first, **unit, "extratags": tags, "metadata": None}
+            writer.write(page, compression="zlib", photometric=kind, contiguous=False, **about)
+            first.clear()
 
         yield write

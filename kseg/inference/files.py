@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from kseg.errors import ConfigError, DataError, SizeError
-from kseg.images import is_image, open_pages, stack_writer, write_image
+            try:
+                maps = predict_maps(
+                    network,
+                    image if "" in images else network.join(image),
+                    lambda scores, head: heads[head].maps_of(scores),
+                    tile=tile,
+                    average=average,
+                )
+            except SizeError as error:
+                if tile is not None:
+                    raise
+                raise DataError(f"{first}: {error}") from error
+            for head, results in heads.items():
+                results.add(place, next(iter(images.values())), maps[head], gaps)
+            progress(place + 1, count)
 from kseg.inference.predictor import Predictor
-from kseg.inference.tiles import class_ids, predict_scores, probabilities
+from kseg.inference.tiles import class_ids, predict_maps, probabilities
 from kseg.instances import number
 from kseg.layers import Average, ScoreReading
 from kseg.pictures import drawn_classes, overlay, palette, sheet
@@ -112,6 +125,7 @@ def predict_file(
     *,
     tile: int | None = None,
     average: Average | None = None,
+    axes: str | None = None,
     with_probabilities: bool = False,
     with_instances: bool = False,
     with_overlay: bool = False,
@@ -122,7 +136,8 @@ def predict_file(
     Class ids are STEM.png: of more than two classes with the network's colours, else with VOC's, as VOC's server wants
     it. The numbers in it are the ids, and so Pillow, MATLAB and kseg read it; OpenCV and tf.io.decode_png make colours
     of them. Of two classes, or more than a palette's 256, the PNG is grey, which every tool reads as ids, and so are
-    the pages of a STEM.tif.
+    the pages of a STEM.tif. That is written of a stack, and of a TIFF that says how large its pixels are, where they
+    lie on earth, or which have no data: all TIFFs keep this of their image.
 
     Args:
       network: the predictor.
@@ -130,6 +145,7 @@ def predict_file(
         first.
       folder: where to.
       tile, average: as in `predict`.
+      axes: what the pages of a TIFF are, as `kseg.images.open_pages` takes it.
       with_probabilities: also STEM_probabilities.tif, float32: class 1 of two classes, else a page per class.
       with_instances: also STEM_instances.tif, uint16: the 4-connected components of each class but 0.
       with_overlay: also STEM_overlay.png; of a stack, nine slices.
@@ -151,76 +167,106 @@ def predict_file(
         )
     sources = {"": path} if isinstance(path, Path) else dict(path)
     first = next(iter(sources.values()))
-    pages = {stream: open_pages(source) for stream, source in sources.items()}
-    count = len(pages[next(iter(sources))])
+    pages = {
+        stream: open_pages(source, axes=axes).for_channels(network.streams.get(stream, 0))
+        for stream, source in sources.items()
+    }
+    shown = next(iter(pages.values()))
+    count = len(shown)
     if any(len(each) != count for each in pages.values()):
         raise DataError(f"{first}: {count} pages, but another stream has not. Streams are paired page by page.")
     with ExitStack() as files:
         heads = {
             head: _Results(
-                files, f"{Path(folder) / first.stem}{'_' if head else ''}{head}", first, count, network.readings[head]
+                files, f"{Path(folder) / first.stem}{'_' if head else ''}{head}", shown, network.readings[head]
             )
             for head in network.heads
         }
-        for results in heads.values():
-            results.open(with_probabilities, with_instances, with_overlay)
+        for head, results in heads.items():
+            results.open(network.heads[head], with_probabilities, with_instances, with_overlay)
         for place in range(count):
-            images = {stream: each[place] for stream, each in pages.items()}
+            images, gaps = _read(pages, place)
             image = network.image_of(images.get("", images), str(first))
             try:
-                scores = predict_scores(network, image, tile=tile, average=average)
+                maps = predict_maps(
+                    network,
+                    image if "" in images else network.join(image),
+                    lambda scores, head: heads[head].maps_of(scores),
+                    tile=tile,
+                    average=average,
+                )
             except SizeError as error:
                 if tile is not None:
                     raise
                 raise DataError(f"{first}: {error}") from error
-            shown = image if "" in images else next(iter(images.values()))
             for head, results in heads.items():
-                results.add(place, shown, scores if head == "" else scores[head])
+                results.add(place, next(iter(images.values())), maps[head], gaps)
             progress(place + 1, count)
     return [file for results in heads.values() for file in results.finish()]
+
+
+def _read(pages: Mapping[str, Pages], place: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """The images of each stream at `place`, and where one of them has no data, (H, W) bool; None where all have."""
+    read = {stream: each.read(place) for stream, each in pages.items()}
+    gaps = [missing for _, missing in read.values() if missing is not None]
+    return {stream: image for stream, (image, _) in read.items()}, np.any(gaps, axis=0) if gaps else None
 
 
 class _Results:
     """The files one head's results go to, page after page."""
 
-    def __init__(self, files: ExitStack, stem: str, source: Path, pages: int, reading: ScoreReading) -> None:
-        self._files, self._stem, self._source = files, stem, source
-        self._pages, self._reading = pages, reading
-        self._drawn = set(np.linspace(0, pages - 1, 9).round().astype(int).tolist())
+    def __init__(self, files: ExitStack, stem: str, source: Pages, reading: ScoreReading) -> None:
+        self._files, self._stem, self._source, self._reading = files, stem, source, reading
+        self._drawn = set(np.linspace(0, len(source) - 1, 9).round().astype(int).tolist())
         self._panels: dict[str, np.ndarray] = {}
-        self._written = [Path(f"{stem}.tif" if pages > 1 else f"{stem}.png")]
+        self._is_stack = len(source) > 1 or source.origin.has_scale or source.no_data is not None
+        self._written = [Path(f"{stem}.tif" if self._is_stack else f"{stem}.png")]
 
-    def open(self, with_probabilities: bool, with_instances: bool, with_overlay: bool) -> None:
-        self._ids = self._files.enter_context(stack_writer(self._written[0])) if self._pages > 1 else None
-        self._probabilities = self._writer("probabilities") if with_probabilities else None
-        self._instances = self._writer("instances") if with_instances else None
+    def open(self, classes: int, with_probabilities: bool, with_instances: bool, with_overlay: bool) -> None:
+        self._classes, self._void = classes, 255 if classes <= 255 else 65535
+        self._shown = [1] if classes == 2 else list(range(classes))
+        self._ids = self._writer(self._written[0], 1, str(self._void)) if self._is_stack else None
+        self._probabilities = self._added("probabilities", len(self._shown), "nan") if with_probabilities else None
+        self._instances = self._added("instances", 1, None) if with_instances else None
         self._overlay = with_overlay
 
-    def _writer(self, ending: str) -> Callable[[np.ndarray], None]:
+    def _added(self, ending: str, maps: int, no_data: str | None) -> Callable[[np.ndarray], None]:
         self._written.append(Path(f"{self._stem}_{ending}.tif"))
-        return self._files.enter_context(stack_writer(self._written[-1]))
+        return self._writer(self._written[-1], maps, no_data)
 
-    def add(self, place: int, image: np.ndarray, scores: np.ndarray) -> None:
-        """Writes page `place`, of these scores (H, W, K)."""
-        self._last = ids = class_ids(scores, self._reading)
-        self._classes = scores.shape[-1]
-        if self._ids:
-            self._ids(ids)
-        if self._probabilities:
-            shares = probabilities(scores)
-            for class_id in [1] if self._classes == 2 else range(self._classes):
-                self._probabilities(shares[..., class_id])
+    def _writer(self, path: Path, maps: int, no_data: str | None) -> Callable[[np.ndarray], None]:
+        """Of as many maps a slice; `no_data` marks what has none, where the image says that there may be such."""
+        marked = no_data if self._source.no_data is not None else None
+        writer = stack_writer(path, self._source.origin, pages=len(self._source), channels=maps, no_data=marked)
+        return self._files.enter_context(writer)
+
+    def maps_of(self, scores: np.ndarray) -> list[np.ndarray]:
+        """What is kept of the scores (h, w, K) of a part: class ids, and where asked for probabilities."""
+        ids = class_ids(scores, self._reading)
+        return [ids] if self._probabilities is None else [ids, probabilities(scores)[..., self._shown]]
+
+    def add(self, place: int, image: np.ndarray, maps: Sequence[np.ndarray], gaps: np.ndarray | None) -> None:
+        """Writes slice `place`, of these maps of the whole image; what has no data is void, and no object."""
+        ids = maps[0]
         if self._instances:
-            objects = number(ids)
+            objects = number(ids if gaps is None else np.where(gaps, 0, ids))
             if objects.max() > 65535:
                 raise DataError(
-                    f"{self._source}: {objects.max():,} objects are more than 16 bits can number. Predict it in parts."
+                    f"{self._source.path}: {objects.max():,} objects are more than 16 bits can number. "
+                    "Predict it in parts."
                 )
             self._instances(objects.astype(np.uint16))
         if self._overlay and place in self._drawn:
             names, own = self._reading.names(self._classes), self._reading.colours
             picture = overlay(image, objects) if self._instances else drawn_classes(image, ids, names, own)
             self._panels[f"slice {place}"] = picture
+        self._last = ids if gaps is None else np.where(gaps, ids.dtype.type(self._void), ids)
+        if self._ids:
+            self._ids(self._last)
+        if self._probabilities:
+            for shown in range(len(self._shown)):
+                share = maps[1][..., shown]
+                self._probabilities(share if gaps is None else np.where(gaps, np.float32(np.nan), share))
 
     def finish(self) -> list[Path]:
         """Writes what is one picture; all files then."""

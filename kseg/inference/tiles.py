@@ -5,7 +5,7 @@ Where the tiles lie, and why a multiple of the network's stride apart, stands in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -51,18 +51,43 @@ def predict(
       WeightsError: the network does not give scores of two or more classes for each pixel.
     """
     image, call = _prepare(model, image, precision)
+
+    def ids_of(scores: np.ndarray, head: str) -> list[np.ndarray]:
+        return [class_ids(scores, call.readings[head])]
+
+    ids = {head: found for head, (found,) in predict_maps(call, image, ids_of, tile=tile, average=average).items()}
+    return ids.get("", ids)
+
+
+def predict_maps(
+    call: Predictor,
+    image: np.ndarray,
+    change: Callable[[np.ndarray, str], Sequence[np.ndarray]],
+    *,
+    tile: int | None = None,
+    average: Average | None = None,
+) -> dict[str, Sequence[np.ndarray]]:
+    """What `change` makes of the scores, by head: of each tile alone, so that the scores of a whole are never held.
+
+    Args:
+      call: the predictor.
+      image: (H, W, C), of all streams.
+      change: of the scores (h, w, K) of a part of the image, and their head, to maps (h, w) or (h, w, L).
+      tile, average: as in `predict`. An average needs the scores of the whole.
+    """
     outer = call.outer_average(average)
     if outer != "none":
-        scores = parts_of(_averaged(call, image, tile, outer), call.heads)
-        found = {head: class_ids(part, call.readings[head]) for head, part in scores.items()}
-        return found.get("", found)
-    ids = {
-        head: np.empty(image.shape[:2], np.uint8 if count <= 256 else np.uint16) for head, count in call.heads.items()
-    }
+        parts = parts_of(_averaged(call, image, tile, outer), call.heads)
+        return {head: change(part, head) for head, part in parts.items()}
+    maps: dict[str, Sequence[np.ndarray]] = {}
     for place, joined in _tiles(call, image, tile):
         for head, part in parts_of(joined, call.heads).items():
-            ids[head][place] = class_ids(part, call.readings[head])
-    return ids.get("", ids)
+            found = change(part, head)
+            if head not in maps:
+                maps[head] = [np.empty((*image.shape[:2], *one.shape[2:]), one.dtype) for one in found]
+            for whole, one in zip(maps[head], found, strict=True):
+                whole[place] = one
+    return maps
 
 
 def predict_scores(

@@ -533,7 +533,7 @@ def test_values_without_a_plain_place_are_refused(tmp_path):
 def test_volumes_and_films_are_not_cut_to_their_first_picture(tmp_path):
     volume = np.zeros((4, 16, 16), np.uint8)
     tifffile.imwrite(tmp_path / "v.tif", volume, volumetric=True, tile=(4, 16, 16), photometric="minisblack")
-    tifffile.imwrite(tmp_path / "ij.tif", np.zeros((4, 5, 6), np.uint8), imagej=True)
+    tifffile.imwrite(tmp_path / "ij.tif", np.zeros((4, 5, 6), np.uint8), imagej=True, metadata={"axes": "ZYX"})
     assert len(open_pages(tmp_path / "ij.tif")) == 4
     with tifffile.TiffFile(tmp_path / "ij.tif", mode="r+b") as file:  # as ImageJ writes beyond 4 GB: one directory
         place = file.pages.first.offset + 2 + 12 * len(file.pages.first.tags)

@@ -141,20 +141,35 @@ def test_images_are_turned_upright_and_labels_with_them_where_they_fit_so(tmp_pa
     tag = Image.Exif()
     tag[274] = orientation
     put(root / "train/images/a.png", image(0), exif=tag)
-    upright, label = read_image(root / "train/images/a.png"), LABEL
-    quarter = orientation >= 5
-    if quarter:
-        with Image.fromarray(LABEL) as picture:
-            picture.getexif()[274] = orientation
-            label = np.asarray(ImageOps.exif_transpose(picture))
-        put(root / "train/labels/a.png", LABEL if as_stored else label)
-    folder, changes = copied(root)
+    upright, quarter = read_image(root / "train/images/a.png"), orientation >= 5
+    with Image.fromarray(LABEL) as picture:
+        picture.getexif()[274] = orientation
+        label = np.asarray(ImageOps.exif_transpose(picture))
+    put(root / "train/labels/a.png", LABEL if as_stored else label)
+    said = {} if quarter else {"orientation": "stored" if as_stored else "follow"}  # of a quarter turn the sizes tell
+    folder, changes = copied(root, **said)
     np.testing.assert_array_equal(read_image(folder / "train/images/a.png"), upright)
     np.testing.assert_array_equal(label_of(folder), label)
-    assert len(changes) == 1 + (quarter and as_stored)
+    assert len(changes) == 1 + as_stored
     assert not check("folder", folder).findings and upright.shape[:2] == (
         (WIDTH, HEIGHT) if quarter else (HEIGHT, WIDTH)
     )
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_nothing_is_turned_where_nothing_tells_how_the_label_was_drawn(tmp_path, orientation):
+    root = tree(tmp_path / "mine")
+    tag = Image.Exif()
+    tag[274] = orientation
+    put(root / "train/images/a.png", image(0), exif=tag)
+    (finding,) = check("folder", root).findings
+    assert "nothing tells whether the label was drawn on the image as it is seen or as it is stored" in finding.what
+    assert "data.orientation=follow" in finding.fix and not finding.mendable
+    folder, changes = copied(root)
+    assert not changes
+    for name in ("images", "labels"):
+        copy, mine = (place / "train" / name / "a.png" for place in (folder, root))
+        assert copy.read_bytes() == mine.read_bytes()
 
 
 def test_a_turn_is_what_pillow_does():

@@ -1,0 +1,114 @@
+"""How a person's image and label lie on each other: pages, orientation tags, pixels without data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kseg.errors import DataError
+from kseg.images import (
+    Drawn,
+    Pages,
+    label_pages,
+    open_pages,
+    orientation_of,
+    question_of_label,
+    sizes_tell,
+    turn_of_label,
+    turned,
+    words_for_no_data,
+)
+
+
+class Pair(NamedTuple):
+    """An image and its label.
+
+    Attributes:
+      image, label: the files.
+      page: None where the files have a single one.
+      weight: how much it counts.
+      tag: the orientation tag that the image has and the label has not, 1..8; 1 where there is none.
+      is_asked: whether the sizes leave open if the label was drawn on the image as that tag turns it.
+      no_data: the number that marks pixels without data in the image; None where there is none.
+    """
+
+    image: Path
+    label: Path
+    page: int | None = None
+    weight: float = 1.0
+    tag: int = 1
+    is_asked: bool = False
+    no_data: float | None = None
+
+
+class Opening(NamedTuple):
+    """How the files are read, as a person says it.
+
+    Attributes:
+      axes: of a TIFF's pages, as `kseg.images.open_pages` takes them.
+      alpha: whether a channel that a file calls alpha is one like the others.
+      drawn: where labels lie on images with an orientation tag: on the image as it is seen, or as it is stored.
+    """
+
+    axes: str | None = None
+    alpha: bool = False
+    drawn: Drawn | None = None
+
+    def pages(self, image: Path) -> Pages:
+        return open_pages(image, axes=self.axes, alpha=self.alpha)
+
+    def by_page(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """One pair per page of each file.
+
+        Raises:
+          DataError: a file can't be read, or image and label have not as many pages.
+        """
+        found = []
+        for pair in pairs:
+            if pair.page is not None:
+                found.append(pair)
+                continue
+            pages, labelled = self.pages(pair.image), label_pages(pair.label)
+            if len(pages) != labelled:
+                channels = f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
+                raise DataError(
+                    f"{pair.image}: {len(pages)} pages{channels}, but {pair.label} has {labelled}. They are paired "
+                    f"page by page: {words_for_axes(labelled)}."
+                )
+            tag = pages.orientation
+            tag = tag if tag == 1 or orientation_of(pair.label) == 1 else 1
+            asked = tag != 1 and self.drawn is None and not sizes_tell(pages.shape[1:3], tag)
+            pair = pair._replace(tag=tag, is_asked=asked, no_data=pages.no_data)
+            found += [pair] if labelled == 1 else [pair._replace(page=page) for page in range(labelled)]
+        return found
+
+    def read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
+        """The image of a pair, (H, W, C), and where it has no data, (H, W) bool; None where it has all."""
+        return self.pages(pair.image).read(pair.page or 0)
+
+    def laid(self, array: np.ndarray, pair: Pair, image: np.ndarray) -> np.ndarray:
+        """What a label holds, (H, W), as it lies on `image` (H, W, C)."""
+        return turned(array, turn_of_label(image.shape[:2], array.shape, pair.tag, self.drawn) or 1)
+
+
+def words_for_axes(labelled: int) -> str:
+    """What to do where the pages of an image are not as many as the `labelled` ones of its label."""
+    meaning, axes = ("channels", "CYX") if labelled == 1 else ("slices", "ZYX")
+    return f"where the pages of the images are {meaning}, pass --set data.axes={axes}"
+
+
+def question_of(pairs: Sequence[Pair]) -> str:
+    """What must be known of the labels before anything is learned or scored by them; "" where nothing is open."""
+    asked = [pair for pair in pairs if pair.is_asked]
+    if not asked:
+        return ""
+    return question_of_label(f"{asked[0].label} ({len(asked):,} of {len(pairs):,})", asked[0].tag)
+
+
+def words_for_gaps(pairs: Sequence[Pair]) -> str:
+    """The sentence about images with pixels without data; "" where there are none."""
+    return words_for_no_data(Counter(str(pair.no_data) for pair in pairs if pair.no_data is not None), len(pairs))

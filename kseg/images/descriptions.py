@@ -1,0 +1,207 @@
+"""What ImageJ, OME-XML and tifffile write into a TIFF's description: axes, and the size of a pixel.
+
+The text may come from anyone. Numbers are bounded, no entity is expanded, and no file that it names is opened.
+
+Source: ImageJ's FileInfo and TiffEncoder; the OME-TIFF specification 6.3; tifffile's "shaped" metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.parsers import expat
+
+_MOST = 1 << 31
+_LONGEST_UNIT = 32
+_BAD_XML = "its OME-XML is broken"
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a description says, as far as it holds.
+
+    Attributes:
+      writer: ImageJ, OME-XML or tifffile; "" where nothing was understood.
+      letters, sizes: the axes over pages, the outermost first, and how long they are.
+      axes: tifffile's axes with those of one page, "" where it named none; `sizes` are then of all of them.
+      order: of OME-XML, the page of each place along `letters`; None where they stand in order.
+      is_imagej: whether ImageJ wrote it.
+      unit: of x and y, as it is written; "" where none is.
+      pixel: width and height of a pixel in that unit (OME-XML); None where tags say it or nothing does.
+      spacing: of slices, in that unit; None where it is not known.
+      interval_s: of frames.
+      trouble: why nothing could be understood; "" where nothing is wrong.
+    """
+
+    writer: str = ""
+    letters: str = ""
+    sizes: tuple[int, ...] = ()
+    axes: str = ""
+    order: tuple[int, ...] | None = None
+    unit: str = ""
+    pixel: tuple[float, float] | None = None
+    spacing: float | None = None
+    interval_s: float | None = None
+    trouble: str = ""
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """How long each axis is."""
+        return dict(zip(self.axes or self.letters, self.sizes, strict=False))
+
+    def pages_of(self, shape: tuple[int, ...]) -> int:
+        """How many pages of `shape` ImageJ or tifffile says there are, of which one directory may stand for all."""
+        if self.writer == "ImageJ":
+            return math.prod(self.sizes)
+        if self.writer == "tifffile" and self.sizes[-len(shape) :] == shape:
+            return math.prod(self.sizes[: -len(shape)])
+        return 1
+
+
+def read_descriptions(descriptions: Sequence[str]) -> Text:
+    """What the descriptions of a TIFF's first directory say; the first that is understood counts."""
+    for text in descriptions:
+        if text.startswith("ImageJ="):
+            return _imagej(text)
+        if text.lstrip("\ufeff \n").startswith("<") and "OME" in text[:4096]:
+            return _ome(text)
+        if text.startswith('{"shape":'):
+            return _shaped(text)
+    return Text()
+
+
+def _imagej(text: str) -> Text:
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    sizes = tuple(_whole(values.get(key, "1")) for key in ("frames", "slices", "channels"))
+    images = _whole(values.get("images", "1"))
+    if sizes == (1, 1, 1) and images > 1:
+        sizes = (1, images, 1)  # a stack that never was a hyperstack
+    unit = values.get("unit", "").strip()
+    return Text(
+        "ImageJ",
+        "TZC",
+        sizes,
+        unit=unit if unit.isascii() and unit.isprintable() and len(unit) <= _LONGEST_UNIT else "",
+        spacing=_size(values.get("spacing")),
+        interval_s=_size(values.get("finterval")),
+    )
+
+
+def _shaped(text: str) -> Text:
+    try:
+        found = json.loads(text)
+        axes, shape = found.get("axes"), found["shape"]
+        sizes = tuple(size if isinstance(size, int) and 0 < size < _MOST else 0 for size in shape)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return Text()
+    known = isinstance(axes, str) and len(axes) == len(set(axes)) == len(sizes) and axes.isascii() and axes.isalpha()
+    return Text("tifffile", sizes=sizes, axes=axes.upper() if known else "")
+
+
+class _Xml:
+    """The attributes that matter of an OME-XML text, gathered as they pass: no tree is built."""
+
+    def __init__(self) -> None:
+        self.pixels: list[dict[str, str]] = []
+        self.samples = 1
+        self.planes: list[dict[str, str]] = []
+        self.files: set[str] = set()
+        self._channels = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        kind = name.rpartition(":")[2]
+        if kind == "Pixels":
+            self.pixels.append(attributes)
+        elif kind == "TiffData" and len(self.pixels) == 1:
+            self.planes.append(attributes)
+        elif kind == "UUID" and "FileName" in attributes:
+            self.files.add(attributes["FileName"])
+        elif kind == "Channel" and len(self.pixels) == 1 and not self._channels:
+            self._channels = 1
+            self.samples = _whole(attributes.get("SamplesPerPixel", "1"))
+
+
+def _refuse_entity(*_: Any) -> None:
+    raise ValueError("entities are not read")
+
+
+def _ome(text: str) -> Text:
+    found, parser = _Xml(), expat.ParserCreate()
+    parser.StartElementHandler = found.start
+    parser.EntityDeclHandler = _refuse_entity
+    try:
+        parser.Parse(text.lstrip("\ufeff \n").encode(), True)
+        if not found.pixels:
+            return Text()
+        if len(found.pixels) > 1:
+            return Text("OME-XML", trouble=f"it holds {len(found.pixels)} images (OME-XML)")
+        return _ome_image(found)
+    except (expat.ExpatError, ValueError, KeyError):
+        return Text("OME-XML", trouble=_BAD_XML)
+
+
+def _ome_image(found: _Xml) -> Text:
+    (pixels,) = found.pixels
+    letters = pixels["DimensionOrder"][:1:-1]
+    if sorted(letters) != ["C", "T", "Z"] or pixels["DimensionOrder"][:2] != "XY":
+        raise ValueError(letters)
+    sizes = {letter: _whole(pixels[f"Size{letter}"]) for letter in letters}
+    if not all(sizes.values()) or sizes["C"] % max(1, found.samples):
+        raise ValueError(sizes)
+    sizes["C"] //= max(1, found.samples)
+    width, height = (_size(pixels.get(f"PhysicalSize{letter}")) for letter in "XY")
+    units = [pixels.get(f"PhysicalSize{letter}Unit", "\u00b5m") for letter in "XYZ"]
+    # what a set of files holds says nothing of the pages of one
+    alone = len(found.files) < 2
+    seconds = {"s": 1.0, "ms": 1e-3, "min": 60.0}.get(pixels.get("TimeIncrementUnit", "s"))
+    interval = _size(pixels.get("TimeIncrement"))
+    return Text(
+        "OME-XML",
+        letters if alone else "",
+        tuple(sizes[letter] for letter in letters) if alone else (),
+        order=_order(found.planes, letters, sizes) if alone else None,
+        unit={"\u00b5m": "micron", "\u03bcm": "micron"}.get(units[0], units[0] if units[0].isascii() else ""),
+        pixel=(width, height) if width and height and units[0] == units[1] else None,
+        spacing=_size(pixels.get("PhysicalSizeZ")) if units[2] == units[0] else None,
+        interval_s=interval * seconds if interval and seconds else None,
+    )
+
+
+def _order(planes: Sequence[dict[str, str]], letters: str, sizes: dict[str, int]) -> tuple[int, ...] | None:
+    """The page at each place along the axes, where the TiffData elements name one each; None where they don't.
+
+    Raises:
+      ValueError: a number is none, or outside the axes.
+    """
+    count = math.prod(sizes.values())
+    if len(planes) != count or not all("IFD" in plane for plane in planes):
+        return None
+    pages = [-1] * count
+    for plane in planes:
+        place = 0
+        for letter in letters:
+            at = int(plane.get(f"First{letter}", "0"))
+            if not 0 <= at < sizes[letter]:
+                raise ValueError(plane)
+            place = place * sizes[letter] + at
+        pages[place] = int(plane["IFD"])
+    return None if pages == list(range(count)) else tuple(pages)
+
+
+def _whole(text: str) -> int:
+    """A number of 1 and more; 0 where it is none, or beyond what a file can hold."""
+    text = text.strip()
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 11 else 0
+    return value if value < _MOST else 0
+
+
+def _size(text: str | None) -> float | None:
+    """A finite number above 0; None where it is none."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None

@@ -1,0 +1,131 @@
+"""How large a pixel of a TIFF is and where on earth it lies, kept so that results open over their image.
+
+Fiji and napari read ImageJ's description and the resolution, QGIS and GDAL the tags of GeoTIFF.
+
+Source: GeoTIFF 1.1 (OGC 19-008r4); TIFF 6.0, section 8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from kseg.images.descriptions import Text
+
+# TIFF type of each tag: pixel scale, tie points, transformation; the directory of keys, their numbers, their texts.
+_GEO = {33550: 12, 33922: 12, 34264: 12, 34735: 3, 34736: 12, 34737: 2}
+_NO_DATA = 42113
+_MOST_VALUES = 1 << 16
+_NO_UNIT = ("", "pixel", "pixels")
+ExtraTags = list[tuple[int, int, int, Any, bool]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a result keeps of its image.
+
+    Attributes:
+      resolution: pixels per unit across and down, and TIFF's number of that unit (1 none, 2 inch, 3 cm); None where
+        nothing is said.
+      text: what the description says.
+      sizes: the axes of the slices, the outermost first.
+      geo: the GeoTIFF tags, by number.
+    """
+
+    resolution: tuple[float, float, int] | None = None
+    text: Text = field(default_factory=Text)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    geo: Mapping[int, Any] = field(default_factory=dict)
+
+    @property
+    def has_scale(self) -> bool:
+        """Whether the size of a pixel has a unit, or its place on earth is known: what a PNG can't hold."""
+        return bool(self.geo) or self.text.unit not in _NO_UNIT
+
+    def turned(self, orientation: int) -> Origin:
+        """As of the image that an orientation tag turns: the place on earth is that of the pixels as stored."""
+        if orientation == 1:
+            return self
+        resolution = self.resolution
+        if resolution and orientation > 4:
+            resolution = (resolution[1], resolution[0], resolution[2])
+        return replace(self, resolution=resolution, geo={})
+
+    def description(self, pages: int, channels: int) -> str | None:
+        """ImageJ's description for `pages` slices of `channels` maps each; None where the image had no such thing."""
+        if not self.text.writer or pages * channels == 1 and not self.has_scale:
+            return None
+        frames = self.sizes.get("T", 1) if list(self.sizes) in (["T"], ["T", "Z"]) else 1
+        frames = frames if pages % frames == 0 else 1
+        lines = {"ImageJ": "1.54f", "images": pages * channels}
+        lines |= {"channels": channels, "slices": pages // frames, "frames": frames, "hyperstack": "true"}
+        lines |= {"mode": "grayscale"} | ({"unit": self.text.unit} if self.text.unit else {})
+        lines |= {"spacing": self.text.spacing} if self.text.spacing else {}
+        lines |= {"finterval": self.text.interval_s} if self.text.interval_s else {}
+        return "".join(f"{key}={value}\n" for key, value in lines.items() if value != 1 or key == "images")
+
+    def tags(self, no_data: str | None) -> ExtraTags:
+        """The tags of GeoTIFF as tifffile takes them, and GDAL's mark of pixels without data."""
+        found: ExtraTags = [
+            (code, kind, 0 if kind == 2 else len(self.geo[code]), self.geo[code], True)
+            for code, kind in _GEO.items()
+            if code in self.geo
+        ]
+        return found if no_data is None else [*found, (_NO_DATA, 2, 0, no_data, True)]
+
+
+def origin_of(page: tifffile.TiffPage, text: Text, sizes: Mapping[str, int]) -> Origin:
+    """What the tags of a file's first image say; damaged ones say nothing."""
+    resolution = None
+    if text.pixel:
+        resolution = (1 / text.pixel[0], 1 / text.pixel[1], 1)
+    elif (across := _ratio(page, 282)) and (down := _ratio(page, 283)):
+        unit = page.tags.valueof(296, 2)
+        resolution = (across, down, int(unit) if unit in (1, 2, 3) else 1)
+    return Origin(resolution, text, sizes, _geo(page))
+
+
+def no_data_of(page: tifffile.TiffPage) -> float | None:
+    """The number that GDAL's tag calls no data (it may be NaN); None where there is no such tag, or no number in it."""
+    value = page.tags.valueof(_NO_DATA)
+    try:
+        return float(str(value).strip(" \0").replace(",", ".")) if value is not None else None
+    except ValueError:
+        return None
+
+
+def _ratio(page: tifffile.TiffPage, code: int) -> float:
+    """Pixels per unit; 0 where the tag is missing or damaged."""
+    value = page.tags.valueof(code)
+    try:
+        above, below = (int(part) for part in value)
+        ratio = above / below
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return 0.0
+    return ratio if 0 < ratio < math.inf else 0.0
+
+
+def _geo(page: tifffile.TiffPage) -> dict[int, Any]:
+    """The GeoTIFF tags; none where one is damaged, since half a place is a wrong one."""
+    found: dict[int, Any] = {}
+    try:
+        for code, kind in _GEO.items():
+            value = page.tags.valueof(code)
+            if value is None:
+                continue
+            if kind == 2:
+                found[code] = str(value).encode("ascii").decode()
+                continue
+            numbers = np.atleast_1d(np.asarray(value, np.float64))
+            whole = kind == 12 or bool(((numbers == np.round(numbers)) & (numbers >= 0) & (numbers <= 65535)).all())
+            if not 0 < numbers.size <= _MOST_VALUES or not np.isfinite(numbers).all() or not whole:
+                return {}
+            found[code] = tuple(numbers.tolist()) if kind == 12 else tuple(map(int, numbers))
+    except (ValueError, TypeError):
+        return {}
+    return found if found.keys() & {33550, 33922, 34264} else {}
