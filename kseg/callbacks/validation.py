@@ -18,6 +18,7 @@ from kseg.objectives import BatchLoss
 from kseg.storage import aside
 
 LOGGED = ("mean_iu", "pixel_accuracy", "mean_accuracy")
+OF_OBJECTS = ("seg", "object_f1")
 
 
 class SharedPredictor:
@@ -56,8 +57,8 @@ class ValidationLoss(Measure):
 class Validate(keras.callbacks.Callback):
     """Adds the network's scores on `data` to `logs` after each epoch, from one confusion matrix over all of it.
 
-    They are `val_mean_iu`, `val_pixel_accuracy` and `val_mean_accuracy`, `val_seg` where objects are numbered, and
-    `val_` with the name of each of `measures`. Where the network is compiled with a kseg.objectives.BatchLoss
+    They are `val_mean_iu`, `val_pixel_accuracy` and `val_mean_accuracy`, `val_seg` and `val_object_f1` where objects
+    are numbered, and `val_` with the name of each of `measures`. Where the network is compiled with a kseg.objectives.BatchLoss
     `val_loss` comes with them. It is of whole images without their weight maps, and so not always comparable to that
     of the training. Of other losses nobody can tell whether they take labels (N, H, W): they give none.
 
@@ -80,7 +81,7 @@ class Validate(keras.callbacks.Callback):
         """
         super().__init__()
         self.data = data
-        self.measures = measures_for(data, [*LOGGED, *(["seg"] if data.has_instances else []), *measures])
+        self.measures = measures_for(data, [*LOGGED, *(OF_OBJECTS if data.has_instances else []), *measures])
         self.report: Report | None = None
         self._shared = shared or SharedPredictor()
 

@@ -12,10 +12,10 @@ from kseg.datasets import Dataset, by_name
 from kseg.datasets.agreement import difference_of_classes, some_names
 from kseg.errors import ConfigError, DataError
 from kseg.inference.predictor import Predictor, predictor
-from kseg.inference.report import ALWAYS, USUAL, Report
+from kseg.inference.report import ALWAYS, OF_OBJECTS, USUAL, Report
 from kseg.inference.tiles import predict_scores
-from kseg.layers import Average
-from kseg.metrics import Measure, Seen, measure
+from kseg.layers import Average, ScoreReading
+from kseg.metrics import OBJECT_COUNTS, Measure, Seen, measure
 
 
 def evaluate(
@@ -50,12 +50,12 @@ def evaluate(
     first = next(iter(matrices))
     scored = (by_name(data.scored_classes) if data.scored_classes else {}).get(first)
     totals: dict[str, np.ndarray] = {}
-    images = []
+    counts, images = np.zeros(len(OBJECT_COUNTS), np.int64), []
     for index in range(len(data)):
         item = data[index]
         scores = by_name(predict_scores(call, call.image_of(item.image, item.id), tile=tile, average=average))
         parts = {
-            head: Seen(item.labels[head], scores[head], names, data.ignore_class, margin=call.readings[head].margin)
+            head: _seen(item.labels[head], scores[head], names, data.ignore_class, call.readings[head])
             for head, names in data.heads.items()
         }
         others = {head: part for head, part in parts.items() if head != first}
@@ -68,6 +68,8 @@ def evaluate(
             totals[each.name] = totals[each.name] + sums if each.name in totals else sums
             row[each.name] = float(each.of_sums(sums))
         images.append(row)
+        if seen.instances is not None:
+            counts += seen.comparison.counts
         if progress:
             progress(index + 1, len(data))
     return Report(
@@ -83,12 +85,18 @@ def evaluate(
         matrices,
         {head: data.heads[head] for head in matrices},
         call.readings[first].threshold,
+        call.readings[first].rules,
+        dict(zip(OBJECT_COUNTS, counts.tolist(), strict=True)) if data.has_instances else {},
     )
 
 
+def _seen(label: np.ndarray, scores: np.ndarray, classes: Sequence[str], void: int, reading: ScoreReading) -> Seen:
+    return Seen(label, scores, classes, void, margin=reading.margin, rules=reading.rules)
+
+
 def usual_measures(data: Dataset) -> list[Measure]:
-    """What `data` is scored by unless something else is asked for: with SEG where objects are numbered, and its own."""
-    return measures_for(data, [*USUAL, *(["seg"] if data.has_instances else []), *data.em_measures])
+    """What `data` is scored by unless something else is asked for: also by objects where they are numbered."""
+    return measures_for(data, [*USUAL, *(OF_OBJECTS if data.has_instances else []), *data.em_measures])
 
 
 def measures_for(data: Dataset, measures: Sequence[str | Measure]) -> list[Measure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,13 +11,25 @@ from html import escape
 import numpy as np
 
 from kseg import pages
+from kseg.instances import ObjectRules
 from kseg.layers import AVERAGES, Average
-from kseg.metrics import Measure, Score, class_dice, class_iu, in_words, mean_iu, measure, pixel_accuracy
+from kseg.metrics import (
+    OBJECT_COUNTS,
+    Measure,
+    Score,
+    class_dice,
+    class_iu,
+    in_words,
+    mean_iu,
+    measure,
+    pixel_accuracy,
+)
 from kseg.pages import in_figures, in_share
 
 MOST_SHOWN, WORST_SHOWN = 20, 5  # images in the printed table
 ALWAYS = ("mean_iu", "pixel_accuracy")
 USUAL = (*ALWAYS, "mean_accuracy", "frequency_weighted_iu", "dice")
+OF_OBJECTS = ("seg", "object_f1", "object_precision", "object_recall", "count_error")
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,9 @@ class Report:
       others: of a network with several heads the confusion matrices of all but the first, by head.
       other_classes: the names of their classes.
       threshold: the probability above which a pixel was taken for class 1; None where the largest score decided.
+      rules: what counted as an object of the prediction.
+      objects: how many objects there are, by what became of them (kseg.metrics.OBJECT_COUNTS): true, found, matched,
+        missed, false, split, merged; {} where objects are not numbered.
     """
 
     dataset: str
@@ -48,6 +64,8 @@ class Report:
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
     other_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     threshold: float | None = None
+    rules: ObjectRules = ObjectRules()
+    objects: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def mean_iu(self) -> float:
@@ -83,8 +101,8 @@ class Report:
 
     @property
     def columns(self) -> list[str]:
-        """Which scores of an image are shown in a table: the two main ones, SEG, and those asked for."""
-        hidden = {*USUAL, *self.thresholds}.difference(ALWAYS)
+        """Which scores of an image are shown in a table: the two main ones, those of objects, and those asked for."""
+        hidden = {*USUAL, *self.thresholds, "object_precision", "object_recall"}.difference(ALWAYS)
         return [name for name in self.images[0] if name != "id" and name not in hidden]
 
     def words(self, name: str) -> str:
@@ -97,6 +115,17 @@ class Report:
         scores = [image.get(by.name, math.nan) for image in self.images]
         scored = [place for place, score in enumerate(scores) if not math.isnan(score)]
         return sorted(scored, key=scores.__getitem__, reverse=not by.higher)[:count]
+
+    @property
+    def objects_in_words(self) -> str:
+        """How many objects there are and what became of them, in a sentence; "" where they are not numbered."""
+        if not self.objects:
+            return ""
+        true, found, matched, missed, false, split, merged = (f"{self.objects[name]:,}" for name in OBJECT_COUNTS)
+        return (
+            f"{true} true objects, {found} found: {matched} match. {missed} were missed, {false} found ones are false, "
+            f"{split} were split into pieces, {merged} found ones merge two or more."
+        )
 
     @property
     def protocol(self) -> str:
@@ -112,6 +141,7 @@ class Report:
             text += f" The set's protocol leaves {', '.join(unscored)} out of the means."
         for sentence in dict.fromkeys(each.measure.protocol for each in self.scores):
             text += f" {sentence}" if sentence else ""
+        text += f" {self.rules}" if self.objects else ""
         for each in self.scores:
             text += f" {each.left_out}." if each.left_out else ""
         if self.thresholds:
@@ -127,6 +157,8 @@ class Report:
             "per_class_dice": _numbers(self.per_class_dice),
             "measures": _numbers(self.measures),
             "thresholds": self.thresholds,
+            "objects": dict(self.objects),
+            "object_rules": dataclasses.asdict(self.rules) if self.objects else {},
             "dataset": self.dataset,
             "split": self.split,
             "precision": self.precision,
@@ -159,12 +191,14 @@ class Report:
                 [(title, *columns), *((image["id"], *(in_figures(image[key]) for key in columns)) for image in shown)]
             ),
         ]
+        lines += ["", self.objects_in_words] if self.objects else []
         return "\n".join([*lines, "", self.protocol])
 
     def _repr_html_(self) -> str:
         figures = [(name, value) for name, value in {"mean IU": self.mean_iu, **self.measures}.items()]
         parts = [pages.bars(("class", "IU"), self.per_class), pages.table(("measure", ""), figures)]
-        return "\n".join([*parts, f"<p>{escape(self.protocol)}</p>"])
+        texts = filter(None, (self.objects_in_words, self.protocol))
+        return "\n".join([*parts, *(f"<p>{escape(text)}</p>" for text in texts)])
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

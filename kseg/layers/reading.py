@@ -10,6 +10,7 @@ from typing import Any, Literal
 import keras
 
 from kseg.errors import ConfigError, did_you_mean
+from kseg.instances import ObjectRules
 
 Average = Literal["none", "mirror", "rotations", "symmetries"]
 AVERAGES: dict[str, str] = {
@@ -30,6 +31,7 @@ class ScoreReading:
       average: the versions of an image over which the scores are averaged (kseg.inference.averaging).
       threshold: of two classes, a pixel is class 1 where its probability is above this; None for the largest score.
       upright: whether the images have an up, as photographs do. The network has not learned turned images then.
+      min_size, fill_holes, separate: what counts as an object of a class (kseg.instances.ObjectRules).
 
     Raises:
       ConfigError: there is no such average, or a number is out of range.
@@ -40,6 +42,9 @@ class ScoreReading:
     average: Average = "none"
     threshold: float | None = None
     upright: bool = False
+    min_size: int = 0
+    fill_holes: bool = False
+    separate: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(map(str, self.classes)))
@@ -53,6 +58,12 @@ class ScoreReading:
             raise ConfigError(
                 f"There are {len(self.colours)} colours for {len(self.classes)} classes. Give one for each, or none."
             )
+        _ = self.rules  # checked
+
+    @property
+    def rules(self) -> ObjectRules:
+        """What counts as an object."""
+        return ObjectRules(self.min_size, self.fill_holes, self.separate)
 
     @property
     def margin(self) -> float | None:
@@ -96,11 +107,15 @@ class ReadScores(keras.layers.Layer):
         average: Average = "none",
         threshold: float | None = None,
         upright: bool = False,
+        min_size: int = 0,
+        fill_holes: bool = False,
+        separate: bool = False,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.reading = ScoreReading(tuple(classes), tuple(map(tuple, colours)), average, threshold, upright)  # type: ignore[arg-type]
+        named = (tuple(classes), tuple(map(tuple, colours)))
+        self.reading = ScoreReading(*named, average, threshold, upright, min_size, fill_holes, separate)  # type: ignore[arg-type]
 
     def call(self, inputs: Any) -> Any:
         """(N, H, W, K) as it came."""

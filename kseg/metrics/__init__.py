@@ -22,6 +22,7 @@ from kseg.metrics.confusion import (
 )
 from kseg.metrics.ctc import mean_score, object_scores, seg
 from kseg.metrics.measures import MEASURES, Measure, Score, Seen, in_words, is_higher_better, measure
+from kseg.metrics.objects import OBJECT_COUNTS, Comparison, compare_objects
 
 if TYPE_CHECKING:
     from kseg.metrics.em import em_scores, pixel_error, rand_error, v_info, v_rand, warping_error
@@ -31,12 +32,15 @@ else:
 
 __all__ = [
     "MEASURES",
+    "OBJECT_COUNTS",
+    "Comparison",
     "Measure",
     "Score",
     "Seen",
     "class_accuracy",
     "class_dice",
     "class_iu",
+    "compare_objects",
     "confusion_matrix",
     "dice",
     "em_scores",

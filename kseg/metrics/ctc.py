@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kseg.errors import DataError
+from kseg.metrics.objects import compare_objects
 
 
 def object_scores(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -29,25 +30,11 @@ def object_scores(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Raises:
       DataError: the shapes differ, or are not those of one frame.
     """
-    prediction, truth = np.asarray(prediction), np.asarray(truth)
-    if prediction.shape != truth.shape:
-        raise DataError(
-            f"seg: the prediction is {prediction.shape}, the truth {truth.shape}. They must be of one shape."
-        )
-    if truth.ndim != 2:
-        raise DataError(f"seg: a frame is {truth.shape}. Give (height, width), or a list of such frames.")
-    objects, reference = np.unique(truth, return_inverse=True)
-    found, result = np.unique(prediction, return_inverse=True)
-    reference, result = reference.ravel(), result.ravel()
-    reference_area, result_area = np.bincount(reference), np.bincount(result)
-    # Only pairs that meet: noise has many thousand objects, and a table of all pairs no place in memory.
-    met = (truth.ravel() != 0) & (prediction.ravel() != 0)
-    pairs, common = np.unique(reference[met] * len(found) + result[met], return_counts=True)
-    mine, theirs = np.divmod(pairs, len(found))
-    matches = 2 * common > reference_area[mine]
-    scores = np.zeros(len(objects))
-    scores[mine[matches]] = (common / (reference_area[mine] + result_area[theirs] - common))[matches]
-    return scores[objects != 0]
+    pairs = compare_objects(prediction, truth)
+    matches = 2 * pairs.common > pairs.true_areas[pairs.mine]
+    scores = np.zeros(len(pairs.true_ids))
+    scores[pairs.mine[matches]] = pairs.iu[matches]
+    return scores
 
 
 def seg(prediction: np.ndarray | Sequence[np.ndarray], truth: np.ndarray | Sequence[np.ndarray]) -> float:

@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kseg.errors import ConfigError
-from kseg.instances import components
+from kseg.errors import ConfigError, DataError
+from kseg.instances import ObjectRules, number
 from kseg.metrics.confusion import confusion_matrix
+from kseg.metrics.objects import Comparison, compare_objects
 from kseg.registry import Registry
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Seen:
       others: of a network with several heads the same of all but the first, by head.
       margin: of two classes, a pixel is class 1 where its score is above that of class 0 by more than this; None where
         the largest score says the class.
+      rules: what counts as an object of the prediction.
     """
 
     label: np.ndarray
@@ -60,6 +62,7 @@ class Seen:
     scored_classes: Sequence[int] | None = None
     others: Mapping[str, Seen] = field(default_factory=dict)
     margin: float | None = None
+    rules: ObjectRules = ObjectRules()
 
     @cached_property
     def prediction(self) -> np.ndarray:
@@ -76,8 +79,15 @@ class Seen:
 
     @cached_property
     def objects(self) -> np.ndarray:
-        """(H, W) int32: the 4-connected components of class 1 as it was predicted, 0 outside."""
-        return components(self.prediction == 1)
+        """(H, W) int32: the objects of class 1 as it was predicted, 0 outside."""
+        return number(self.prediction == 1, self.rules)
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """The predicted objects against the true ones, where these are numbered; those in void are left out."""
+        if self.instances is None:
+            raise DataError("The true objects are not numbered: there is nothing to compare with.")
+        return compare_objects(self.objects, self.instances, self.label == self.ignore_class)
 
     @cached_property
     def confusion(self) -> np.ndarray:

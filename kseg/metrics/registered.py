@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kseg.errors import DataError, did_you_mean
-from kseg.metrics import confusion
+from kseg.metrics import confusion, objects
 from kseg.metrics.ctc import object_scores
 from kseg.metrics.measures import MEASURES, Measure, Seen
 
@@ -62,9 +62,7 @@ class Seg(Measure):
     """SEG of the predicted objects of class 1."""
 
     name, words = "seg", "SEG"
-    protocol = (
-        "SEG as the Cell Tracking Challenge defines it, from the 4-connected components of the predicted foreground."
-    )
+    protocol = "SEG as the Cell Tracking Challenge defines it: false objects cost nothing."
 
     def lacks(self, data: Any) -> str:
         return "" if data.has_instances else "no numbered objects"
@@ -80,6 +78,48 @@ class Seg(Measure):
     def left_out(self, total: np.ndarray) -> str:
         images = int(total[2])
         return f"SEG leaves out {images:,} image{'s' if images > 1 else ''} without true objects" if images else ""
+
+
+class OfObjects(Measure):
+    """A function of the counts of objects (kseg.metrics.Comparison) over all images."""
+
+    protocol = (
+        "Precision, recall and F1 of objects at IoU 0.5, as Caicedo et al. 2019 count them: a predicted object is right "
+        "where its IoU with a true one is above 0.5."
+    )
+
+    def __init__(self, name: str, words: str, function: Callable[[np.ndarray], float]) -> None:
+        self.name, self.words, self._function = name, words, function
+
+    def lacks(self, data: Any) -> str:
+        return "" if data.has_instances else "no numbered objects"
+
+    def sums(self, seen: Seen) -> np.ndarray:
+        """The counts; 0 where objects are not numbered."""
+        return np.zeros(len(objects.OBJECT_COUNTS)) if seen.instances is None else seen.comparison.counts
+
+    def of_sums(self, total: np.ndarray) -> float:
+        return self._function(total)
+
+
+class CountError(Measure):
+    """By how much the number of predicted objects is wrong, image by image, as a share of all true ones."""
+
+    name, words, higher = "count_error", "count error", False
+    protocol = (
+        "The count error is the sum over the images of |predicted - true objects|, over the number of all true objects."
+    )
+
+    def lacks(self, data: Any) -> str:
+        return "" if data.has_instances else "no numbered objects"
+
+    def sums(self, seen: Seen) -> np.ndarray:
+        """By how many the count is wrong, and the true objects."""
+        true, found = (0, 0) if seen.instances is None else seen.comparison.counts[:2]
+        return np.array([abs(int(found) - int(true)), true])
+
+    def of_sums(self, total: np.ndarray) -> float:
+        return total[0] / total[1] if total[1] else float("nan")
 
 
 class OfChallenge(Measure):
@@ -130,6 +170,14 @@ def iu(name: str) -> Measure:
 
 
 MEASURES.register("seg")(Seg)
+MEASURES.register("count_error")(CountError)
+
+for _name, _words, _of_counts in (
+    ("object_precision", "precision of objects", objects.precision),
+    ("object_recall", "recall of objects", objects.recall),
+    ("object_f1", "F1 of objects", objects.f1),
+):
+    MEASURES.register(_name)(partial(OfObjects, _name, _words, _of_counts))
 
 for _name, _words, _higher in (
     ("v_rand", "V_rand", True),

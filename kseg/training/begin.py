@@ -84,7 +84,7 @@ def begin(
 
 
 def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> Recipe:
-    """The recipe with its settings, in the precision of the run that goes on, else the one this device is for."""
+    """The recipe with its settings, with measure and precision of the run that goes on, else as this device is for."""
     began = Recipe.from_json(recorded["recipe"]) if recorded else None
     if recipe is None and began and settings.get("data.name", began.data.name) == began.data.name:
         recipe = began
@@ -93,6 +93,8 @@ def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: 
     chosen = recipe.with_settings(settings)
     if chosen.init_weights not in ("none", "imagenet") and Path(chosen.init_weights).exists():
         chosen = chosen.with_settings({"init_weights": str(Path(chosen.init_weights).resolve())})
+    if chosen.measure == "auto" and began:
+        chosen = chosen.with_settings({"measure": began.measure})
     if chosen.precision == "auto" and began:
         return chosen.with_settings({"precision": began.precision})
     auto_is_float32 = chosen.precision == "auto" and chosen.deterministic

@@ -45,6 +45,8 @@ def _lines(result: Result) -> Iterator[str]:
     dice = report.per_class_dice
     shares = ((name, in_share(value), in_share(dice[name])) for name, value in report.per_class.items())
     yield from _table(("class", "IU", "Dice"), list(shares))
+    if report.objects:
+        yield f"\n{_wrapped(report.objects_in_words)}"
     yield f"\n{_wrapped(report.protocol)}\n"
     if text := result.recipe_text():
         yield f"Of the recipe `{recipe.name}` kseg says:\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from kseg.callbacks import (
 )
 from kseg.errors import ConfigError, EnvironmentFailure
 from kseg.inference import Report, evaluate, load
+from kseg.inference.choice import THRESHOLDS, choose_objects
+from kseg.inference.report import OF_OBJECTS
 from kseg.layers import readings_of, with_reading
 from kseg.storage import write_json, writing
 from kseg.training.card import write_card
@@ -195,7 +197,7 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
     """The scores of the best network on the held-out split, written as report.json, page and card, with pictures."""
     prepared, folder = stage.prepared, stage.folder
     best: Any = load(folder)
-    _settle_threshold(stage, best)
+    _settle_reading(stage, best)
     report = evaluate(best, prepared.scored, measures=prepared.scored_by)
     result = Result(prepared, folder, report, best.count_params(), seconds, readings_of(best))
     places = sorted({*result.worst, *result.spread})
@@ -208,14 +210,25 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
     return report
 
 
-def _settle_threshold(stage: Stage, best: keras.Model) -> None:
-    """Gives the best network the threshold at which it is best on val, where the measure it was chosen by has one."""
+def _settle_reading(stage: Stage, best: keras.Model) -> None:
+    """Gives the best network what it is read by best on val: a threshold, and what counts as an object.
+
+    The threshold is that of the measure it was chosen by, where this has one. It is chosen together with the objects
+    where the network was chosen by objects; else the mask stays as it was scored.
+    """
     prepared = stage.prepared
     if "val" not in prepared.parts:
         return
-    found = evaluate(best, prepared.parts["val"], measures=[prepared.measure]).thresholds.get(prepared.measure.name)
-    if found is not None:
+    val, own = prepared.parts["val"], prepared.measure
+    scores = evaluate(best, val, measures=[own])
+    found: dict[str, Any] = {"threshold": scores.thresholds.get(own.name)}
+    if val.has_instances:
+        by_objects = own.name in OF_OBJECTS
+        chosen = choose_objects(best, val, thresholds=THRESHOLDS if by_objects else [found["threshold"] or 0.5])
+        if chosen:
+            found |= {"threshold": chosen[0] if by_objects else found["threshold"], **asdict(chosen[1])}
+    if found != {"threshold": None}:
         readings = readings_of(best)
-        first = next(iter(prepared.parts["val"].heads))  # the head that was scored
-        readings[first] = replace(readings[first], threshold=found)
+        first = next(iter(val.heads))  # the head that was scored
+        readings[first] = replace(readings[first], **found)
         save_network(with_reading(best, readings), stage.folder / "model.keras")

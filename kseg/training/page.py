@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from kseg import pages
 from kseg.images import read_image
 from kseg.metrics import class_iu
+from kseg.pages import in_figures
 from kseg.pictures import fitted, png
 from kseg.storage import write_text
 from kseg.training.result import Result, machine
@@ -17,8 +18,10 @@ STRIP_WIDTH = 1600
 
 def write_page(result: Result) -> None:
     """Writes report.html into the run folder; its samples/ hold the pictures of the images shown."""
-    report = result.report
-    title = f"{result.folder.resolve().name}: mean IU {report.mean_iu:.3f} on {report.dataset} {report.split}"
+    report, measure = result.report, result.prepared.measure
+    value = {"mean_iu": report.mean_iu, **report.measures}[measure.name]
+    name = result.folder.resolve().name
+    title = f"{name}: {report.words(measure.name)} {in_figures(value)} on {report.dataset} {report.split}"
     text = pages.page(
         title,
         pages.section("Warnings", *map(pages.warning, result.warnings)),
@@ -47,7 +50,7 @@ def _scores(result: Result) -> list[str]:
     ]
     return [
         pages.table(*result.scores()),
-        *map(pages.paragraph, filter(None, (result.comparison(), report.protocol))),
+        *map(pages.paragraph, filter(None, (report.objects_in_words, result.comparison(), report.protocol))),
         pages.bars(("class", "IU"), classes),
         *others,
         pages.folded("Dice of each class", pages.bars(("class", "Dice"), report.per_class_dice)),

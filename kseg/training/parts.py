@@ -64,15 +64,15 @@ def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, wh
         shares = [f"{name} {count / total:.1%}" for name, count in zip(data.heads[head], pixels, strict=True)]
         text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
     click.echo(text, err=True)
-    doubts = _doubts(parts, found, white)
+    doubts = _doubts(parts, surveys, white)
     for doubt in doubts:
         click.echo(f"warning: {doubt}", err=True)
     return doubts
 
 
-def _doubts(parts: Mapping[str, Dataset], found: Survey, white: float | None) -> list[str]:
+def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: float | None) -> list[str]:
     """What looks wrong with the data, in words."""
-    data = parts["train"]
+    data, found = parts["train"], surveys["train"]
     doubts = [data.doubt] if data.doubt else []
     trained_on = _places(data)
     for split, part in parts.items():
@@ -86,6 +86,9 @@ def _doubts(parts: Mapping[str, Dataset], found: Survey, white: float | None) ->
             f"the brightest pixel is {found.brightest:g}, white is {white:g}. "
             f"Is that the camera's white? Else pass --set data.white={found.brightest:g}."
         )
+    for split, part in parts.items():
+        if part.has_instances and not next(iter(by_name(surveys[split].class_pixels).values()))[1:].any():
+            doubts.append(f"no image of {part.split} has an object: its scores of objects say nothing.")
     for head, pixels in by_name(found.class_pixels).items():
         doubts += filter(None, [without_pixels(data.heads[head], pixels)])
     return doubts

@@ -55,7 +55,7 @@ class Prepared:
     """A recipe and its data, looked at once.
 
     Attributes:
-      recipe: with its precision settled.
+      recipe: with its precision and measure settled.
       data_dir: where the data lie; None for generated ones.
       parts: the splits to train on ("train", whatever its own name), and where there are such, to choose by ("val")
         and to report on ("test").
@@ -70,6 +70,9 @@ class Prepared:
     surveys: Mapping[str, Survey]
     given: Given = field(default_factory=Given)
     doubts: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recipe", _with_measure(self.recipe, self.parts))
 
     @property
     def white(self) -> float:
@@ -272,6 +275,14 @@ class Prepared:
         return [ids[index] for index in chosen]
 
 
+def _with_measure(recipe: Recipe, parts: Mapping[str, Dataset]) -> Recipe:
+    """The recipe with the measure that auto stands for on these data."""
+    if recipe.measure != "auto":
+        return recipe
+    numbered = all(data.has_instances for data in parts.values())
+    return replace(recipe, measure="object_f1" if numbered else "mean_iu")
+
+
 def _lasting(data_dir: str | Path | None) -> str | None:
     """The place, fit to be found from any folder; an address as it is."""
     if data_dir is None:
@@ -303,6 +314,7 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
         spec.check_signature()
     parts = dict(given.data) or open_parts(recipe, data_dir)
     check_parts(parts)
+    recipe = _with_measure(recipe, parts)
     chosen = given.measure or measure(recipe.measure)
     for data in parts.values():
         if lacks := chosen.lacks(data):

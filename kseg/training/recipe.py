@@ -51,7 +51,8 @@ class Recipe:
       steps: how many; None where `epochs` says it.
       epochs: how many; None where `steps` says it.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
-      measure: what the best network is chosen by on `val` (kseg.metrics.MEASURES).
+      measure: what the best network is chosen by on `val` (kseg.metrics.MEASURES). auto: F1 of objects where they are
+        numbered, else mean IU.
       precision: what the network computes in; its weights, scores and loss are float32 in each. auto: float32 unless
         this device computes another several times quicker (kseg.inference.settled_precision).
       average: how its network predicts and is reported: none, mirror, rotations or symmetries.

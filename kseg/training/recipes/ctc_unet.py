@@ -7,8 +7,8 @@ def ctc_unet() -> Recipe:
     """Living cells under differential interference contrast (DIC-C2DH-HeLa), kept apart by the border weights.
 
     Of the training sequence's nine segmented frames 067, with three cells segmented, is left out: trained on 002 to
-    034, chosen and scored by SEG on 039 and 054, where an object is a 4-connected component of the prediction. In 034
-    and in 039 one cell has no label: without the tracking markers it counts as background.
+    034, chosen and scored by SEG on 039 and 054. In 034 and in 039 one cell has no label: without the tracking markers
+    it counts as background.
 
     Measured with `python cli.py train --recipe ctc-unet --data-dir DIC-C2DH-HeLa`, two cores with AVX-512, busy with
     other work: 24 minutes; SEG 0.859, mean IU 0.814. Without the border weights (`--set loss.border_weight=0`), as many

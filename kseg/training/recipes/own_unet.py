@@ -18,4 +18,5 @@ def own_unet() -> Recipe:
         optimizer=OptimizerSpec(learning_rate=2e-3),
         steps=600,
         epoch_steps=50,
+        measure="auto",
     )

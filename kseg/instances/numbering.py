@@ -1,4 +1,4 @@
-"""One number per object: connected components, and a gap between objects that touch."""
+"""Connected components, a gap between numbered objects that touch, and whether labels number objects."""
 
 from __future__ import annotations
 
@@ -21,22 +21,6 @@ def components(mask: np.ndarray) -> np.ndarray:
       (H, W) int32, 0 outside, 1..n in the order of their first pixel, row by row.
     """
     _, numbers = cv2.connectedComponents((mask != 0).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    return numbers
-
-
-def number(prediction: np.ndarray) -> np.ndarray:
-    """The 4-connected components of each class but 0, numbered through.
-
-    Args:
-      prediction: (H, W) integers, class ids.
-
-    Returns:
-      (H, W) int32, 0 where the class is 0.
-    """
-    numbers = np.zeros(prediction.shape, np.int32)
-    for class_id in np.unique(prediction[prediction != 0]):
-        parts = components(prediction == class_id)
-        numbers = np.where(parts > 0, parts + numbers.max(), numbers)
     return numbers
 
 
