@@ -87,7 +87,7 @@ def meanings(entry: Any) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     inside, names = False, list[str]()
-    for line in inspect.getdoc(entry).splitlines() if entry.__doc__ else []:
+    for line in (inspect.getdoc(entry) or "").splitlines() if entry.__doc__ else []:
         depth = len(line) - len(line.lstrip())
         if line.strip() and depth == 0:
             inside = line.strip() in ("Args:", "Attributes:")

@@ -8,21 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-            try:
-                maps = predict_maps(
-                    network,
-                    image if "" in images else network.join(image),
-                    lambda scores, head: heads[head].maps_of(scores),
-                    tile=tile,
-                    average=average,
-                )
-            except SizeError as error:
-                if tile is not None:
-                    raise
-                raise DataError(f"{first}: {error}") from error
-            for head, results in heads.items():
-                results.add(place, next(iter(images.values())), maps[head], gaps)
-            progress(place + 1, count)
+from kseg.errors import ConfigError, DataError, SizeError
+from kseg.images import Pages, is_image, open_pages, stack_writer, write_image
 from kseg.inference.predictor import Predictor
 from kseg.inference.tiles import class_ids, predict_maps, probabilities
 from kseg.instances import number
