@@ -54,8 +54,8 @@ def begin(
     """The recipe met with its data, and the run folder that was named.
 
     Raises:
-      ConfigError: a folder of data was named, but neither data set, recipe nor run; or the run uses a plugin or an
-        object that is not here.
+      ConfigError: a folder of data was named, but neither data set, recipe nor run; a setting would change nothing; or
+        the run uses a plugin or an object that is not here.
     """
     folder, recorded = open_run(run, resume)
     given = given or Given()
@@ -78,9 +78,28 @@ def begin(
     if chosen.deterministic:
         make_deterministic()
     prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"), given)
+    _check_heeded(settings, prepared)
     if folder and recorded:
         check_same(folder, recorded, prepared.config())
     return prepared, folder
+
+
+def _check_heeded(settings: Mapping[str, Any], prepared: Prepared) -> None:
+    """Raises ConfigError where a setting would change nothing."""
+    recipe, data = prepared.recipe, prepared.parts["train"]
+    reasons = {}
+    if recipe.loss.border_weight and not data.has_instances:
+        reasons["loss.border_weight"] = (
+            f"it stands between objects, and the labels of {data.name} do not number theirs. Where they do, pass --set "
+            "data.instances=true; else leave it out"
+        )
+    if recipe.optimizer.schedule != "polynomial":
+        reasons["optimizer.power"] = (
+            f"it is the polynomial schedule's, and optimizer.schedule is {recipe.optimizer.schedule}. Leave it out"
+        )
+    for name, reason in reasons.items():
+        if name in settings:
+            raise ConfigError(f"{name} would change nothing: {reason}.")
 
 
 def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> Recipe:
