@@ -96,3 +96,14 @@ def test_an_average_says_how_many_pixels_it_reads():
 def test_an_unknown_average_gets_the_nearest_name():
     with pytest.raises(ConfigError, match="Did you mean 'rotations'"):
         check_average("rotation", upright=False)
+
+
+def test_rotations_are_seven_by_45_degrees_from_0_to_270():
+    image = np.zeros((1, 41, 41, 1), np.float32)
+    image[0, 20, 32] = 1  # to the right of the centre
+    angles = []
+    for change, _ in averaging._versions("rotations", (41, 41)):
+        turned = np.asarray(change(image))[0, ..., 0]
+        row, column = np.array(np.unravel_index(turned.argmax(), turned.shape)) - (np.array(turned.shape) - 1) / 2
+        angles.append(round(np.degrees(np.arctan2(-row, column)) / 45) * 45 % 360)
+    assert sorted(angles) == [0, 45, 90, 135, 180, 225, 270]

@@ -215,3 +215,12 @@ def test_further_heads_are_scored_beside_the_first_and_the_protocols_classes_alo
 def test_a_network_without_the_datas_heads_is_refused():
     with pytest.raises(DataError, match="answers with one label per pixel, two has semantic"):
         evaluate(echo(3), TwoTasks())
+
+
+def test_the_classes_that_the_protocol_averages_are_those_of_the_data_set():
+    data = Two()
+    data.scored_classes = (1, 2)  # of which class 2 never occurs: cells alone are averaged, all four of them found
+    report = evaluate(echo(3), data, measures=["mean_accuracy"])
+    assert report.measures["mean_accuracy"] == 1 and report.mean_iu == pytest.approx(4 / 5)
+    data.scored_classes = None
+    assert evaluate(echo(3), data, measures=["mean_accuracy"]).measures["mean_accuracy"] == pytest.approx(5 / 6)

@@ -9,6 +9,7 @@ from kseg.bundles import input_kind
 from kseg.callbacks import save_network
 from kseg.errors import DataError, ExportError, WeightsError
 from kseg.inference import predict_scores
+from kseg.inference.load import find_bundle
 from kseg.layers import InputScaling
 
 
@@ -124,3 +125,10 @@ def test_a_damaged_bundle_is_refused(network, tmp_path):
     (folder / "saved_model.pb").write_bytes(b"\x0a\x05damage")
     with pytest.raises(WeightsError, match="this bundle can't be loaded"):
         kseg.load(folder)
+
+
+def test_the_highest_version_is_the_highest_number(tmp_path):
+    for version in (9, 10):
+        (tmp_path / str(version)).mkdir()
+        (tmp_path / str(version) / "saved_model.pb").touch()
+    assert find_bundle(tmp_path) == tmp_path / "10"

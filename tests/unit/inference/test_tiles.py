@@ -1,9 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 import kseg
 from kseg.errors import DataError, SizeError
 from kseg.inference import predict, predict_scores, predictor, probabilities
+from kseg.inference.tiles import class_ids
+from kseg.layers import ScoreReading
 
 # Whole and tiled take the same sums, but of maps of other sizes, which libraries may order otherwise: float32 rounding
 # through at most 23 layers of scores about 1.
@@ -81,3 +85,32 @@ def test_grey_and_colour_meet_where_that_is_plain(valid):
     np.testing.assert_array_equal(predict(valid, np.repeat(grey, 3, axis=2)), predict(valid, grey))
     with pytest.raises(DataError, match="image: a colour image, but the network takes one grey channel"):
         predict(valid, np.random.default_rng(0).random((30, 30, 3)))
+
+
+def test_a_large_image_is_given_to_the_network_in_tiles_of_the_usual_size():
+    network = kseg.build("unet", depth=1, width=1, padding="same", preprocessing=None)
+    whole = predictor(network)
+    sizes = []
+
+    def noted(images):
+        sizes.append(images.shape[1:3])
+        return whole.call(images)
+
+    image = np.zeros((1190, 1190), np.float32)  # 1.42 megapixels
+    predict(dataclasses.replace(whole, call=noted), image)
+    usual = whole.geometry.usual_tile()
+    assert len(sizes) == 4 and max(max(size) for size in sizes) <= usual == 1024
+    sizes.clear()
+    predict(dataclasses.replace(whole, call=noted), image[:1170, :1190])  # 1.39
+    assert sizes == [(1170, 1190)]
+
+
+def test_beyond_256_classes_ids_take_two_bytes():
+    scores = np.zeros((1, 3, 300), np.float32)
+    scores[0, :, 299] = 1
+    assert class_ids(scores, ScoreReading()).tolist() == [[299, 299, 299]]
+    assert class_ids(scores[..., :256], ScoreReading()).dtype == np.uint8
+
+
+def test_probabilities_of_large_scores_are_numbers():
+    assert probabilities(np.array([1000.0, 1000.0, -1000.0], np.float32)).tolist() == [0.5, 0.5, 0.0]

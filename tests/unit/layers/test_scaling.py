@@ -49,3 +49,21 @@ def test_a_scaling_knows_its_white_but_of_depth_there_is_none():
         for white in (1, 255, 4095, 65535):
             assert scaling.for_white(white).white == pytest.approx(white), name
     assert InputScaling(mean=(127.5,), scale=1 / 127.5).white == 255
+
+
+def test_the_means_are_the_releases_channel_by_channel():
+    """Sources: docs of the FCN release, and each model's own; blue, green, red where the order is bgr."""
+    means = {name: (scaling.order, scaling.mean) for name, scaling in SCALINGS.items()}
+    assert means == {
+        "unit": ("rgb", (0.0,)),
+        "vgg": ("bgr", (103.939, 116.779, 123.68)),
+        "voc": ("bgr", (104.00699, 116.66877, 122.67892)),
+        "googlenet": ("bgr", (104.0, 117.0, 123.0)),
+        "context": ("bgr", (104.007, 116.669, 122.679)),
+        "siftflow": ("bgr", (114.578, 115.294, 108.353)),
+        "nyud-rgb": ("bgr", (116.190, 97.203, 92.318)),
+        "nyud-hha": ("rgb", (132.431, 94.076, 118.477)),
+        "nyud-depth": ("d", (7.844,)),
+        "nyud-rgbd": ("bgrd", (116.190, 97.203, 92.318, 7.844)),
+    }
+    assert {name: scaling.scale for name, scaling in SCALINGS.items() if scaling.scale != 1} == {"unit": 1 / 255}
