@@ -208,3 +208,20 @@ def test_callbacks_share_one_predictor_of_a_network():
     shared = SharedPredictor()
     assert shared(network) is shared(network)
     assert shared(kseg.build("unet", width=2, depth=1, padding="same", dropout=0)) is not shared(network)
+
+
+def test_the_seconds_before_a_break_count(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("kseg.callbacks.metrics_log.time.monotonic", lambda: now[0])
+    first = MetricsLog(tmp_path)
+    first.on_train_begin()
+    now[0] += 7
+    first.on_epoch_end(0, {"loss": 1.0})
+    saved = first.state()
+    now[0] += 1000  # until it is taken up again
+    again = MetricsLog(tmp_path)
+    again.restore(saved)
+    again.on_train_begin()
+    now[0] += 5
+    again.on_epoch_end(1, {"loss": 0.5})
+    assert [row["seconds"] for row in again.rows] == [7.0, 12.0]

@@ -228,3 +228,18 @@ def test_scores_of_other_classes_than_the_metric_s_are_refused(channels):
 def test_losses_refuse_one_score_per_pixel(loss):
     with pytest.raises(ValueError, match="Two or more scores per pixel before softmax are wanted, found 1"):
         loss(np.zeros((1, 1, 4)), np.full((1, 1, 4, 1), 0.5, "f4"))
+
+
+@pytest.mark.parametrize("loss", [PixelCrossEntropy, Dice, CrossEntropyAndDice])
+def test_void_may_be_another_number(loss):
+    with_9 = np.where(LABEL == 255, 9, LABEL)
+    assert float(loss(ignore_class=9)(with_9, SCORES)) == pytest.approx(float(loss()(LABEL, SCORES)))
+    assert np.isnan(float(loss()(with_9, SCORES)))
+
+
+def test_a_metric_counts_on_beyond_what_float32_holds():
+    metric = MeanIU(2)
+    metric.matrix.assign(np.array([[2**24, 0], [0, 2**24], [0, 0], [0, 0]]))
+    for _ in range(3):  # in float32 2^24 + 1 is 2^24
+        metric.update_state(np.array([[[1]]]), np.array([[[[1, 0]]]], "f4"))
+    assert np.asarray(metric.matrix).tolist() == [[2**24, 0], [3, 2**24], [0, 0], [0, 0]]

@@ -173,3 +173,18 @@ def test_a_graph_joins_the_layers_as_the_network_does(network):
 
 def test_a_network_of_another_kind_has_no_graph():
     assert layer_graph(keras.Sequential([keras.layers.Dense(1)])) is None
+
+
+def test_the_values_are_the_mean_loss_of_twenty_steps_and_the_optimisers_rate(tmp_path):
+    model = kseg.build("unet", depth=1, width=2, padding="same", normalization="batch")
+    model.compile(keras.optimizers.SGD(0.125), PixelCrossEntropy())
+    events = EventFiles(tmp_path)
+    events.set_model(model)
+    events.on_train_begin()
+    for step in range(40):
+        events.on_train_batch_end(step, {"loss": float(step)})
+    events.on_epoch_end(0, {"loss": 19.5, "val_mean_iu": 0.25})
+    events.on_train_end()
+    found = {tag: [event.value for event in read(tmp_path).Scalars(tag)] for tag in read(tmp_path).Tags()["scalars"]}
+    assert found["loss"] == [9.5, 29.5] and found["epoch/loss"] == [19.5]  # means of 0..19 and 20..39
+    assert found["learning_rate"] == [0.125] and found["val/mean_iu"] == [0.25]

@@ -107,3 +107,14 @@ def test_volumes_are_refused(root):
         path.rename(path.with_name(path.stem + "_07.tif"))
     with pytest.raises(DataError, match="Volumes"):
         CellTracking(root, split="all")
+
+
+def test_the_computed_truth_heeds_the_markers_set_by_hand(root):
+    for name in ("01", "02"):
+        gold, silver = (root / "Set" / f"{name}_{kind}" / "SEG" for kind in ("GT", "ST"))
+        silver.mkdir(parents=True)
+        for file in gold.iterdir():
+            (silver / file.name).write_bytes(file.read_bytes())
+    for truth in ("gold", "silver"):
+        label = CellTracking(root, split="01", truth=truth)[4].label
+        assert (label[30:33, 40:43] == 255).all()

@@ -53,3 +53,11 @@ def test_it_is_made_once_and_kept_under_what_it_was_made_of(room, monkeypatch):
     assert set((cache_folder() / "hha").iterdir()) == kept
     with pytest.raises(pytest.fail.Exception, match="made again"):
         cached_hha(room, room, CAMERA.cropped(1, 0))
+
+
+def test_what_was_measured_belongs_to_what_is_kept(room, tmp_path, monkeypatch):
+    monkeypatch.setenv("KSEG_HOME", str(tmp_path))
+    holed = room.copy()
+    holed[10:30, 20:50] = 0
+    for raw in (room, holed, room):
+        np.testing.assert_array_equal(cached_hha(room, raw, CAMERA), encode_hha(room, raw, CAMERA))

@@ -142,3 +142,13 @@ def test_a_network_is_drawn_with_its_receptive_fields(tmp_path):
     for name in ("a.png", "b.png"):
         height, width, _ = read_image(tmp_path / name).shape
         assert height > 500 and width > 1000
+
+
+def test_initial_weights_dropout_and_rates_are_those_of_the_release():
+    model = kseg.build("fcn32s", width=1 / 4, fc_width=256)
+    for name, fan_in in (("conv1_2", 9 * 16), ("conv3_1", 9 * 32), ("fc6", 49 * 128), ("fc7", 256)):
+        kernel = np.asarray(model.get_layer(name).kernel)
+        # of n weights the deviation is off by 1 / sqrt(2 n) of itself; four of these
+        assert kernel.std() == pytest.approx(np.sqrt(2 / fan_in), rel=4 / np.sqrt(2 * kernel.size))
+        assert not np.asarray(model.get_layer(name).bias).any()
+    assert [layer.rate for layer in model.layers if "Dropout" in type(layer).__name__] == [0.5, 0.5]

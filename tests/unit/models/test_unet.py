@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -106,3 +107,9 @@ def test_sizes_that_do_not_fit_are_refused_with_those_that_do():
 def test_half_a_channel_is_refused():
     with pytest.raises(ConfigError, match=r"width is 2\.5, but must be a whole number"):
         kseg.build("unet", width=2.5)
+
+
+def test_dropout_and_the_momentum_of_the_averages_are_as_stated():
+    model = kseg.build("unet", depth=2, width=2, normalization="batch")
+    assert {layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)} == {0.5}
+    assert {layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)} == {0.9}

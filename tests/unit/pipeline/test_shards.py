@@ -168,3 +168,12 @@ def test_the_command_packs_the_parts_a_training_uses_and_counts_them(tmp_path):
     ]
     assert figures[0].pop("dataset") == "demo" and figures[1].pop("dataset") == "packed"
     assert figures[0] == figures[1] and figures[0]["images"] == 8
+
+
+def test_a_shard_that_was_cut_is_made_again(tmp_path):
+    pack(Numbered(4), str(tmp_path), shards=2)
+    before = files(tmp_path)
+    shard = tmp_path / "train-00001-of-00002.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-5])
+    pack(Numbered(4), str(tmp_path), shards=2)
+    assert files(tmp_path) == before

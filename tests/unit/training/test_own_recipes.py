@@ -34,7 +34,8 @@ OWN = {
     },
     "isbi2012-unet": {
         **SLIM, "data.name": "isbi2012", **elastic(8.0, 64.0), **CURVE, **grey(0.2, 0.05),
-        "optimizer.learning_rate": 0.002, "steps": 1600, "epoch_steps": 200, "measure": "v_rand", "average": "rotations",
+        "optimizer.learning_rate": 0.002, "steps": 1600, "epoch_steps": 200, "measure": "v_rand",
+        "average": "rotations",
     },
     "isbi2012-unet-paper": {
         "data.name": "isbi2012", "data.batch_size": 1, "data.crop": (572, 572), "data.augment.mirror": None,
