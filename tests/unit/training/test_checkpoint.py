@@ -1,4 +1,6 @@
+import os
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -258,3 +260,20 @@ def test_what_a_killed_process_was_writing_is_removed(saved):
     assert newest_whole(saved / "checkpoints").place.step == 3
     sweep(saved)
     assert not list(saved.rglob(".kseg-*")) and len(names(saved)) == 2
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """What a power cut would show, and no killed process does."""
+    events = []
+    fsync, replace, rename = os.fsync, os.replace, Path.rename
+    paths = lambda handle: Path(os.readlink(f"/proc/self/fd/{handle}")).name  # noqa: E731
+    monkeypatch.setattr(os, "fsync", lambda handle: (events.append(f"to disk: {paths(handle)}"), fsync(handle)))
+    monkeypatch.setattr(
+        os, "replace", lambda one, other: (events.append(f"named: {Path(other).name}"), replace(one, other))
+    )
+    monkeypatch.setattr(Path, "rename", lambda self, to: (events.append(f"named: {Path(to).name}"), rename(self, to)))
+    keeper = keeper_of(tmp_path, network())
+    keeper.save()
+    named = events.index("named: step-000000")
+    assert events.index("to disk: state.npz") < named and events.index("to disk: step-000000") < named
+    assert "to disk: checkpoints" in events[named:]

@@ -393,3 +393,42 @@ def test_a_callback_may_end_the_training():
     diary = Diary()
     run_steps(network(keras.optimizers.SGD(0.1)), batches(), steps=9, epoch_steps=2, callbacks=[diary, Enough()])
     assert diary.steps == 4 and diary.params == {"epochs": 5, "steps": 2, "verbose": 0}
+
+
+def scaled(inner, scale=2.0**12) -> keras.optimizers.LossScaleOptimizer:
+    return keras.optimizers.LossScaleOptimizer(inner, initial_scale=scale)
+
+
+def test_accumulated_gradients_of_a_scaled_loss_move_as_those_of_one_that_is_not():
+    image = np.random.default_rng(0).random((4, 4, 4, 1)).astype(np.float32)
+    items = tf.data.Dataset.from_tensor_slices((image, (image[..., 0] > 0.3).astype(np.int32))).repeat().batch(1)
+    paths = []
+    for wrap in (lambda optimizer: optimizer, scaled):
+        keras.utils.set_random_seed(0)
+        paths.append(moved(network(wrap(make_optimizer(plain(accumulate=2), 8))), items, 4))
+    for one, other in zip(*paths, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)  # powers of two: the rounding of sums alone
+        assert np.abs(one).max() > 0.01
+
+
+def test_a_loss_that_is_no_number_skips_the_step_though_its_gradients_are():
+    image, label = tf.ones((1, 4, 4, 1)), np.ones((1, 4, 4), np.int32)
+    label[0, 0, 0] = 7  # neither class nor void: a summed loss is NaN, its gradients are not
+    stray = tf.data.Dataset.from_tensors((image, tf.constant(label)))
+    good, paths = batches().take(1), []
+    for stream, steps in ((stray.concatenate(good), 2), (good, 1)):
+        keras.utils.set_random_seed(0)
+        model = network(keras.optimizers.SGD(0.1))
+        model.compile(keras.optimizers.SGD(0.1), PixelCrossEntropy(average="none"))
+        run_steps(model, stream, steps=steps, epoch_steps=steps, callbacks=[], skip=1)
+        paths.append([variable.numpy() for variable in model.variables])
+    for one, other in zip(*paths, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_after_a_skipped_step_the_scale_has_to_wait_its_whole_time_again():
+    optimizer = scaled(keras.optimizers.SGD(0.1), 2.0**10)
+    model = network(optimizer)
+    good, bad = batches().take(3), batches(np.nan).take(1)
+    run_steps(model, good.concatenate(bad), steps=4, epoch_steps=4, callbacks=[], skip=1)
+    assert (int(optimizer.step_counter), float(optimizer.dynamic_scale)) == (0, 2.0**9)

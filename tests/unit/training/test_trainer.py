@@ -212,3 +212,31 @@ def test_callbacks_of_ones_own_come_after_the_scores_and_may_keep_a_state(halves
     again = Diary()
     kseg.train(run=run.folder, callbacks=[again])
     assert again.scores == first.scores
+
+
+def test_the_report_is_of_the_best_network_where_the_last_is_worse(halves):
+    class Ruin(keras.callbacks.Callback):
+        """Takes away what was learned, after the first epoch."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                for variable in self.model.trainable_variables:
+                    variable.assign(tf.zeros_like(variable))
+                self.model.optimizer.learning_rate = 0.0
+
+    # One weight for brightness, which tells bright from dark after a few steps; of zeros all is dark.
+    layers = [keras.Input((None, None, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(2, 1)]
+    settings = {"data.name": "folder", "data.crop": "16,16", "data.batch_size": 4, "precision": "float32"}
+    settings |= {"steps": 40, "epoch_steps": 20, "optimizer.learning_rate": 0.3, "optimizer.schedule": "constant"}
+    run = kseg.train(
+        data_dir=halves,
+        model=keras.Sequential(layers),
+        run=halves.parent / "run",
+        settings=settings,
+        callbacks=Ruin(),
+    )
+    data = kseg.datasets.open("folder", halves, split="val")
+    best, last = (kseg.evaluate(kseg.load(run.folder / f"{name}.keras"), data) for name in ("model", "last"))
+    assert last.mean_iu == pytest.approx(0.25)  # half the pixels right: IU 1/2 and 0
+    assert run.report.mean_iu == best.mean_iu > last.mean_iu
+    assert json.loads((run.folder / "report.json").read_text())["mean_iu"] == best.mean_iu
