@@ -1,0 +1,60 @@
+"""What the command line hands on, and how it ends where something else than kseg fails."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from command import call
+
+from kseg.cli import main
+from kseg.images import write_image
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Two splits; in val one label has a number of its own."""
+    for split, numbers in (("train", "ab"), ("val", "cd")):
+        for name in numbers:
+            label = np.zeros((8, 8), np.uint8)
+            label[:4] = {"d": 9}.get(name, 1)
+            write_image(tmp_path / "mine" / split / "images" / f"{name}.png", np.full((8, 8), ord(name), np.uint8))
+            write_image(tmp_path / "mine" / split / "labels" / f"{name}.png", label)
+    return tmp_path / "mine"
+
+
+def test_a_check_of_one_split_looks_at_no_other(mine, tmp_path):
+    words = ["data", "check", "--dataset", "folder", "--data-dir", mine, "--set", "data.classes=2", "--json", "-"]
+    found = json.loads(call(*words, exit_code=1).stdout)
+    assert found["splits"] == {"train": 2, "val": 2} and any(
+        "val/labels/d.png" in str(each) for each in found["findings"]
+    )
+    found = json.loads(call(*words, "--split", "train").stdout)
+    assert found["splits"] == {"train": 2} and found["findings"] == []
+
+
+def test_what_is_packed_is_read_as_the_settings_say(mine, tmp_path):
+    words = ["--data-dir", mine, "--set", "data.values=0,1,9", "-o", tmp_path / "shards"]
+    call("data", "pack", "--dataset", "folder", *words)
+    shown = call("data", "stats", "--dataset", "packed", "--data-dir", tmp_path / "shards", "--split", "val").stdout
+    assert "class 2" in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted"),
+        (
+            OSError(28, "No space left on device", "mine/a.png"),
+            5,
+            "error: [Errno 28] No space left on device: 'mine/a.png'",
+        ),
+    ],
+)
+def test_what_comes_from_outside_ends_in_its_exit_code_without_a_traceback(error, exit_code, words, mine, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("kseg.datasets.open", fail)
+    result = CliRunner().invoke(main, ["data", "stats", "--dataset", "folder", "--data-dir", str(mine)])
+    assert result.exit_code == exit_code and words in result.stderr and "Traceback" not in result.stderr
