@@ -44,7 +44,8 @@ def mine(tmp_path):
 
 @pytest.fixture
 def run(tmp_path, mine):
-    return run_of(tmp_path / "run", RECIPES.get("own-unet")(), mine)
+    recipe = RECIPES.get("own-unet")().with_settings({"measure": "mean_iu"})
+    return run_of(tmp_path / "run", recipe, mine)
 
 
 def test_of_the_runs_own_folder_the_part_held_out_is_scored(run, mine):
