@@ -215,3 +215,9 @@ def test_further_heads_are_scored_beside_the_first_and_the_protocols_classes_alo
 def test_a_network_without_the_datas_heads_is_refused():
     with pytest.raises(DataError, match="answers with one label per pixel, two has semantic"):
         evaluate(echo(3), TwoTasks())
+
+
+def test_data_without_an_image_are_refused_and_a_measure_may_be_one_name():
+    with pytest.raises(DataError, match="0 of 2 images.*there is no image to score"):
+        evaluate(echo(3), Two()[:0])
+    assert "dice" in evaluate(echo(3), Two(), measures="dice").measures
