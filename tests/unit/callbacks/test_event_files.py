@@ -173,3 +173,10 @@ def test_a_graph_joins_the_layers_as_the_network_does(network):
 
 def test_a_network_of_another_kind_has_no_graph():
     assert layer_graph(keras.Sequential([keras.layers.Dense(1)])) is None
+
+
+def test_operations_between_layers_are_nodes_of_the_graph():
+    image = keras.Input((None, None, 1), name="image")
+    model = keras.Model(image, keras.layers.Conv2D(2, 1, name="scores")(keras.ops.relu(image)))
+    nodes = {node.name: list(node.input) for node in layer_graph(model).node}
+    assert list(nodes)[0] == "image" and nodes["scores"] == [list(nodes)[1]] and nodes[list(nodes)[1]] == ["image"]
