@@ -17,6 +17,7 @@ A message has four parts: what is wrong, where, what was found, what to do.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -73,6 +74,15 @@ class EnvironmentFailure(KsegError, OSError):
     """A full disk, a missing permission, a network that failed."""
 
     exit_code = 5
+
+
+def in_a_line(error: BaseException | str, length: int = 160) -> str:
+    """What an error says on one line, cut to `length`; its kind where it says nothing.
+
+    Without a terminal's colours and the nodes of TensorFlow's graph ("{{function_node ...}}", "[[...]]", "[Op:...]").
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[\[.*?\]\]|\[Op:[^\]]*\]", "", str(error))
+    return " ".join(text.split())[:length] or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

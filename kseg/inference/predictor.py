@@ -6,10 +6,9 @@ along the channels, so that tiles and averages know one image and one map of sco
 
 from __future__ import annotations
 
-import re
 import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.errors import ConfigError, DataError, KsegError, SizeError, WeightsError
+from kseg.errors import ConfigError, DataError, KsegError, SizeError, WeightsError, in_a_line
 from kseg.geometry import Geometry
 from kseg.images import with_channels
 from kseg.inference.precision import computing_in, settled_precision
@@ -113,11 +112,10 @@ class Predictor:
         except KsegError:
             raise
         except (ValueError, tf.errors.InvalidArgumentError) as error:
-            reason = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:\w+\]", "", str(error)).split("\n")[0].strip()[:160]
             raise SizeError(
-                f"This network does not take {height} x {width} pixels ({reason}). Where its stride has to divide them, "
-                "build it with kseg.layers.SizeCheck(STRIDE, smallest=STRIDE) behind its input: images are then widened "
-                "to such sizes, and cut again."
+                f"This network does not take {height} x {width} pixels ({what_failed(error)}). Where its stride has to "
+                "divide them, build it with kseg.layers.SizeCheck(STRIDE, smallest=STRIDE) behind its input: images "
+                "are then widened to such sizes, and cut again."
             ) from error
 
     def image_of(self, image: Any, name: str) -> Any:
@@ -174,7 +172,7 @@ def predictor(model: keras.Model | Predictor, *, precision: str = "float32") -> 
       precision: float32, mixed_float16, mixed_bfloat16, or auto for what this device computes fastest.
 
     Raises:
-      ConfigError: there is no such precision, or a Predictor computes in another.
+      ConfigError: there is no such precision, a Predictor computes in another, or `model` is neither.
       WeightsError: the network has no input or output of its own.
     """
     precision = settled_precision(precision)
@@ -185,6 +183,9 @@ def predictor(model: keras.Model | Predictor, *, precision: str = "float32") -> 
                 "precision where it is made."
             )
         return model
+    if not isinstance(model, keras.Model):
+        load = f" Load it first: kseg.load({str(model)!r})." if isinstance(model, str | Path) else ""
+        raise ConfigError(f"model: found {model!r:.80}, but a keras.Model or a kseg.predictor is wanted.{load}")
     heads = heads_of(model)
     return Predictor(
         _traced(model, precision),
@@ -238,6 +239,13 @@ def _graph(model: keras.Model, precision: str) -> Any:
     except (ValueError, TypeError, NotImplementedError):  # as Keras' bilinear UpSampling2D, which asks for the size
         return tf.function(scores)
     return graph
+
+
+def what_failed(error: Exception) -> str:
+    """The first line of an error that says what went wrong in a graph; not where, and not in which files."""
+    without = ("File ", "Graph execution error", "Detected at", "Exception encountered", "[[")
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.strip().startswith(without)]
+    return in_a_line(lines[0] if lines else error)
 
 
 def _counts(parts: Parts) -> str:
@@ -308,7 +316,7 @@ def call_joined(model: keras.Model, images: Any) -> Any:
 
 def white_of(model: keras.Model) -> float | None:
     """The grey level that is white to a network, by its first layer; None of depth, or where no layer says it."""
-    for layer in model.layers:
+    for layer in _layers_of(model):
         if isinstance(layer, ScaleInput):
             return layer.scaling.white
     return None
@@ -351,8 +359,15 @@ def parts_of(joined: Any, parts: Parts) -> dict[str, Any]:
 
 
 def geometry_of(model: keras.Model) -> Geometry:
-    """The sizes a network takes: its SizeCheck's; a network without one takes any, whole."""
+    """The sizes a network takes: its SizeCheck's, or that of a network within it; one without takes any, whole."""
+    checks = (layer for layer in _layers_of(model) if isinstance(layer, SizeCheck))
+    return next((layer.geometry for layer in checks), Geometry(margin=None))
+
+
+def _layers_of(model: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a network, in the place of a network within it those of that."""
     for layer in model.layers:
-        if isinstance(layer, SizeCheck):
-            return layer.geometry
-    return Geometry(margin=None)
+        if isinstance(layer, keras.Model):
+            yield from _layers_of(layer)
+        else:
+            yield layer

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kseg.errors import DataError, TrainingDiverged
+from kseg.errors import DataError, TrainingDiverged, in_a_line
 from kseg.training.checkpoint import Keeper, Place
 from kseg.training.devices import agreement, shared, worker_of
 from kseg.training.diagnosis import first_not_finite
@@ -62,7 +62,7 @@ def run_steps(
     if place.stopped:
         steps = place.step
     try:
-        for done, (wait_s, batch) in enumerate(_readable(batches.take(steps - place.step)), start=first):
+        for done, (wait_s, batch) in enumerate(readable(batches.take(steps - place.step)), start=first):
             epoch, position = divmod(done - 1, epoch_steps)
             if position == 0 or done == first:
                 around.on_epoch_begin(epoch)
@@ -103,7 +103,7 @@ def _diverged(
     )
 
 
-def _readable(batches: tf.data.Dataset) -> Iterator[tuple[float, Any]]:
+def readable(batches: tf.data.Dataset) -> Iterator[tuple[float, Any]]:
     """The batches and the seconds each was waited for; what a data set raised inside tf.data is a DataError again."""
     options = tf.data.Options()
     options.autotune.enabled = False  # its thread kept a training that was stopped waiting, for up to ten seconds
@@ -115,5 +115,5 @@ def _readable(batches: tf.data.Dataset) -> Iterator[tuple[float, Any]]:
         except StopIteration:
             return
         except tf.errors.OpError as error:
-            raise DataError(f"A batch could not be made: {error.message.splitlines()[0]}") from error
+            raise DataError(f"A batch could not be made: {in_a_line(error.message.splitlines()[0])}") from error
         yield time.monotonic() - started, batch

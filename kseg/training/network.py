@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,8 +10,9 @@ import keras
 import tensorflow as tf
 
 from kseg.datasets import Dataset
-from kseg.errors import ConfigError, KsegError
+from kseg.errors import ConfigError, KsegError, in_a_line
 from kseg.inference import SEGMENTS, geometry_of, heads_of, streams_of
+from kseg.inference.predictor import what_failed
 from kseg.layers import ReadScores
 from kseg.models.fields import grids
 
@@ -59,7 +61,9 @@ def check_loads(model: keras.Model) -> None:
                     f"model: the layer {layer.name!r} of {model.name} is a Lambda, whose code a saved network does not "
                     f"load. Write it as a class of layer, with {REGISTER} above it."
                 ) from error
-            reason = " ".join(str(error).split()).partition(". ")[0][:160]
+            text = in_a_line(error, 10_000)
+            lost = re.search(r"Could not locate \w+ '[^']*'", text)
+            reason = lost[0] if lost else text.partition(". ")[0][:160]
             raise ConfigError(
                 f"model: the layer {layer.name!r} of {model.name} ({kind.__module__}.{kind.__qualname__}) could not be "
                 f"loaded once the network is saved: {reason}. Put {REGISTER} above the class and the functions it "
@@ -107,7 +111,7 @@ def _check_fits(model: keras.Model, data: Dataset, channels: int) -> None:
     for name in (f"reading_{head}" if head else "reading" for head in heads):
         if any(layer.name == name and not isinstance(layer, ReadScores) for layer in model.layers):
             raise ConfigError(
-                f"model: {model.name} has a layer called {name!r}, as kseg calls the one that it adds. Call it otherwise."
+                f"model: {model.name} has a layer called {name!r}, as the one that kseg adds is. Call it otherwise."
             )
     counts = {head: len(names) for head, names in data.heads.items()}
     if counts != heads:
@@ -149,8 +153,8 @@ def _check_size(model: keras.Model, height: int, width: int) -> None:
         raise
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
         raise ConfigError(
-            f"model: {model.name} does not take images of {given[0]} x {given[1]}, which it would be given, as where "
-            f"maps that it joins differ in size. {_ask_for_sizes(model)}"
+            f"model: {model.name} does not take images of {given[0]} x {given[1]}, which it would be given "
+            f"({what_failed(error)}). {_ask_for_sizes(model)}"
         ) from error
     for scores in found:
         if None not in scores.shape[1:3] and scores.shape[1:3] != tuple(each - 2 * geometry.border for each in given):
@@ -167,8 +171,8 @@ def _ask_for_sizes(model: keras.Model) -> str:
     stride = max(known, default=1)
     number = str(stride) if stride > 1 else "STRIDE"
     return (
-        f"Put kseg.layers.SizeCheck({number}, smallest={number}) behind its input: images are then widened to multiples "
-        f"of {number}, and cut again."
+        f"Put kseg.layers.SizeCheck({number}, smallest={number}) behind its input: images are then widened to "
+        f"multiples of {number}, and cut again."
     )
 
 
