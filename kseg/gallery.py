@@ -127,10 +127,14 @@ def numbered_panels(gallery: Gallery) -> dict[str, np.ndarray]:
     panels: dict[str, np.ndarray] = {}
     for number, item in enumerate(gallery.items, start=1):
         for place, (name, picture) in enumerate(panels_of(gallery.data, item).items()):
-            short, long = sorted(picture.shape[:2])
-            side = PANEL * min(max(1, math.sqrt(long / short / 2)), ACROSS)  # more of what is more than twice as long
-            panels[f"{number}: {name if place else _short(item.id)}"] = fitted(picture, round(side))
+            panels[f"{number}: {name if place else _short(item.id)}"] = _seen(picture, PANEL)
     return panels
+
+
+def _seen(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture whose longer side is `side`; larger where it is more than twice as long as the other."""
+    short, long = sorted(picture.shape[:2])
+    return fitted(picture, round(side * min(max(1, math.sqrt(long / short / 2)), ACROSS)))
 
 
 def _picture(gallery: Gallery) -> np.ndarray:
@@ -147,8 +151,10 @@ def _page(gallery: Gallery) -> str:
     data = gallery.data
     figures = []
     for item in gallery.items:
-        panels = {name: fitted(picture, PAGE_PANEL) for name, picture in panels_of(data, item).items()}
-        figures.append(pages.picture(png(side_by_side(panels)), item.id, wide=True))
+        panels = {name: _seen(picture, PAGE_PANEL) for name, picture in panels_of(data, item).items()}
+        height, width = next(iter(panels.values())).shape[:2]
+        figure = sheet(panels, columns=1 if width >= 2 * height else len(panels))
+        figures.append(pages.picture(png(figure), item.id, wide=True))
     keys = []
     for head, names, clear in _legends(gallery):
         colours = {name: colours_of(np.array(number)).astype(int).tolist() for number, name in names.items()}

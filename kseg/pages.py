@@ -27,7 +27,7 @@ table.shaded th:first-child { text-align: left; white-space: nowrap }
 meter { width: 8rem }
 figure { margin: .5rem 0 1rem } figcaption { font-size: .9rem }
 img { display: block; height: auto; max-width: 100%; background: #fff; border-radius: 4px }
-img.wide { min-width: min(56rem, 200vw) }
+img.wide { min-width: min(56rem, 200vw, var(--own)) }
 pre { padding: .7rem; background: var(--soft); border-radius: 4px; white-space: pre-wrap; overflow-wrap: anywhere }
 .warning { border-left: 4px solid #d80; padding: .3rem .8rem; background: var(--soft) }
 summary { cursor: pointer }
@@ -145,7 +145,8 @@ def key(colours: Mapping[str, Sequence[int] | None]) -> str:
 def picture(png: bytes, caption: str, *, wide: bool = False) -> str:
     """A picture with words below it; a `wide` one is not made as small as a phone's screen, but scrolls."""
     data = base64.b64encode(png).decode()
-    kind = ' class="wide"' if wide else ""
+    own = int.from_bytes(png[16:20], "big")  # the width in pixels, as PNG has it
+    kind = f' class="wide" style="--own:{own}px"' if wide else ""
     words = escape(caption)
     return (
         f'<figure><div class="frame"><img{kind} alt="{words}" src="data:image/png;base64,{data}"></div>'

@@ -144,7 +144,7 @@ class Result:
         """What it was trained on, chosen by and reported on, in words."""
         uses = {"train": "trained on", "val": "chosen by", "test": "reported on"}
         counts = [
-            f"{uses[use]} {self.prepared.surveys[use].images} images of {part.split}"
+            f"{uses[use]} {self.prepared.surveys[use].images} image{'s' * (len(part) > 1)} of {part.split}"
             for use, part in self.prepared.parts.items()
         ]
         return f"{self.prepared.parts['train'].name}: {', '.join(counts)}"

@@ -371,7 +371,7 @@ def test_the_demo_is_written_and_shown(tmp_path):
     assert "exists already" in call("data", "demo", tmp_path / "demo", exit_code=3).stderr
     words = ["--dataset", "folder", "--data-dir", tmp_path / "demo", "--split", "val", "--set", "data.instances=true"]
     shown = call("data", "show", *words, "-o", tmp_path / "a.png")
-    assert "8 images, uint8, 1 channels" in shown.stdout
+    assert "8 images, uint8, 1 channel;" in shown.stdout
     assert kseg.images.read_image(tmp_path / "a.png").shape[2] == 3
 
 

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 
 from kseg import pages
+from kseg.pictures import png
 
 NASTY = '<script>alert("1 & 2")</script>'
 
@@ -48,6 +49,12 @@ def test_a_page_needs_nothing_beside_itself():
     assert read(text).sources == ["data:image/png;base64,iVBORw=="]
     assert "url(" not in text and "http" not in text
     assert "color-scheme: light dark" in text and "@media print" in text and 'name="viewport"' in text
+
+
+def test_a_wide_picture_is_not_drawn_wider_than_it_is():
+    narrow = png(np.zeros((40, 302, 3), np.uint8))
+    text = pages.page("A page", pages.picture(narrow, "a strip of a narrow image", wide=True))
+    assert 'style="--own:302px"' in text and "min-width: min(56rem, 200vw, var(--own))" in text
 
 
 def test_what_is_empty_has_no_heading():
