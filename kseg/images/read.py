@@ -62,6 +62,11 @@ def is_stack(path: Path) -> bool:
     return path.suffix.lower() in {".tif", ".tiff"}
 
 
+def stem_of(path: Path) -> str:
+    """A file's name without its ending, by which image, label and result belong together; x of x.ome.tif."""
+    return path.stem[:-4] if is_stack(path) and path.stem.lower().endswith(".ome") else path.stem
+
+
 @dataclass(frozen=True)
 class Pages:
     """The slices of an image file, read one at a time.

@@ -41,8 +41,7 @@ def evaluate(
       ConfigError: there is no measure of a name, or the data can't be scored by it.
       DataError: the network has other classes or channels than the data.
     """
-    if data.question:
-        raise DataError(data.question)
+    data.check_settled()
     chosen = usual_measures(data) if measures is None else measures_for(data, [*ALWAYS, *measures])
     call = predictor(model, precision=precision)
     _check_heads(call, data)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kseg.errors import ConfigError, DataError, SizeError
-from kseg.images import Pages, is_image, open_pages, stack_writer, write_image
+from kseg.images import Pages, is_image, open_pages, stack_writer, stem_of, write_image
 from kseg.inference.predictor import Predictor
 from kseg.inference.tiles import class_ids, predict_maps, probabilities
 from kseg.instances import number
@@ -40,12 +40,12 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
             raise DataError(f"{path}: there is no such file or folder.")
     seen: dict[str, Path] = {}
     for file in files:
-        if file.stem in seen:
+        stem = stem_of(file)
+        if stem in seen:
             raise DataError(
-                f"{seen[file.stem]} and {file} would both be written as {file.stem}.*. "
-                "Predict them into different folders."
+                f"{seen[stem]} and {file} would both be written as {stem}.*. Predict them into different folders."
             )
-        seen[file.stem] = file
+        seen[stem] = file
     return files
 
 
@@ -67,7 +67,7 @@ def list_streams(paths: Mapping[str, str | Path], streams: Iterable[str]) -> lis
             f"The network takes {' and '.join(wanted)}, found {' and '.join(paths) or 'no stream'}. Give each of them: "
             + " ".join(f"--stream {name}=PATH" for name in wanted)
         )
-    files = {name: {file.stem: file for file in list_images([paths[name]])} for name in wanted}
+    files = {name: {stem_of(file): file for file in list_images([paths[name]])} for name in wanted}
     first, *others = files.values()
     for name, found in zip(wanted[1:], others, strict=True):
         lonely = sorted(first.keys() ^ found.keys())
@@ -165,7 +165,7 @@ def predict_file(
     with ExitStack() as files:
         heads = {
             head: _Results(
-                files, f"{Path(folder) / first.stem}{'_' if head else ''}{head}", shown, network.readings[head]
+                files, f"{Path(folder) / stem_of(first)}{'_' if head else ''}{head}", shown, network.readings[head]
             )
             for head in network.heads
         }
