@@ -29,16 +29,16 @@ def doubts_of_levels(darkest: float, brightest: float, white: float) -> list[str
     if brightest > FAR * white:
         doubts.append(
             f"the brightest pixel is {brightest:g}, white is {white:g}. Pass --set data.white={brightest:g} where "
-            f"that is light; {_mark(brightest)}"
+            f"that is light; where it {_mark(brightest)}"
         )
     if darkest < -white:
-        doubts.append(f"the darkest pixel is {darkest:g}, white is {white:g}. {_mark(darkest).capitalize()}")
+        doubts.append(f"the darkest pixel is {darkest:g}, white is {white:g}. Where it {_mark(darkest)}")
     return doubts
 
 
 def _mark(level: float) -> str:
     return (
-        "where it means that there is no data, say so in the files, and it is void: "
+        "means that there is no data, say so in the files, and it is void: "
         f"gdal_edit.py -a_nodata {level:.9g} FILE.tif."
     )
 

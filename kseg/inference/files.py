@@ -187,16 +187,16 @@ def predict_file(
                     raise
                 raise DataError(f"{first}: {error}") from error
             for head, results in heads.items():
-                results.add(place, next(iter(images.values())), maps[head], gaps)
+                results.add(place, next(iter(images.values())), maps[head], np.any(gaps, axis=0) if gaps else None)
             progress(place + 1, count)
     return [file for results in heads.values() for file in results.finish()]
 
 
-def _read(pages: Mapping[str, Pages], place: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """The images of each stream at `place`, and where one of them has no data, (H, W) bool; None where all have."""
+def _read(pages: Mapping[str, Pages], place: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """The images of each stream at `place`, and of those that lack data, where they do: (H, W) bool each."""
     read = {stream: each.read(place) for stream, each in pages.items()}
     gaps = [missing for _, missing in read.values() if missing is not None]
-    return {stream: image for stream, (image, _) in read.items()}, np.any(gaps, axis=0) if gaps else None
+    return {stream: image for stream, (image, _) in read.items()}, gaps
 
 
 class _Results:
@@ -210,7 +210,7 @@ class _Results:
         self._written = [Path(f"{stem}.tif" if self._is_stack else f"{stem}.png")]
 
     def open(self, classes: int, with_probabilities: bool, with_instances: bool, with_overlay: bool) -> None:
-        self._classes, self._void = classes, 255 if classes <= 255 else 65535
+        self._classes, self._void = classes, 255 if classes <= 256 else 65535
         self._shown = [1] if classes == 2 else list(range(classes))
         self._ids = self._writer(self._written[0], 1, str(self._void)) if self._is_stack else None
         self._probabilities = self._added("probabilities", len(self._shown), "nan") if with_probabilities else None
