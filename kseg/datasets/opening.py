@@ -76,7 +76,7 @@ class Opening(NamedTuple):
             if len(pages) != labelled:
                 channels = f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
                 raise DataError(
-                    f"{pair.image}: {len(pages)} pages{channels}, but {pair.label} has {labelled}. They are paired "
+                    f"{pair.image}: {len(pages)} page{'s' * (len(pages) > 1)}{channels}, but {pair.label} has {labelled}. They are paired "
                     f"page by page: {words_for_axes(labelled)}."
                 )
             tag = pages.orientation

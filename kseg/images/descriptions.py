@@ -154,6 +154,7 @@ def _ome_image(found: _Xml) -> Text:
     sizes["C"] //= max(1, found.samples)
     width, height = (_size(pixels.get(f"PhysicalSize{letter}")) for letter in "XY")
     units = [pixels.get(f"PhysicalSize{letter}Unit", "\u00b5m") for letter in "XYZ"]
+    pixel = (width, height) if width and height and units[0] == units[1] else None
     # what a set of files holds says nothing of the pages of one
     alone = len(found.files) < 2
     seconds = {"s": 1.0, "ms": 1e-3, "min": 60.0}.get(pixels.get("TimeIncrementUnit", "s"))
@@ -163,8 +164,10 @@ def _ome_image(found: _Xml) -> Text:
         letters if alone else "",
         tuple(sizes[letter] for letter in letters) if alone else (),
         order=_order(found.planes, letters, sizes) if alone else None,
-        unit={"\u00b5m": "micron", "\u03bcm": "micron"}.get(units[0], units[0] if units[0].isascii() else ""),
-        pixel=(width, height) if width and height and units[0] == units[1] else None,
+        unit=""
+        if pixel is None
+        else {"\u00b5m": "micron", "\u03bcm": "micron"}.get(units[0], units[0] if units[0].isascii() else ""),
+        pixel=pixel,
         spacing=_size(pixels.get("PhysicalSizeZ")) if units[2] == units[0] else None,
         interval_s=interval * seconds if interval and seconds else None,
     )

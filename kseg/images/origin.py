@@ -63,7 +63,8 @@ class Origin:
         frames = self.sizes.get("T", 1) if list(self.sizes) in (["T"], ["T", "Z"]) else 1
         frames = frames if pages % frames == 0 else 1
         lines = {"ImageJ": "1.54f", "images": pages * channels}
-        lines |= {"channels": channels, "slices": pages // frames, "frames": frames, "hyperstack": "true"}
+        lines |= {"channels": channels, "slices": pages // frames, "frames": frames}
+        lines |= {"hyperstack": "true"} if pages * channels > 1 else {}
         lines |= {"mode": "grayscale"} | ({"unit": self.text.unit} if self.text.unit else {})
         lines |= {"spacing": self.text.spacing} if self.text.spacing else {}
         lines |= {"finterval": self.text.interval_s} if self.text.interval_s else {}
