@@ -23,7 +23,10 @@ def saved(*pages, **options):
 
 FILES = {
     "imagej": saved(
-        (STACK.reshape(2, 2, 6, 7), 0), imagej=True, resolution=(5, 5), metadata={"axes": "ZCYX", "unit": "um", "spacing": 2.0}
+        (STACK.reshape(2, 2, 6, 7), 0),
+        imagej=True,
+        resolution=(5, 5),
+        metadata={"axes": "ZCYX", "unit": "um", "spacing": 2.0},
     ),
     "ome": saved((STACK, 0), ome=True, metadata={"axes": "CYX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2}),
     "shaped": saved((STACK, 0), metadata={"axes": "TYX"}),
