@@ -113,7 +113,7 @@ def test_a_resolution_of_nothing_is_none(tmp_path, value):
     assert open_pages(tmp_path / "a.tif").origin.resolution in (None, (1.0, 1.0, 1))
 
 
-@pytest.mark.parametrize("unit", ["µm\x00", "a" * 99, "\\u00B5m", "pixel"])
+@pytest.mark.parametrize("unit", ["nm\x00", "a" * 99, "\\u00B5m", "pixel"])
 def test_a_unit_is_kept_as_it_is_written_where_it_is_plain_and_short(tmp_path, unit):
     text = f"ImageJ=1.54f\nimages=1\nunit={unit}\n".encode()
     tifffile.imwrite(tmp_path / "a.tif", PAGE, description=text, metadata=None)
