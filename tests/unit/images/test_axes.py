@@ -175,6 +175,15 @@ def test_a_network_s_channels_settle_what_a_file_leaves_open(tmp_path):
         open_pages(tmp_path / "c.tif").for_channels(3)[0]
 
 
+def test_pages_that_are_called_channels_and_are_not_those_of_the_network_are_refused_with_the_way_on(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", PAGES, imagej=True)  # a stack of slices, which tifffile calls channels
+    with pytest.raises(
+        DataError, match=r"a.tif: its pages are 6 channels of 1 slice, but the network takes 1. .* --axes"
+    ):
+        open_pages(tmp_path / "a.tif").for_channels(1)
+    assert len(open_pages(tmp_path / "a.tif", axes="ZYX").for_channels(1)) == 6
+
+
 def test_an_extra_channel_called_alpha_is_one_like_the_others_where_a_person_says_so(tmp_path):
     pixels = np.moveaxis(PAGES[:4], 0, -1)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["unassalpha"])
