@@ -118,7 +118,16 @@ class Pages:
 
         A channel called alpha is one like the others where only with it there are enough. Pages that nothing says
         anything of are channels where there are as many; three may as well be slices of grey.
+
+        Raises:
+          DataError: its pages are channels, and not as many.
         """
+        together = 1 if self.tiff is None else len(self.tiff.slices[0])
+        if together > 1 and self.shape[3] != channels > 0:
+            raise DataError(
+                f"{self.path}: its pages are {self.shape[3]} channels of {len(self)} slice{'s' * (len(self) > 1)}, but "
+                f"the network takes {channels}. Where the pages are slices, pass --axes ZYX (in Python axes='ZYX')."
+            )
         if self.shape[3] == channels in (2, 4):
             return replace(self, alpha=True)
         if self.tiff is None or self.tiff.is_stated or channels in (1, 3):
