@@ -36,6 +36,11 @@ def turned(array: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(np.flip(array.swapaxes(0, 1) if exchange else array, reverse))
 
 
+def as_stored(array: np.ndarray, orientation: int) -> np.ndarray:
+    """What `turned` makes `array` of: the way back."""
+    return turned(array, {6: 8, 8: 6}.get(orientation, orientation))
+
+
 def plain(array: np.ndarray, path: Path) -> np.ndarray:
     """`array` in native byte order as uint8, uint16 or float32, where that loses nothing."""
     if array.dtype == np.bool_:

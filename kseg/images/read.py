@@ -99,7 +99,7 @@ class Pages:
     def orientation(self) -> int:
         """The orientation tag, 1..8, that is followed; 1, as it is, where there is none."""
         if self.tiff is not None:
-            return self.tiff.orientation
+            return self.tiff.origin.orientation
         with named(self.path):
             return tag_of(self.path)
 
@@ -110,8 +110,8 @@ class Pages:
 
     @property
     def origin(self) -> Origin:
-        """The size of the pixels and their place, of slices as they are seen."""
-        return Origin() if self.tiff is None else self.tiff.origin.turned(self.orientation)
+        """The size of the pixels, and their place."""
+        return Origin() if self.tiff is None else self.tiff.origin
 
     def for_channels(self, channels: int) -> Pages:
         """The file as a network of so many channels takes it, where the file leaves that open.

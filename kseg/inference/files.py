@@ -124,7 +124,7 @@ def predict_file(
     it. The numbers in it are the ids, and so Pillow, MATLAB and kseg read it; OpenCV and tf.io.decode_png make colours
     of them. Of two classes, or more than a palette's 256, the PNG is grey, which every tool reads as ids, and so are
     the pages of a STEM.tif. That is written of a stack, and of a TIFF that says how large its pixels are, where they
-    lie on earth, or which have no data: all TIFFs keep this of their image.
+    lie on earth, how they are turned, or which have no data: all TIFFs keep this of their image.
 
     Args:
       network: the predictor.
@@ -206,7 +206,7 @@ class _Results:
         self._files, self._stem, self._source, self._reading = files, stem, source, reading
         self._drawn = set(np.linspace(0, len(source) - 1, 9).round().astype(int).tolist())
         self._panels: dict[str, np.ndarray] = {}
-        self._is_stack = len(source) > 1 or source.origin.has_scale or source.no_data is not None
+        self._is_stack = len(source) > 1 or source.origin.needs_tiff or source.no_data is not None
         self._written = [Path(f"{stem}.tif" if self._is_stack else f"{stem}.png")]
 
     def open(self, classes: int, with_probabilities: bool, with_instances: bool, with_overlay: bool) -> None:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from kseg.errors import ConfigError, DataError
 from kseg.images import label_pages, open_pages, read_image, read_label, stem_of
@@ -192,6 +193,12 @@ def test_an_extra_channel_called_alpha_is_one_like_the_others_where_a_person_say
     tifffile.imwrite(tmp_path / "a.tif", full, photometric="rgb", extrasamples=["unassalpha"])
     assert open_pages(tmp_path / "a.tif", alpha=True)[0].shape == (2, 5, 4)  # as many channels as its neighbours
     assert read_image(tmp_path / "a.tif").shape == (2, 5, 3)
+
+
+def test_a_png_s_fourth_channel_is_one_like_the_others_where_a_person_says_so(tmp_path):
+    pixels = np.moveaxis(PAGES[:4], 0, -1)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(open_pages(tmp_path / "a.png", alpha=True)[0], pixels)
 
 
 def test_the_stem_of_an_ome_tiff_is_that_of_its_label(tmp_path):

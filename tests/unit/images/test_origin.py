@@ -75,18 +75,23 @@ def test_a_file_that_says_nothing_gives_files_that_say_nothing(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 3, 4), np.uint8), photometric="minisblack", metadata=None)
     with written(tmp_path / "a.tif", pages=2) as file:
         assert "ImageDescription" not in file.pages.first.tags and len(file.pages) == 2
-    assert not open_pages(tmp_path / "a.tif").origin.has_scale
+    assert not open_pages(tmp_path / "a.tif").origin.needs_tiff
     tifffile.imwrite(tmp_path / "b.tif", PAGE, resolution=(72, 72), resolutionunit="inch", metadata=None)
-    assert not open_pages(tmp_path / "b.tif").origin.has_scale  # a printer's
+    assert not open_pages(tmp_path / "b.tif").origin.needs_tiff  # a printer's
     with written(tmp_path / "b.tif") as file:
         assert file.pages.first.resolution == (72, 72) and file.pages.first.resolutionunit == 2
 
 
-def test_of_an_image_that_is_turned_the_place_on_earth_is_not_kept_and_the_resolution_turned(tmp_path):
-    tags = [*TAGS, (274, 3, 1, 6, True)]
-    tifffile.imwrite(tmp_path / "a.tif", PAGE, extratags=tags, resolution=(5.0, 4.0), resolutionunit=3, metadata=None)
-    origin = open_pages(tmp_path / "a.tif").origin
-    assert not origin.geo and origin.resolution == (4.0, 5.0, 3)
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_results_are_stored_turned_as_their_image_and_seen_as_it_is_seen(tmp_path, tag):
+    tifffile.imwrite(tmp_path / "a.tif", PAGE, extratags=[*TAGS, (274, 3, 1, tag, True)], metadata=None)
+    seen = read_image(tmp_path / "a.tif")[..., 0]
+    with stack_writer(tmp_path / "out.tif", open_pages(tmp_path / "a.tif").origin) as write:
+        write(seen)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), PAGE)  # over the image in Fiji and QGIS
+    np.testing.assert_array_equal(read_image(tmp_path / "out.tif")[..., 0], seen)
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert set(GEO) <= set(file.pages.first.tags.keys())
 
 
 @pytest.mark.parametrize(
@@ -117,7 +122,7 @@ def test_a_resolution_of_nothing_is_none(tmp_path, value):
 def test_a_unit_is_kept_as_it_is_written_where_it_is_plain_and_short(tmp_path, unit):
     text = f"ImageJ=1.54f\nimages=1\nunit={unit}\n".encode()
     tifffile.imwrite(tmp_path / "a.tif", PAGE, description=text, metadata=None)
-    assert open_pages(tmp_path / "a.tif").origin.has_scale == (unit == "\\u00B5m")
+    assert open_pages(tmp_path / "a.tif").origin.needs_tiff == (unit == "\\u00B5m")
     if unit == "\\u00B5m":
         with written(tmp_path / "a.tif") as file:
             assert "unit=\\u00B5m" in file.pages.first.description.splitlines()
