@@ -30,7 +30,9 @@ TICKS = 1000  # of the progress bar for each file, so that it moves with the sli
 )
 @click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
 @click.option(
-    "--axes", metavar="AXES", help="What a TIFF's pages are, where it does not say: CYX channels, ZYX slices."
+    "--axes",
+    metavar="AXES",
+    help="What a TIFF's pages are: CYX channels, ZYX slices. Default: as it says, or the training was told.",
 )
 @stream_option
 @average_option
@@ -64,12 +66,15 @@ def predict(
     if inputs + paths and streams:
         raise click.UsageError("Give either images or --stream NAME=PATH for each stream.")
     from kseg.errors import DataError
+    from kseg.images import stem_of
     from kseg.inference import load, predictor, say_above_bar
     from kseg.inference.files import check_apart, list_images, list_streams, predict_file
+    from kseg.inference.load import axes_of_run
 
     named = tuple(streams.values()) or inputs + paths
     files: Sequence[Any] = [] if streams else list_images(named)
     network = predictor(load(model), precision=precision or "float32")
+    axes = axes or axes_of_run(model)
     network.outer_average(average)  # refused before an image is read
     if streams:
         files = list_streams(streams, network.streams)
@@ -100,7 +105,7 @@ def predict(
                 say_above_bar(f"error: {error}")
                 continue
             first = next(iter(path.values())) if streams else path
-            kinds.update(f"STEM{file.name.removeprefix(first.stem)}" for file in results)
+            kinds.update(f"STEM{file.name.removeprefix(stem_of(first))}" for file in results)
             if not sys.stderr.isatty():
                 click.echo(str(results[0]))
     if failed:

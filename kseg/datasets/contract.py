@@ -172,6 +172,11 @@ class Dataset(abc.ABC):
         """What to do about `label` (H, W), which lies outside the classes."""
         return "Is this the data set as published?"
 
+    def check_settled(self) -> None:
+        """Raises DataError where something is open that a person must say before the set is learned from or scored."""
+        if self.question:
+            raise DataError(self.question)
+
     def choose(self, split: str, splits: Sequence[str]) -> None:
         """Sets `split` and `splits`; raises NoSuchSplit where the split is not one of them."""
         if split not in splits:

@@ -74,9 +74,10 @@ class Opening(NamedTuple):
                 continue
             pages, labelled = self.pages(pair.image), label_pages(pair.label)
             if len(pages) != labelled:
-                channels = f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
+                said = f"{len(pages)} page{'s' * (len(pages) > 1)}"
+                said += f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
                 raise DataError(
-                    f"{pair.image}: {len(pages)} pages{channels}, but {pair.label} has {labelled}. They are paired "
+                    f"{pair.image}: {said}, but {pair.label} has {labelled}. They are paired "
                     f"page by page: {words_for_axes(labelled)}."
                 )
             tag = pages.orientation

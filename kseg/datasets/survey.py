@@ -12,6 +12,7 @@ import numpy as np
 
 from kseg.datasets.contract import VOID, Dataset
 from kseg.errors import ConfigError, DataError
+from kseg.images import words_for_depths
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Survey:
       void_pixels: pixels without a class, or a dict of such numbers.
       mean, deviation: (C,) float64, of each channel's grey levels over all pixels, or a dict of such by stream.
       fingerprint: SHA-256 over all images, labels and instances.
+      darkest: the smallest grey level; 0 where none is below 0.
     """
 
     images: int
@@ -44,6 +46,7 @@ class Survey:
     mean: Any
     deviation: Any
     fingerprint: str
+    darkest: float = 0.0
 
     @property
     def heights(self) -> tuple[int, int]:
@@ -79,20 +82,20 @@ def survey(data: Dataset) -> Survey:
     """
     if not len(data):
         raise DataError(f"{data.name}: there is nothing in the split {data.split}. Take another, or add images.")
-    if data.question:
-        raise DataError(data.question)
+    data.check_settled()
     digest = hashlib.sha256()
     kinds: dict[str, str] = {}
     channels: dict[int, str] = {}
     counts = {head: np.zeros((3, VOID + 1), np.int64) for head in data.heads}
     sums: dict[tuple[str, int], np.ndarray] = {}
     sizes: dict[tuple[int, int], str] = {}
-    brightest = 0.0
+    darkest = brightest = 0.0
     for item in (data[index] for index in range(len(data))):
         for stream, image in item.images.items():
             digest.update(f"{item.id} {image.shape} {image.dtype}".encode() + image.tobytes())
             kinds.setdefault(str(image.dtype), item.id)
             brightest = max(brightest, float(image.max()))
+            darkest = min(darkest, float(image.min())) if image.dtype.kind == "f" else darkest
             key = stream, image.shape[2]
             sums[key] = sums.get(key, 0) + _sums(image)
         for head, label in item.labels.items():
@@ -120,15 +123,14 @@ def survey(data: Dataset) -> Survey:
         mean=mean,
         deviation=deviation,
         fingerprint=digest.hexdigest(),
+        darkest=darkest,
     )
 
 
 def _check_alike(data: Dataset, kinds: Mapping[str, str], channels: Mapping[int, str]) -> None:
     """Raises DataError where several kinds or channels were found, an item of each named."""
     if len(kinds) > 1:
-        raise DataError(
-            f"{data.name}: images of different depth: {_examples(kinds)}. Save all of them with 8 or all with 16 bits."
-        )
+        raise DataError(f"{data.name}: {words_for_depths(kinds)}")
     if len(channels) > 1 and set(channels) != {1, 3}:
         raise DataError(f"{data.name}: images of different channels: {_examples(channels)}. All must have the same.")
 

@@ -36,6 +36,11 @@ def turned(array: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(np.flip(array.swapaxes(0, 1) if exchange else array, reverse))
 
 
+def as_stored(array: np.ndarray, orientation: int) -> np.ndarray:
+    """What `turned` makes `array` of: the way back."""
+    return turned(array, {6: 8, 8: 6}.get(orientation, orientation))
+
+
 def plain(array: np.ndarray, path: Path) -> np.ndarray:
     """`array` in native byte order as uint8, uint16 or float32, where that loses nothing."""
     if array.dtype == np.bool_:
@@ -46,9 +51,23 @@ def plain(array: np.ndarray, path: Path) -> np.ndarray:
         return array.astype(np.uint16)
     if array.dtype.kind == "f" and (np.abs(array) <= np.finfo(np.float32).max).all():
         return array.astype(np.float32)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"{path}: {words_for_gaps_unmarked(array)}")
     raise DataError(
         f"{path}: values of type {array.dtype} from {array.min()} to {array.max()}. "
-        "Save it with 8 or 16 bits, or as finite float32."
+        "Save it with 8 or 16 bits, or as finite float32. Where the lowest or highest means that there is no data, say "
+        "so in the file, and it is void: gdal_edit.py -a_nodata NUMBER FILE.tif."
+    )
+
+
+def words_for_gaps_unmarked(array: np.ndarray) -> str:
+    """What is to be said of (H, W, C) levels of which some are NaN or infinite."""
+    wrong = ~np.isfinite(array)
+    row, column, _ = np.argwhere(wrong)[0]
+    return (
+        f"{int(wrong.sum()):,} values ({wrong.mean():.1%}) are NaN or infinite, the first at row {row}, column "
+        f"{column}. Replace them. Where NaN means that there is no data, say so in the file, and it is void: "
+        "gdal_edit.py -a_nodata nan FILE.tif."
     )
 
 

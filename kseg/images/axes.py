@@ -92,12 +92,10 @@ def arrange(path: Path, text: Text, directories: Sequence[int], page: str, axes:
 
 def _before_page(axes: str, page: str, path: Path) -> str:
     """The letters of `axes` that go over directories, without those of one directory."""
-    tail = len(page)
-    if len(page) == 3 and not set(axes[-3:]) & set(CHANNEL_AXES):
-        tail = 2  # colours within the pixels go without saying
-    wanted = {"YX": ("YX",), "YXS": ("YXS", "YXC"), "SYX": ("SYX", "CYX")}[page]
-    if axes[-tail:] in (*wanted, "YX"):
-        return axes[: len(axes) - tail]
+    # colours within the pixels go without saying
+    for tail in {"YX": ("YX",), "YXS": ("YXS", "YXC", "YX"), "SYX": ("SYX", "CYX", "YX")}[page]:
+        if axes.endswith(tail):
+            return axes[: -len(tail)]
     raise DataError(
         f"{path}: its axes are {axes}, but each of its pages is {page}. Save it as pages of whole rows (CYX, ZYX), or "
         "with its channels within each pixel (YXS)."
@@ -128,7 +126,7 @@ def _fits(path: Path, text: Text, letters: str, sizes: Sequence[int], count: int
     if math.prod(sizes) == count:
         return True
     channels = math.prod(size for letter, size in zip(letters, sizes, strict=True) if letter in CHANNEL_AXES)
-    if channels == 1 or count == 1:
+    if channels in (0, 1) or count == 1:  # nothing, or nothing that matters
         return False
     said = ", ".join(f"{letter} {size}" for letter, size in zip(letters, sizes, strict=True))
     raise DataError(f"{path}: {count} pages, but its {text.writer} description says {said}. {_SAY}")

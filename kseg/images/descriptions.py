@@ -79,12 +79,11 @@ def _imagej(text: str) -> Text:
     images = _whole(values.get("images", "1"))
     if sizes == (1, 1, 1) and images > 1:
         sizes = (1, images, 1)  # a stack that never was a hyperstack
-    unit = values.get("unit", "").strip()
     return Text(
         "ImageJ",
         "TZC",
         sizes,
-        unit=unit if unit.isascii() and unit.isprintable() and len(unit) <= _LONGEST_UNIT else "",
+        unit=_unit(values.get("unit", "")),
         spacing=_size(values.get("spacing")),
         interval_s=_size(values.get("finterval")),
     )
@@ -154,6 +153,7 @@ def _ome_image(found: _Xml) -> Text:
     sizes["C"] //= max(1, found.samples)
     width, height = (_size(pixels.get(f"PhysicalSize{letter}")) for letter in "XY")
     units = [pixels.get(f"PhysicalSize{letter}Unit", "\u00b5m") for letter in "XYZ"]
+    pixel = (width, height) if width and height and units[0] == units[1] else None
     # what a set of files holds says nothing of the pages of one
     alone = len(found.files) < 2
     seconds = {"s": 1.0, "ms": 1e-3, "min": 60.0}.get(pixels.get("TimeIncrementUnit", "s"))
@@ -163,8 +163,8 @@ def _ome_image(found: _Xml) -> Text:
         letters if alone else "",
         tuple(sizes[letter] for letter in letters) if alone else (),
         order=_order(found.planes, letters, sizes) if alone else None,
-        unit={"\u00b5m": "micron", "\u03bcm": "micron"}.get(units[0], units[0] if units[0].isascii() else ""),
-        pixel=(width, height) if width and height and units[0] == units[1] else None,
+        unit=_unit(units[0]) if pixel else "",
+        pixel=pixel,
         spacing=_size(pixels.get("PhysicalSizeZ")) if units[2] == units[0] else None,
         interval_s=interval * seconds if interval and seconds else None,
     )
@@ -196,6 +196,12 @@ def _whole(text: str) -> int:
     text = text.strip()
     value = int(text) if text.isascii() and text.isdigit() and len(text) < 11 else 0
     return value if value < _MOST else 0
+
+
+def _unit(text: str) -> str:
+    """A unit as ImageJ writes it; "" where it is no short plain word."""
+    text = text.strip().replace("\u00b5m", "micron").replace("\u03bcm", "micron")
+    return text if text.isascii() and text.isprintable() and len(text) <= _LONGEST_UNIT else ""
 
 
 def _size(text: str | None) -> float | None:

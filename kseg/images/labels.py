@@ -34,7 +34,7 @@ def orientation_of(path: str | Path) -> int:
     """
     path = Path(path)
     with named(path):
-        return open_tiff(path, label=True).orientation if is_stack(path) else tag_of(path)
+        return open_tiff(path, label=True).origin.orientation if is_stack(path) else tag_of(path)
 
 
 def read_label(path: str | Path, page: int = 0) -> np.ndarray:
@@ -48,12 +48,13 @@ def read_label(path: str | Path, page: int = 0) -> np.ndarray:
         int32 does not hold.
     """
     path, missing = Path(path), None
-    if not 0 <= page < (1 if page == 0 else label_pages(path)):
-        raise IndexError(page)
     with named(path):
         check_file(path)
-        if is_stack(path):
-            tiff = open_tiff(path, label=True)
+        tiff = open_tiff(path, label=True) if is_stack(path) else None
+    if not 0 <= page < (1 if tiff is None else tiff.shape[0]):
+        raise IndexError(page)
+    with named(path):
+        if tiff is not None:
             array = read_numbers(path, tiff, page)
             missing = without_data(array[..., :1], tiff.no_data) if is_no_class(tiff.no_data) else None
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from kseg.images.descriptions import Text
 
 # TIFF type of each tag: pixel scale, tie points, transformation; the directory of keys, their numbers, their texts.
 _GEO = {33550: 12, 33922: 12, 34264: 12, 34735: 3, 34736: 12, 34737: 2}
-_NO_DATA = 42113
+_NO_DATA, _ORIENTATION = 42113, 274
 _MOST_VALUES = 1 << 16
 _NO_UNIT = ("", "pixel", "pixels")
 ExtraTags = list[tuple[int, int, int, Any, bool]]
@@ -35,59 +35,56 @@ class Origin:
       text: what the description says.
       sizes: the axes of the slices, the outermost first.
       geo: the GeoTIFF tags, by number.
+      orientation: the tag, 1..8. Results have it too, and their pixels lie as the image's are stored: programs that
+        follow the tag show both upright, others both as stored.
     """
 
     resolution: tuple[float, float, int] | None = None
     text: Text = field(default_factory=Text)
     sizes: Mapping[str, int] = field(default_factory=dict)
     geo: Mapping[int, Any] = field(default_factory=dict)
+    orientation: int = 1
 
     @property
-    def has_scale(self) -> bool:
-        """Whether the size of a pixel has a unit, or its place on earth is known: what a PNG can't hold."""
-        return bool(self.geo) or self.text.unit not in _NO_UNIT
-
-    def turned(self, orientation: int) -> Origin:
-        """As of the image that an orientation tag turns: the place on earth is that of the pixels as stored."""
-        if orientation == 1:
-            return self
-        resolution = self.resolution
-        if resolution and orientation > 4:
-            resolution = (resolution[1], resolution[0], resolution[2])
-        return replace(self, resolution=resolution, geo={})
+    def needs_tiff(self) -> bool:
+        """Whether the pixels' size has a unit, their place is known, or they are turned: what a PNG can't hold."""
+        return bool(self.geo) or self.text.unit not in _NO_UNIT or self.orientation != 1
 
     def description(self, pages: int, channels: int) -> str | None:
         """ImageJ's description for `pages` slices of `channels` maps each; None where the image had no such thing."""
-        if not self.text.writer or pages * channels == 1 and not self.has_scale:
+        if not self.text.writer or pages * channels == 1 and self.text.unit in _NO_UNIT:
             return None
         frames = self.sizes.get("T", 1) if list(self.sizes) in (["T"], ["T", "Z"]) else 1
         frames = frames if pages % frames == 0 else 1
         lines = {"ImageJ": "1.54f", "images": pages * channels}
-        lines |= {"channels": channels, "slices": pages // frames, "frames": frames, "hyperstack": "true"}
+        lines |= {"channels": channels, "slices": pages // frames, "frames": frames}
+        lines |= {"hyperstack": "true"} if pages * channels > 1 else {}
         lines |= {"mode": "grayscale"} | ({"unit": self.text.unit} if self.text.unit else {})
         lines |= {"spacing": self.text.spacing} if self.text.spacing else {}
         lines |= {"finterval": self.text.interval_s} if self.text.interval_s else {}
         return "".join(f"{key}={value}\n" for key, value in lines.items() if value != 1 or key == "images")
 
     def tags(self, no_data: str | None) -> ExtraTags:
-        """The tags of GeoTIFF as tifffile takes them, and GDAL's mark of pixels without data."""
+        """The tags of place and orientation as tifffile takes them, and GDAL's mark of pixels without data."""
         found: ExtraTags = [
             (code, kind, 0 if kind == 2 else len(self.geo[code]), self.geo[code], True)
             for code, kind in _GEO.items()
             if code in self.geo
         ]
+        found += [] if self.orientation == 1 else [(_ORIENTATION, 3, 1, self.orientation, True)]
         return found if no_data is None else [*found, (_NO_DATA, 2, 0, no_data, True)]
 
 
 def origin_of(page: tifffile.TiffPage, text: Text, sizes: Mapping[str, int]) -> Origin:
     """What the tags of a file's first image say; damaged ones say nothing."""
+    turn = page.tags.valueof(_ORIENTATION, 1)
     resolution = None
     if text.pixel:
         resolution = (1 / text.pixel[0], 1 / text.pixel[1], 1)
     elif (across := _ratio(page, 282)) and (down := _ratio(page, 283)):
         unit = page.tags.valueof(296, 2)
         resolution = (across, down, int(unit) if unit in (1, 2, 3) else 1)
-    return Origin(resolution, text, sizes, _geo(page))
+    return Origin(resolution, text, sizes, _geo(page), turn if turn in range(1, 9) else 1)
 
 
 def no_data_of(page: tifffile.TiffPage) -> float | None:

@@ -62,6 +62,11 @@ def is_stack(path: Path) -> bool:
     return path.suffix.lower() in {".tif", ".tiff"}
 
 
+def stem_of(path: Path) -> str:
+    """A file's name without its ending, by which image, label and result belong together; x of x.ome.tif."""
+    return path.stem[:-4] if is_stack(path) and path.stem.lower().endswith(".ome") else path.stem
+
+
 @dataclass(frozen=True)
 class Pages:
     """The slices of an image file, read one at a time.
@@ -94,7 +99,7 @@ class Pages:
     def orientation(self) -> int:
         """The orientation tag, 1..8, that is followed; 1, as it is, where there is none."""
         if self.tiff is not None:
-            return self.tiff.orientation
+            return self.tiff.origin.orientation
         with named(self.path):
             return tag_of(self.path)
 
@@ -105,15 +110,24 @@ class Pages:
 
     @property
     def origin(self) -> Origin:
-        """The size of the pixels and their place, of slices as they are seen."""
-        return Origin() if self.tiff is None else self.tiff.origin.turned(self.orientation)
+        """The size of the pixels, and their place."""
+        return Origin() if self.tiff is None else self.tiff.origin
 
     def for_channels(self, channels: int) -> Pages:
         """The file as a network of so many channels takes it, where the file leaves that open.
 
         A channel called alpha is one like the others where only with it there are enough. Pages that nothing says
         anything of are channels where there are as many; three may as well be slices of grey.
+
+        Raises:
+          DataError: its pages are channels, and not as many.
         """
+        together = 1 if self.tiff is None else len(self.tiff.slices[0])
+        if together > 1 and self.shape[3] != channels > 0:
+            raise DataError(
+                f"{self.path}: its pages are {self.shape[3]} channels of {len(self)} slice{'s' * (len(self) > 1)}, but "
+                f"the network takes {channels}. Where the pages are slices, pass --axes ZYX (in Python axes='ZYX')."
+            )
         if self.shape[3] == channels in (2, 4):
             return replace(self, alpha=True)
         if self.tiff is None or self.tiff.is_stated or channels in (1, 3):

@@ -31,9 +31,8 @@ class Tiff:
       slices: of each slice the directories that hold its channels.
       is_stated: whether the file, or a person, says that these are slices.
       has_alpha: whether the last channel is called alpha.
-      orientation: its tag, 1..8.
       no_data: the number that means no data.
-      origin: the size of its pixels and their place.
+      origin: the size of its pixels, their place, and how they are turned.
     """
 
     shape: tuple[int, int, int, int]
@@ -41,7 +40,6 @@ class Tiff:
     slices: tuple[tuple[int, ...], ...]
     is_stated: bool = False
     has_alpha: bool = False
-    orientation: int = 1
     no_data: float | None = None
     origin: Origin = field(default_factory=Origin)
 
@@ -82,14 +80,12 @@ def open_tiff(path: Path, axes: str | None = None, *, label: bool = False) -> Ti
             found = one_by_one([number for part in found.slices for number in part])
         each = len(found.slices[0])
         check_extent(path, shape if each == 1 else (*shape, each))
-        turn = page.tags.valueof(274, 1)
         return Tiff(
             (len(found.slices), height, width, samples * each),
             planes,
             found.slices,
             found.is_stated,
             page.extrasamples[-1:] in ((1,), (2,)) and each == 1,
-            turn if turn in range(1, 9) else 1,
             no_data_of(page),
             origin_of(page, text, found.sizes),
         )
@@ -121,8 +117,8 @@ def read_slice(path: Path, tiff: Tiff, number: int, *, alpha: bool = False) -> t
         seen = [_seen(path, page, array) for page, array in zip(pages, stored, strict=True)]
         # some writers don't say what the fourth is
         perhaps = len(pages) == 1 and pages[0].photometric == 2 and pages[0].samplesperpixel == 4
-    array = turned(plain(seen[0] if len(seen) == 1 else np.concatenate(seen, axis=-1), path), tiff.orientation)
-    missing = None if missing is None else turned(missing, tiff.orientation)
+    array = turned(plain(seen[0] if len(seen) == 1 else np.concatenate(seen, axis=-1), path), tiff.origin.orientation)
+    missing = None if missing is None else turned(missing, tiff.origin.orientation)
     is_alpha = tiff.has_alpha or perhaps and not transparent(array).any()
     return (opaque(array, path) if is_alpha and not alpha else array), missing
 
@@ -137,7 +133,7 @@ def read_numbers(path: Path, tiff: Tiff, number: int) -> np.ndarray:
             raise DataError(
                 f"{path}: a label compressed as {model}, which may blur class numbers. Export it again without."
             )
-        return turned(_decoded(path, page, place, tiff.planes), tiff.orientation)
+        return turned(_decoded(path, page, place, tiff.planes), tiff.origin.orientation)
 
 
 def _decoded(path: Path, page: tifffile.TiffPage, place: int, planes: bool) -> np.ndarray:

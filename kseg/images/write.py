@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from kseg.images.arrays import as_stored
 from kseg.images.origin import Origin
 from kseg.storage import aside
 
@@ -43,7 +44,7 @@ def stack_writer(
 
     Args:
       path: where to.
-      origin: of the image that the pages are to open over.
+      origin: of the image that the pages are to open over; they are given as that is seen.
       pages: slices that will be written, for the description that Fiji reads.
       channels: maps of each slice, one page each, one after the other.
       no_data: the number that marks pixels without data; None where there are none.
@@ -59,6 +60,7 @@ def stack_writer(
         def write(page: np.ndarray) -> None:
             kind = "minisblack" if page.ndim == 2 else "rgb"
             about = {**first, **unit, "extratags": tags, "metadata": None}
+            page = as_stored(page, origin.orientation)
             writer.write(page, compression="zlib", photometric=kind, contiguous=False, **about)
             first.clear()
 

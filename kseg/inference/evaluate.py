@@ -41,8 +41,7 @@ def evaluate(
       ConfigError: there is no measure of a name, or the data can't be scored by it.
       DataError: the network has other classes or channels than the data, or these are none.
     """
-    if data.question:
-        raise DataError(data.question)
+    data.check_settled()
     if not len(data):
         raise DataError(f"{data!r}: there is no image to score.")
     if isinstance(measures, str | Measure):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kseg.errors import ConfigError, DataError, SizeError
-from kseg.images import Pages, is_image, open_pages, stack_writer, write_image
+from kseg.images import Pages, is_image, open_pages, stack_writer, stem_of, write_image
 from kseg.inference.predictor import Predictor
 from kseg.inference.tiles import class_ids, predict_maps, probabilities
 from kseg.instances import number
@@ -40,12 +40,12 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
             raise DataError(f"{path}: there is no such file or folder.")
     seen: dict[str, Path] = {}
     for file in files:
-        if file.stem in seen:
+        stem = stem_of(file)
+        if stem in seen:
             raise DataError(
-                f"{seen[file.stem]} and {file} would both be written as {file.stem}.*. "
-                "Predict them into different folders."
+                f"{seen[stem]} and {file} would both be written as {stem}.*. Predict them into different folders."
             )
-        seen[file.stem] = file
+        seen[stem] = file
     return files
 
 
@@ -67,7 +67,7 @@ def list_streams(paths: Mapping[str, str | Path], streams: Iterable[str]) -> lis
             f"The network takes {' and '.join(wanted)}, found {' and '.join(paths) or 'no stream'}. Give each of them: "
             + " ".join(f"--stream {name}=PATH" for name in wanted)
         )
-    files = {name: {file.stem: file for file in list_images([paths[name]])} for name in wanted}
+    files = {name: {stem_of(file): file for file in list_images([paths[name]])} for name in wanted}
     first, *others = files.values()
     for name, found in zip(wanted[1:], others, strict=True):
         lonely = sorted(first.keys() ^ found.keys())
@@ -124,7 +124,7 @@ def predict_file(
     it. The numbers in it are the ids, and so Pillow, MATLAB and kseg read it; OpenCV and tf.io.decode_png make colours
     of them. Of two classes, or more than a palette's 256, the PNG is grey, which every tool reads as ids, and so are
     the pages of a STEM.tif. That is written of a stack, and of a TIFF that says how large its pixels are, where they
-    lie on earth, or which have no data: all TIFFs keep this of their image.
+    lie on earth, how they are turned, or which have no data: all TIFFs keep this of their image.
 
     Args:
       network: the predictor.
@@ -165,7 +165,7 @@ def predict_file(
     with ExitStack() as files:
         heads = {
             head: _Results(
-                files, f"{Path(folder) / first.stem}{'_' if head else ''}{head}", shown, network.readings[head]
+                files, f"{Path(folder) / stem_of(first)}{'_' if head else ''}{head}", shown, network.readings[head]
             )
             for head in network.heads
         }
@@ -187,16 +187,16 @@ def predict_file(
                     raise
                 raise DataError(f"{first}: {error}") from error
             for head, results in heads.items():
-                results.add(place, next(iter(images.values())), maps[head], gaps)
+                results.add(place, next(iter(images.values())), maps[head], np.any(gaps, axis=0) if gaps else None)
             progress(place + 1, count)
     return [file for results in heads.values() for file in results.finish()]
 
 
-def _read(pages: Mapping[str, Pages], place: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """The images of each stream at `place`, and where one of them has no data, (H, W) bool; None where all have."""
+def _read(pages: Mapping[str, Pages], place: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """The images of each stream at `place`, and of those that lack data, where they do: (H, W) bool each."""
     read = {stream: each.read(place) for stream, each in pages.items()}
     gaps = [missing for _, missing in read.values() if missing is not None]
-    return {stream: image for stream, (image, _) in read.items()}, np.any(gaps, axis=0) if gaps else None
+    return {stream: image for stream, (image, _) in read.items()}, gaps
 
 
 class _Results:
@@ -206,11 +206,11 @@ class _Results:
         self._files, self._stem, self._source, self._reading = files, stem, source, reading
         self._drawn = set(np.linspace(0, len(source) - 1, 9).round().astype(int).tolist())
         self._panels: dict[str, np.ndarray] = {}
-        self._is_stack = len(source) > 1 or source.origin.has_scale or source.no_data is not None
+        self._is_stack = len(source) > 1 or source.origin.needs_tiff or source.no_data is not None
         self._written = [Path(f"{stem}.tif" if self._is_stack else f"{stem}.png")]
 
     def open(self, classes: int, with_probabilities: bool, with_instances: bool, with_overlay: bool) -> None:
-        self._classes, self._void = classes, 255 if classes <= 255 else 65535
+        self._classes, self._void = classes, 255 if classes <= 256 else 65535
         self._shown = [1] if classes == 2 else list(range(classes))
         self._ids = self._writer(self._written[0], 1, str(self._void)) if self._is_stack else None
         self._probabilities = self._added("probabilities", len(self._shown), "nan") if with_probabilities else None

@@ -80,6 +80,16 @@ def load(path: str | Path, *, precision: str | None = None) -> keras.Model | Pre
     )
 
 
+def axes_of_run(path: str | Path) -> str | None:
+    """What the pages of a TIFF are to a run's network, as its training was told (data.axes); None where it was not."""
+    path = resolved(path)
+    config = (path.parent if path.suffix == ".keras" else path) / "config.json"
+    try:
+        return json.loads(config.read_text(encoding="utf-8"))["recipe"]["data"].get("axes")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def _what_is_left(run: Path) -> str:
     """What to do about a run whose best network is not there."""
     ways = []

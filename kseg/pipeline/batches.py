@@ -80,6 +80,7 @@ def batches(
     augment = tuple(augment)
     check_augmentations(augment)
     _check(data, border_weight, class_weights)
+    data.check_settled()
     if not 0 <= worker < workers <= size:
         raise ConfigError(
             f"{size} items per batch for worker {worker} of {workers}: each needs one at least, and a number from 0. "

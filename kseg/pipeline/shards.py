@@ -77,6 +77,7 @@ def plan(
 
     What a killed pack left aside is removed, and the index is written.
     """
+    data.check_settled()
     if not len(data):
         raise DataError(f"{data.name}: the split {data.split} is empty. Take another, or add images.")
     count = shards or math.ceil(len(data) / ITEMS_PER_SHARD)

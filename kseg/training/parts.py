@@ -11,6 +11,7 @@ from kseg import datasets
 from kseg.callbacks import without_pixels
 from kseg.datasets import Dataset, Survey, by_name
 from kseg.errors import DataError
+from kseg.images import doubts_of_levels
 from kseg.training.recipe import Recipe
 
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
@@ -81,11 +82,8 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
             doubts.append(
                 f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little."
             )
-    if white is not None and found.brightest < white / 4:
-        doubts.append(
-            f"the brightest pixel is {found.brightest:g}, white is {white:g}. "
-            f"Is that the camera's white? Else pass --set data.white={found.brightest:g}."
-        )
+    if white is not None:
+        doubts += doubts_of_levels(found.darkest, found.brightest, white)
     for split, part in parts.items():
         if part.has_instances and not next(iter(by_name(surveys[split].class_pixels).values()))[1:].any():
             doubts.append(f"no image of {part.split} has an object: its scores of objects say nothing.")

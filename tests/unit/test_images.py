@@ -513,9 +513,13 @@ def test_a_tiff_whose_values_have_no_known_type_is_refused(tmp_path):
 
 def test_values_without_a_plain_place_are_refused(tmp_path):
     path = tmp_path / "a.tif"
+    for value in (np.nan, np.inf):
+        tifffile.imwrite(path, np.array([[0, 0], [0, value]], np.float32))
+        with pytest.raises(
+            DataError, match=r"a.tif: 1 values \(25.0%\) are NaN or infinite, the first at row 1, column 1"
+        ):
+            read_image(path)
     for value, kind in (
-        (np.nan, np.float32),
-        (np.inf, np.float32),
         (1e300, np.float64),
         (-1, np.int16),
         (1 << 16, np.uint32),

@@ -9,7 +9,7 @@ from kseg.bundles import input_kind
 from kseg.callbacks import save_network
 from kseg.errors import DataError, ExportError, WeightsError
 from kseg.inference import predict_scores
-from kseg.inference.load import find_bundle
+from kseg.inference.load import axes_of_run, find_bundle
 from kseg.layers import InputScaling
 
 
@@ -132,3 +132,12 @@ def test_the_highest_version_is_the_highest_number(tmp_path):
         (tmp_path / str(version)).mkdir()
         (tmp_path / str(version) / "saved_model.pb").touch()
     assert find_bundle(tmp_path) == tmp_path / "10"
+
+
+def test_a_run_says_what_pages_are_to_its_network(tmp_path):
+    assert axes_of_run(tmp_path) is axes_of_run("isbi2012-unet") is None
+    (tmp_path / "config.json").write_text('{"recipe": {"data": {"name": "folder", "axes": "CYX"}}}')
+    assert axes_of_run(tmp_path) == axes_of_run(tmp_path / "model.keras") == "CYX"
+    for damaged in ("{", "[]", '{"recipe": 3}'):
+        (tmp_path / "config.json").write_text(damaged)
+        assert axes_of_run(tmp_path) is None  # `load` says what is wrong with it

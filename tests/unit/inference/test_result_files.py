@@ -4,6 +4,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import kseg
@@ -12,6 +13,7 @@ from kseg.errors import DataError
 from kseg.images import read_label, write_image
 from kseg.inference import predict, predictor
 from kseg.inference.files import list_streams, predict_file
+from kseg.inference.tiles import class_ids, predict_maps
 from kseg.pictures import palette
 
 
@@ -78,3 +80,75 @@ def test_an_image_whose_size_a_network_can_not_take_is_named_so_that_the_others_
 def test_streams_for_a_network_of_one_image_are_refused_in_words():
     with pytest.raises(DataError, match="The network takes one image, and no streams"):
         list_streams({"rgb": "a"}, {"": 3})
+
+
+TAGS = [(33550, 12, 3, (0.5, 0.5, 0.0), True), (33922, 12, 6, (0, 0, 0, 5e5, 46e5, 0), True)]
+
+
+def test_results_of_a_georeferenced_image_lie_where_it_lies(networks, tmp_path):
+    page = np.random.default_rng(0).integers(0, 256, (30, 40)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "tile.tif", page, extratags=TAGS, metadata=None)
+    written = predict_file(
+        networks(3), tmp_path / "tile.tif", tmp_path / "out", with_probabilities=True, with_instances=True
+    )
+    assert [path.name for path in written] == ["tile.tif", "tile_probabilities.tif", "tile_instances.tif"]
+    for path in written:
+        with tifffile.TiffFile(path) as file:
+            assert all(page.tags[33922].value[3:5] == (5e5, 46e5) and 42113 not in page.tags for page in file.pages)
+    np.testing.assert_array_equal(read_label(written[0]), predict(networks(3), page))
+
+
+def test_results_of_an_imagej_stack_keep_its_axes_and_the_size_of_its_pixels(networks, tmp_path):
+    stack = np.random.default_rng(0).integers(0, 256, (3, 20, 24)).astype(np.uint8)
+    about = {"axes": "ZYX", "unit": "um", "spacing": 2.0}
+    tifffile.imwrite(tmp_path / "z.tif", stack, imagej=True, resolution=(5, 5), metadata=about)
+    tifffile.imwrite(tmp_path / "one.tif", stack[0], imagej=True, resolution=(5, 5), metadata={"unit": "um"})
+    ids, shares = predict_file(networks(3), tmp_path / "z.tif", tmp_path / "out", with_probabilities=True)
+    (one,) = predict_file(networks(3), tmp_path / "one.tif", tmp_path / "out")
+    assert one.name == "one.tif"
+    for path, axes in ((ids, "ZYX"), (shares, "ZCYX"), (one, "YX")):
+        with tifffile.TiffFile(path) as file:
+            assert file.is_imagej and file.series[0].axes == axes
+            assert file.imagej_metadata["unit"] == "um" and file.pages.first.resolution == (5, 5)
+    assert len(kseg.images.open_pages(shares)) == 3 and kseg.images.open_pages(shares)[0].shape == (20, 24, 3)
+
+
+def test_what_has_no_data_is_void_in_every_result(networks, tmp_path):
+    image = np.random.default_rng(0).uniform(0, 255, (20, 24)).astype(np.float32)
+    image[:5] = -9999
+    tifffile.imwrite(tmp_path / "a.tif", image, extratags=[(42113, 2, 0, "-9999", True)])
+    ids, shares, objects = predict_file(
+        networks(2), tmp_path / "a.tif", tmp_path / "out", with_probabilities=True, with_instances=True
+    )
+    assert (tifffile.imread(ids)[:5] == 255).all() and (tifffile.imread(ids)[5:] < 2).all()
+    assert np.isnan(tifffile.imread(shares)[:5]).all() and np.isfinite(tifffile.imread(shares)[5:]).all()
+    assert not tifffile.imread(objects)[:5].any()
+    with tifffile.TiffFile(ids) as file:
+        assert file.pages.first.tags[42113].value == "255"
+
+
+def test_class_ids_are_made_tile_by_tile_and_the_scores_of_the_whole_never_held(networks):
+    image, seen = np.random.default_rng(0).integers(0, 256, (90, 70, 1)).astype(np.uint8), []
+
+    def ids_of(scores, head):
+        seen.append(scores.shape[:2])
+        return [class_ids(scores, networks(21).readings[head])]
+
+    (ids,) = predict_maps(networks(21), image, ids_of, tile=32)[""]
+    assert len(seen) > 6 and max(height * width for height, width in seen) <= 32 * 32
+    np.testing.assert_array_equal(ids, predict(networks(21), image))
+
+
+def test_an_ome_tiff_s_results_are_named_without_ome(networks, tmp_path):
+    tifffile.imwrite(tmp_path / "x.ome.tif", np.zeros((20, 24), np.uint8), ome=True)
+    (path,) = predict_file(networks(2), tmp_path / "x.ome.tif", tmp_path / "out")
+    assert path.name == "x.png"
+
+
+def test_pages_are_channels_where_a_person_says_so(tmp_path):
+    network = predictor(kseg.build("unet", depth=1, width=2, padding="same", input_shape=(None, None, 3)))
+    stack = np.random.default_rng(0).integers(0, 256, (3, 20, 24)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", metadata=None)
+    assert predict_file(network, tmp_path / "a.tif", tmp_path / "out")[0].name == "a.tif"  # three slices of grey
+    (path,) = predict_file(network, tmp_path / "a.tif", tmp_path / "out", axes="CYX")
+    np.testing.assert_array_equal(read_label(path), predict(network, np.moveaxis(stack, 0, -1)))
