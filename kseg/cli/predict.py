@@ -41,7 +41,10 @@ TICKS = 1000  # of the progress bar for each file, so that it moves with the sli
 @click.option("--instances", is_flag=True, help="Also STEM_instances.tif: one number per object, through all slices.")
 @click.option("--table", is_flag=True, help="Also STEM_objects.csv: area, place, grey level of each object.")
 @click.option(
-    "--min-size", metavar="N", type=int, help="Leave out objects of fewer pixels; 0 for none. Default: as chosen on val."
+    "--min-size",
+    metavar="N",
+    type=int,
+    help="Leave out objects of fewer pixels; 0 for none. Default: as chosen on val.",
 )
 @click.option(
     "--fill-holes/--no-fill-holes", default=None, help="Fill the holes of objects, or not. Default: as chosen on val."

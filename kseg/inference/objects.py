@@ -123,5 +123,7 @@ class ObjectPages:
         writer = csv.DictWriter(text, self._columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         for row in self._table:
-            writer.writerow({name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()})
+            writer.writerow(
+                {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}
+            )
         return text.getvalue()

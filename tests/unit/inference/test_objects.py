@@ -82,7 +82,10 @@ def test_rules_that_are_asked_for_take_the_place_of_the_networks(tmp_path):
 def test_each_class_has_objects_of_its_own_and_the_table_names_it(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.array([[1, 1, 2], [0, 0, 2]], np.uint8))
     written = predict_file(echo(3), tmp_path / "a.tif", tmp_path / "out", with_table=True)
-    assert [(row["id"], row["class"], row["area"]) for row in rows_of(written[-1])] == [("1", "1", "2"), ("2", "2", "2")]
+    assert [(row["id"], row["class"], row["area"]) for row in rows_of(written[-1])] == [
+        ("1", "1", "2"),
+        ("2", "2", "2"),
+    ]
 
 
 def test_an_image_without_objects_has_a_table_without_rows(tmp_path):

@@ -36,7 +36,9 @@ FOUND = np.array(
 
 def dense(found: np.ndarray, true: np.ndarray) -> tuple[int, int, int]:
     """True positives, false positives and false negatives from the table of all pairs, object by object."""
-    pairs = [[((found == f) & (true == t)).sum() / ((found == f) | (true == t)).sum() for f in ids(found)] for t in ids(true)]
+    pairs = [
+        [((found == f) & (true == t)).sum() / ((found == f) | (true == t)).sum() for f in ids(found)] for t in ids(true)
+    ]
     matches = np.array(pairs).reshape(len(ids(true)), len(ids(found))) > 0.5
     return (
         int((matches.sum(axis=1) == 1).sum()),
@@ -80,7 +82,10 @@ def test_the_sums_are_those_of_the_public_formula(found, true):
 def test_matching_one_to_one_gives_the_same(found, true):
     """As StarDist does it: the assignment with the most pairs, by SciPy. At 0.5 exactly it counts otherwise."""
     table = np.array(
-        [[((found == f) & (true == t)).sum() / ((found == f) | (true == t)).sum() for f in ids(found)] for t in ids(true)]
+        [
+            [((found == f) & (true == t)).sum() / ((found == f) | (true == t)).sum() for f in ids(found)]
+            for t in ids(true)
+        ]
     ).reshape(len(ids(true)), len(ids(found)))
     rows, columns = linear_sum_assignment(-(table > 0.5).astype(float) - table / (2 * max(1, min(table.shape))))
     assert compare_objects(found, true).counts[2] == (table[rows, columns] > 0.5).sum()

@@ -109,7 +109,9 @@ def test_own_unet_is_chosen_by_objects_where_they_are_numbered(tmp_path):
 
 
 def test_a_run_goes_on_by_the_measure_it_began_with():
-    began = {"recipe": RECIPES.get("own-unet")().with_settings({"measure": "mean_iu", "precision": "float32"}).to_json()}
+    began = {
+        "recipe": RECIPES.get("own-unet")().with_settings({"measure": "mean_iu", "precision": "float32"}).to_json()
+    }
     assert settled("own-unet", {}, began).measure == "mean_iu" and settled("own-unet", {}, None).measure == "auto"
 
 
