@@ -81,11 +81,11 @@ def colours_of(numbers: np.ndarray, own: Colours = ()) -> np.ndarray:
 
 
 @cache
-def object_colours() -> np.ndarray:
-    """The colours that objects are drawn in: (256, 3) uint8, RGB; never grey or white, which images are."""
+def object_colours() -> Colours:
+    """The colours that objects are drawn in, 256 of them; never grey or white, which images are."""
     known = palette()[1:].astype(int)
     coloured = known[known.max(axis=1) - known.min(axis=1) >= 96]
-    return np.vstack([[[0, 0, 0]], np.resize(coloured, (255, 3))]).astype(np.uint8)
+    return [[0, 0, 0], *np.resize(coloured, (255, 3)).tolist()]
 
 
 def in_number(count: int, word: str) -> str:

@@ -71,6 +71,7 @@ def choose_objects(
     found: dict[tuple, list[Comparison]] = {choice: [] for choice in choices}
     for index in _looked_at(data):
         item = data[index]
+        assert item.instances is not None
         image = call.image_of(item.image, item.id)
         scores = by_name(predict_scores(call, image, average=average))[head]
         void = item.labels[head] == data.ignore_class
