@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from kseg.bundles import export
     from kseg.inference.evaluate import evaluate
     from kseg.inference.load import load
+    from kseg.inference.objects import objects
     from kseg.inference.predictor import predictor
     from kseg.inference.tiles import predict
+    from kseg.instances import object_table
     from kseg.models import build
     from kseg.pipeline import batches
     from kseg.training import Recipe
@@ -47,6 +49,8 @@ else:
             "evaluate": "kseg.inference",
             "export": "kseg.bundles",
             "load": "kseg.inference",
+            "object_table": "kseg.instances",
+            "objects": "kseg.inference.objects",
             "predict": "kseg.inference",
             "predictor": "kseg.inference",
             "train": "kseg.training.trainer",
@@ -106,7 +110,9 @@ __all__ = [
     "load",
     "metrics",
     "models",
+    "object_table",
     "objectives",
+    "objects",
     "pictures",
     "pipeline",
     "predict",

@@ -18,7 +18,9 @@ from kseg.pictures import (
     clear_class,
     colours_of,
     fitted,
+    in_number,
     legend,
+    object_colours,
     overlay,
     planes,
     png,
@@ -116,7 +118,8 @@ def panels_of(data: Dataset, item: Item) -> dict[str, np.ndarray]:
     first = next(iter(item.images.values()))
     for head, label in item.labels.items():
         if item.instances is not None:
-            panels["objects"] = overlay(first, item.instances)
+            count = len(np.unique(item.instances[item.instances > 0]))
+            panels[in_number(count, "object")] = overlay(first, item.instances, own=object_colours())
         else:
             panels[head or "label"] = overlay(first, label, clear=clear_class(data.heads[head]), tint=STRONG)
     return panels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,18 @@ HEADER = 22
 SMALLEST_PANEL, LARGEST_PANEL = 256, 1024  # pictures of a strip: their longer side is brought between these
 SCREEN = 1600  # words in a wider picture grow with it, so that they can be read where all of it is shown
 DARK = 128  # pictures of 8 bits whose brightest pixels stay below it are stretched
-ERROR_RED = (255, 60, 40)
+MISSED, FALSE, WRONG, SPLIT, MERGED, EDGE_MISSED, EDGE_FALSE = range(1, 8)  # kinds of errors
+# Red, green and blue by kind. All can be told apart by people who see no red or no green, too.
+ERROR_COLOURS = (
+    (0, 0, 0),
+    (255, 60, 40),
+    (60, 160, 255),
+    (255, 225, 60),
+    (255, 225, 60),
+    (225, 90, 255),
+    (140, 50, 40),
+    (45, 90, 140),
+)
 STRONG = 0.5  # the tint that many classes are told apart by
 _NOTHING_THERE = ("background", "0", "class 0", "unlabelled", "unlabeled", "other", "none")
 
@@ -66,6 +78,19 @@ def colours_of(numbers: np.ndarray, own: Colours = ()) -> np.ndarray:
     The palette's darker colours are lifted, else they are lost on dark images.
     """
     return 60 + 0.76 * palette(own)[np.where(numbers > 0, 1 + (numbers - 1) % 255, 0)].astype(np.float32)
+
+
+@cache
+def object_colours() -> Colours:
+    """The colours that objects are drawn in, 256 of them; never grey or white, which images are."""
+    known = palette()[1:].astype(int)
+    coloured = known[known.max(axis=1) - known.min(axis=1) >= 96]
+    return [[0, 0, 0], *np.resize(coloured, (255, 3)).tolist()]
+
+
+def in_number(count: int, word: str) -> str:
+    """A count with its word: 1 object, 2 objects."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def clear_class(classes: Sequence[str]) -> int | None:
@@ -125,11 +150,12 @@ def strip(
     image: np.ndarray,
     truth: np.ndarray,
     prediction: np.ndarray,
-    wrong: np.ndarray,
+    errors: np.ndarray,
     *,
     clear: int | None = 0,
     tint: float = 0.28,
     own: Colours = (),
+    said: tuple[str, str] = ("truth", "prediction"),
 ) -> np.ndarray:
     """Input, truth, prediction and errors side by side, of a wide image below each other, each under its name.
 
@@ -138,20 +164,22 @@ def strip(
     Args:
       image: (H, W, C).
       truth, prediction: (H, W) integers: class ids or objects.
-      wrong: (H, W) bool, drawn red.
+      errors: (H, W) integers, 0 where all is right, else the kind of error, whose colour it is drawn in.
       clear, tint, own: as in `overlay`.
+      said: what stands over truth and prediction.
 
     Returns:
       (height, width, 3) uint8, RGB.
     """
     shown = for_display(image)
     error = (shown * 0.45).astype(np.uint8)
-    error[wrong] = ERROR_RED
+    wrong = errors > 0
+    error[wrong] = np.array(ERROR_COLOURS, np.uint8)[errors[wrong].astype(int)]
     panels = {
         "input": shown,
-        "truth": overlay(image, truth, clear=clear, tint=tint, own=own),
-        "prediction": overlay(image, prediction, clear=clear, tint=tint, own=own),
-        f"errors, red: {wrong.mean():.1%}": error,
+        said[0]: overlay(image, truth, clear=clear, tint=tint, own=own),
+        said[1]: overlay(image, prediction, clear=clear, tint=tint, own=own),
+        f"errors: {wrong.mean():.1%} of pixels": error,
     }
     height, width = wrong.shape
     return sheet(_in_reach(panels), columns=1 if width >= 2 * height else len(panels))
@@ -173,7 +201,9 @@ def fitted(picture: np.ndarray, longest: int) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def legend(names: Mapping[int, str], width: int, *, clear: int | None = 0, own: Colours = ()) -> np.ndarray:
+def legend(
+    names: Mapping[int, str], width: int, *, clear: int | None = 0, own: Colours = (), exact: bool = False
+) -> np.ndarray:
     """Each number's colour beside its name, in as many columns as fit: (H, W, 3) uint8.
 
     Args:
@@ -181,6 +211,7 @@ def legend(names: Mapping[int, str], width: int, *, clear: int | None = 0, own: 
       width: pixels; the legend is wider where a name needs it.
       clear: the number that overlays leave as it is; its box is empty.
       own: colours of the classes.
+      exact: whether `own` are drawn as they are, not lifted as in overlays.
     """
     size = _word_size(width)
     widest = max(_text_width(name, size) for name in names.values()) + round(40 * size)
@@ -191,7 +222,8 @@ def legend(names: Mapping[int, str], width: int, *, clear: int | None = 0, own: 
     across, down = round(22 * size), round(14 * size)
     for place, (number, name) in enumerate(names.items()):
         left, top = 4 + (place // rows) * (width // columns), 4 + (place % rows) * line
-        colour = (255, 255, 255) if number == clear else tuple(colours_of(np.array(number), own).astype(int).tolist())
+        drawn = palette(own)[number] if exact else colours_of(np.array(number), own)
+        colour = (255, 255, 255) if number == clear else tuple(drawn.astype(int).tolist())
         cv2.rectangle(picture, (left, top), (left + across, top + down), colour, cv2.FILLED)
         cv2.rectangle(picture, (left, top), (left + across, top + down), (90, 90, 90), 1)
         _write(picture, name, (left + round(28 * size), top + round(12 * size)), size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,31 @@ from kseg.callbacks.pace import Pace
 from kseg.callbacks.validation import SharedPredictor
 from kseg.datasets import Dataset, Item, by_name
 from kseg.inference import Predictor, predict, predictor
-from kseg.instances import components
+from kseg.instances import number
 from kseg.layers import Average
-from kseg.metrics import confusion_matrix
-from kseg.pictures import STRONG, alike, clear_class, legend, png, stacked, strip
+from kseg.metrics import compare_objects, confusion_matrix
+from kseg.pictures import (
+    EDGE_FALSE,
+    EDGE_MISSED,
+    ERROR_COLOURS,
+    FALSE,
+    MERGED,
+    MISSED,
+    SPLIT,
+    STRONG,
+    WRONG,
+    alike,
+    clear_class,
+    in_number,
+    legend,
+    object_colours,
+    png,
+    stacked,
+    strip,
+)
 from kseg.storage import aside
+
+KINDS = {WRONG: "another class", MISSED: "missed", FALSE: "false", SPLIT: "split", MERGED: "merged"}
 
 
 class Samples(keras.callbacks.Callback):
@@ -98,19 +118,50 @@ def draw_strip(data: Dataset, item: Item, found: dict[str, np.ndarray], call: Pr
     head, label = next(iter(item.labels.items()))
     prediction, image = found[head], next(iter(item.images.values()))
     void = label == data.ignore_class
-    wrong = (prediction != label) & ~void
     if item.instances is not None:
-        return strip(image, item.instances, alike(components(prediction == 1), item.instances), wrong)
+        return _strip_of_objects(image, item.instances, number(prediction == 1, call.readings[head].rules), void)
     classes, own = call.readings[head].classes or data.heads[head], call.readings[head].colours
     clear = clear_class(classes)
     left = data.ignore_class if clear is None else clear  # void has no colour
     truth = label if clear is None else np.where(void, clear, label)
+    errors = np.where((prediction != label) & ~void, WRONG, 0)
+    if clear is not None:
+        errors[(errors > 0) & (prediction == clear)] = MISSED
+        errors[(errors > 0) & (label == clear)] = FALSE
+    shares = {kind: f"{said}: {(errors == kind).mean():.1%}" for kind, said in KINDS.items() if (errors == kind).any()}
     if len(classes) <= 2:
-        return strip(image, truth, prediction, wrong, clear=left, own=own)
-    picture = strip(image, truth, prediction, wrong, clear=left, tint=STRONG, own=own)
+        return _with_legend(strip(image, truth, prediction, errors, clear=left, own=own), shares)
+    picture = strip(image, truth, prediction, errors, clear=left, tint=STRONG, own=own)
     seen = {int(number) for number in np.union1d(label[~void], prediction)}
     names = {number: name for number, name in enumerate(classes) if number in seen}
-    return stacked(picture, legend(names, picture.shape[1], clear=clear, own=own))
+    return _with_legend(stacked(picture, legend(names, picture.shape[1], clear=clear, own=own)), shares)
+
+
+def _strip_of_objects(image: np.ndarray, truth: np.ndarray, found: np.ndarray, void: np.ndarray) -> np.ndarray:
+    """The strip of an item whose objects are numbered: each error is a whole object, edges apart, and is counted."""
+    compared = compare_objects(found, truth, void)
+    seen = {MISSED: compared.true_missed, FALSE: compared.found_false}
+    seen |= {SPLIT: compared.true_split, MERGED: compared.found_merged}
+    errors = np.select([(truth > 0) & (found == 0), (found > 0) & (truth == 0)], [EDGE_MISSED, EDGE_FALSE], 0)
+    for kind, objects in seen.items():
+        of_truth = kind in (MISSED, SPLIT)
+        numbers, ids = (truth, compared.true_ids) if of_truth else (found, compared.found_ids)
+        errors[np.isin(numbers, ids[objects])] = kind
+    errors[void] = 0
+    said = {kind: f"{KINDS[kind]}: {int(objects.sum()):,}" for kind, objects in seen.items()}
+    counts = (
+        f"truth: {in_number(len(compared.true_ids), 'object')}",
+        f"prediction: {in_number(len(compared.found_ids), 'object')}",
+    )
+    picture = strip(image, truth, alike(found, truth), errors, own=object_colours(), said=counts)
+    return _with_legend(picture, {**said, EDGE_MISSED: "pixels missed", EDGE_FALSE: "pixels too many"})
+
+
+def _with_legend(picture: np.ndarray, kinds: Mapping[int, str]) -> np.ndarray:
+    """A strip with the colours of its errors below."""
+    if not kinds:
+        return picture
+    return stacked(picture, legend(kinds, picture.shape[1], clear=None, own=ERROR_COLOURS, exact=True))
 
 
 def _found(call: Predictor, item: Item, average: Average | None) -> dict[str, Any]:

@@ -58,9 +58,10 @@ class Validate(keras.callbacks.Callback):
     """Adds the network's scores on `data` to `logs` after each epoch, from one confusion matrix over all of it.
 
     They are `val_mean_iu`, `val_pixel_accuracy` and `val_mean_accuracy`, `val_seg` and `val_object_f1` where objects
-    are numbered, and `val_` with the name of each of `measures`. Where the network is compiled with a kseg.objectives.BatchLoss
-    `val_loss` comes with them. It is of whole images without their weight maps, and so not always comparable to that
-    of the training. Of other losses nobody can tell whether they take labels (N, H, W): they give none.
+    are numbered, and `val_` with the name of each of `measures`. Where the network is compiled with a
+    kseg.objectives.BatchLoss `val_loss` comes with them. It is of whole images without their weight maps, and so not
+    always comparable to that of the training. Of other losses nobody can tell whether they take labels (N, H, W): they
+    give none.
 
     Attributes:
       report: of the latest epoch; None before the first.

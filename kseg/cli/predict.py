@@ -40,7 +40,20 @@ TICKS = 1000  # of the progress bar for each file, so that it moves with the sli
 @click.option(
     "--probabilities", is_flag=True, help="Also STEM_probabilities.tif: float32, class 1 of two, else a page per class."
 )
-@click.option("--instances", is_flag=True, help="Also STEM_instances.tif: 16 bit, one number per object.")
+@click.option("--instances", is_flag=True, help="Also STEM_instances.tif: one number per object, through all slices.")
+@click.option("--table", is_flag=True, help="Also STEM_objects.csv: area, place, grey level of each object.")
+@click.option(
+    "--min-size",
+    metavar="N",
+    type=int,
+    help="Leave out objects of fewer pixels; 0 for none. Default: as chosen on val.",
+)
+@click.option(
+    "--fill-holes/--no-fill-holes", default=None, help="Fill the holes of objects, or not. Default: as chosen on val."
+)
+@click.option(
+    "--separate/--no-separate", default=None, help="Part objects that touch, or not. Default: as chosen on val."
+)
 @click.option("--overlay", is_flag=True, help="Also STEM_overlay.png: what was found, drawn on the image.")
 def predict(
     model: str,
@@ -54,6 +67,10 @@ def predict(
     precision: str | None,
     probabilities: bool,
     instances: bool,
+    table: bool,
+    min_size: int | None,
+    fill_holes: bool | None,
+    separate: bool | None,
     overlay: bool,
 ) -> None:
     """Find the classes in images with MODEL (a run folder, a preset, a .keras file or a bundle).
@@ -65,6 +82,12 @@ def predict(
         raise click.UsageError("Which images? Give files or folders after MODEL.")
     if inputs + paths and streams:
         raise click.UsageError("Give either images or --stream NAME=PATH for each stream.")
+    rules = {"min_size": min_size, "fill_holes": fill_holes, "separate": separate}
+    asked = [name for name, value in rules.items() if value is not None]
+    if asked and not (instances or table):
+        raise click.UsageError(
+            f"--{asked[0].replace('_', '-')} says what counts as an object. Ask for objects: --instances or --table."
+        )
     from kseg.errors import DataError
     from kseg.images import stem_of
     from kseg.inference import load, predictor, say_above_bar
@@ -94,6 +117,8 @@ def predict(
                     axes=axes,
                     with_probabilities=probabilities,
                     with_instances=instances,
+                    with_table=table,
+                    rules=rules,
                     with_overlay=overlay,
                     progress=advance,
                 )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kseg.errors import ConfigError, DataError, SizeError
 from kseg.images import Pages, is_image, open_pages, stack_writer, stem_of, write_image
-from kseg.inference.predictor import Predictor
+from kseg.inference.objects import ObjectPages, rules_of
+from kseg.inference.predictor import Predictor, say_above_bar
 from kseg.inference.tiles import class_ids, predict_maps, probabilities
-from kseg.instances import number
 from kseg.layers import Average, ScoreReading
-from kseg.pictures import drawn_classes, overlay, palette, sheet
+from kseg.pictures import drawn_classes, in_number, object_colours, overlay, palette, sheet
+from kseg.storage import write_text
 
 
 def list_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -115,6 +117,8 @@ def predict_file(
     axes: str | None = None,
     with_probabilities: bool = False,
     with_instances: bool = False,
+    with_table: bool = False,
+    rules: Mapping[str, Any] | None = None,
     with_overlay: bool = False,
     progress: Callable[[int, int], None] = lambda done, pages: None,
 ) -> list[Path]:
@@ -134,7 +138,10 @@ def predict_file(
       tile, average: as in `predict`.
       axes: what the pages of a TIFF are, as `kseg.images.open_pages` takes it.
       with_probabilities: also STEM_probabilities.tif, float32: class 1 of two classes, else a page per class.
-      with_instances: also STEM_instances.tif, uint16: the 4-connected components of each class but 0.
+      with_instances: also STEM_instances.tif: the objects of each class but 0, numbered through all slices; uint16, or
+        uint32 where there are more than 65,535, which is said.
+      with_table: also STEM_objects.csv: what `kseg.object_table` measures of each.
+      rules: what counts as an object (kseg.instances.ObjectRules), by name; the network's own where None or not named.
       with_overlay: also STEM_overlay.png; of a stack, nine slices.
       progress: called after each page with how many are done, and how many there are.
 
@@ -142,10 +149,10 @@ def predict_file(
       The files, that with the class ids first. Of a network with several heads STEM is followed by _HEAD.
 
     Raises:
-      DataError: a file can't be read, has other channels than the network, or more than 65,535 objects; streams differ
-        in size, or the network does not take theirs.
+      DataError: a file can't be read, or has other channels than the network; streams differ in size, or the network
+        does not take theirs.
       SizeError: `tile` does not fit the network.
-      ConfigError: the network takes several images at a time, and one was given.
+      ConfigError: a rule is out of range, or the network takes several images at a time, and one was given.
     """
     if isinstance(path, Path) and "" not in network.streams:
         raise ConfigError(
@@ -171,6 +178,8 @@ def predict_file(
         }
         for head, results in heads.items():
             results.open(network.heads[head], with_probabilities, with_instances, with_overlay)
+            if with_instances or with_table:
+                results.open_objects(with_table, rules or {})
         for place in range(count):
             images, gaps = _read(pages, place)
             image = network.image_of(images.get("", images), str(first))
@@ -216,6 +225,12 @@ class _Results:
         self._probabilities = self._added("probabilities", len(self._shown), "nan") if with_probabilities else None
         self._instances = self._added("instances", 1, None) if with_instances else None
         self._overlay = with_overlay
+        self._objects: ObjectPages | None = None
+
+    def open_objects(self, with_table: bool, rules: Mapping[str, Any]) -> None:
+        self._objects = ObjectPages(rules_of(self._reading, **rules), self._classes, len(self._source))
+        self._table = Path(f"{self._stem}_objects.csv") if with_table else None
+        self._written += [self._table] if self._table else []
 
     def _added(self, ending: str, maps: int, no_data: str | None) -> Callable[[np.ndarray], None]:
         self._written.append(Path(f"{self._stem}_{ending}.tif"))
@@ -235,18 +250,18 @@ class _Results:
     def add(self, place: int, image: np.ndarray, maps: Sequence[np.ndarray], gaps: np.ndarray | None) -> None:
         """Writes slice `place`, of these maps of the whole image; what has no data is void, and no object."""
         ids = maps[0]
-        if self._instances:
-            objects = number(ids if gaps is None else np.where(gaps, 0, ids))
-            if objects.max() > 65535:
-                raise DataError(
-                    f"{self._source.path}: {objects.max():,} objects are more than 16 bits can number. "
-                    "Predict it in parts."
-                )
-            self._instances(objects.astype(np.uint16))
+        if self._objects:
+            before = self._objects.count
+            objects = self._objects.add(ids if gaps is None else np.where(gaps, 0, ids), image)
+            if place + 1 == len(self._source):
+                self._write_objects(self._objects)
         if self._overlay and place in self._drawn:
             names, own = self._reading.names(self._classes), self._reading.colours
-            picture = overlay(image, objects) if self._instances else drawn_classes(image, ids, names, own)
-            self._panels[f"slice {place}"] = picture
+            if self._objects:
+                found = in_number(self._objects.count - before, "object")
+                self._panels[f"slice {place}: {found}"] = overlay(image, objects, own=object_colours())
+            else:
+                self._panels[f"slice {place}"] = drawn_classes(image, ids, names, own)
         self._last = ids if gaps is None else np.where(gaps, ids.dtype.type(self._void), ids)
         if self._ids:
             self._ids(self._last)
@@ -254,6 +269,16 @@ class _Results:
             for shown in range(len(self._shown)):
                 share = maps[1][..., shown]
                 self._probabilities(share if gaps is None else np.where(gaps, np.float32(np.nan), share))
+
+    def _write_objects(self, objects: ObjectPages) -> None:
+        """Writes the objects of all slices: only now it is known how many bits their numbers need."""
+        if self._instances:
+            if objects.bits > 16:
+                say_above_bar(f"{self._stem}_instances.tif: 32 bits, since there are {objects.count:,} objects.")
+            for page in objects.pages():
+                self._instances(page)
+        if self._table:
+            write_text(self._table, objects.table())
 
     def finish(self) -> list[Path]:
         """Writes what is one picture; all files then."""

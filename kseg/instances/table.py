@@ -6,6 +6,8 @@ import numpy as np
 
 from kseg.errors import DataError
 
+OUTLINE = ("id", "area", "centroid_row", "centroid_column", "top", "left", "bottom", "right")
+
 
 def object_table(objects: np.ndarray, image: np.ndarray | None = None) -> list[dict[str, int | float | bool]]:
     """The measurements of each object, in the order of the numbers.
@@ -61,10 +63,18 @@ def object_table(objects: np.ndarray, image: np.ndarray | None = None) -> list[d
                 f"image: {levels.shape}, but the objects are {objects.shape}. Give the image they are found in."
             )
         channels = levels.reshape(height, width, -1)[rows, columns].T
-        names = ["mean"] if len(channels) == 1 else [f"mean_{number}" for number in range(1, len(channels) + 1)]
+        names = _means(len(channels))
         table |= {name: mean(channel.astype(np.float64)) for name, channel in zip(names, channels, strict=True)}
     edges = (table["top"] == 0) | (table["left"] == 0) | (table["bottom"] == height) | (table["right"] == width)
     table["touches_border"] = edges
-    return [
-        dict(zip(table, row, strict=True)) for row in zip(*(column.tolist() for column in table.values()), strict=True)
-    ]
+    columns_of = (column.tolist() for column in table.values())
+    return [dict(zip(table, row, strict=True)) for row in zip(*columns_of, strict=True)]
+
+
+def column_names(channels: int) -> list[str]:
+    """The names in each row of `object_table` with an image of so many channels."""
+    return [*OUTLINE, *_means(channels), "touches_border"]
+
+
+def _means(channels: int) -> list[str]:
+    return ["mean"] if channels == 1 else [f"mean_{number}" for number in range(1, channels + 1)]

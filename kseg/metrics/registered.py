@@ -84,8 +84,8 @@ class OfObjects(Measure):
     """A function of the counts of objects (kseg.metrics.Comparison) over all images."""
 
     protocol = (
-        "Precision, recall and F1 of objects at IoU 0.5, as Caicedo et al. 2019 count them: a predicted object is right "
-        "where its IoU with a true one is above 0.5."
+        "Precision, recall and F1 of objects at IoU 0.5, as Caicedo et al. 2019 count them: a predicted object is "
+        "right where its IoU with a true one is above 0.5."
     )
 
     def __init__(self, name: str, words: str, function: Callable[[np.ndarray], float]) -> None:

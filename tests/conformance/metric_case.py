@@ -39,6 +39,24 @@ def of_slices(name: str) -> MetricCase:
     return MetricCase(name, of_all, is_nan_without=False)
 
 
+def of_objects(name: str) -> MetricCase:
+    def of_all(seen: Sequence[Seen]) -> float:
+        counts = sum(metrics.compare_objects(each.objects, each.instances).counts for each in seen)
+        true, found, matched = counts[:3]
+        return {
+            "object_precision": matched / found,
+            "object_recall": matched / true,
+            "object_f1": 2 * matched / (true + found),
+        }[name]
+
+    return MetricCase(name, of_all)
+
+
+def count_error(seen: Sequence[Seen]) -> float:
+    counts = [(len(np.unique(each.objects)), len(np.unique(each.instances))) for each in seen]
+    return sum(abs(found - true) for found, true in counts) / sum(true - 1 for _, true in counts)
+
+
 METRIC_CASES = [
     MetricCase("mean_iu", of_matrix(metrics.mean_iu, averaged=True)),
     MetricCase("pixel_accuracy", of_matrix(metrics.pixel_accuracy)),
@@ -49,5 +67,7 @@ METRIC_CASES = [
     MetricCase("iu.cell", of_matrix(lambda matrix: metrics.class_iu(matrix)[1])),
     MetricCase("iu.a.b", of_matrix(lambda matrix: metrics.class_iu(matrix)[0])),
     MetricCase("seg", lambda seen: metrics.seg([each.objects for each in seen], [each.instances for each in seen])),
+    *map(of_objects, ("object_precision", "object_recall", "object_f1")),
+    MetricCase("count_error", count_error),
     *map(of_slices, ("v_rand", "v_info", "rand_error", "warping_error", "pixel_error")),
 ]

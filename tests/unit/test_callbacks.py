@@ -37,7 +37,7 @@ def test_validation_logs_scores_and_the_loss_of_whole_images():
     validate.set_model(network)
     logs = {}
     validate.on_epoch_end(0, logs)
-    names = ("mean_iu", "pixel_accuracy", "mean_accuracy", "seg", "dice", "pixel_error", "loss")
+    names = ("mean_iu", "pixel_accuracy", "mean_accuracy", "seg", "object_f1", "dice", "pixel_error", "loss")
     assert list(logs) == [f"val_{name}" for name in names]
     items = [data[index] for index in range(len(data))]
     scores = network(np.stack([item.image for item in items]).astype(np.float32), training=False)

@@ -5,12 +5,20 @@ import pytest
 
 from kseg.images import read_image
 from kseg.pictures import (
+    EDGE_FALSE,
+    EDGE_MISSED,
+    FALSE,
+    MERGED,
+    MISSED,
+    SPLIT,
     alike,
     clear_class,
+    colours_of,
     draw_curves,
     fitted,
     for_display,
     legend,
+    object_colours,
     overlay,
     palette,
     planes,
@@ -108,6 +116,19 @@ THIN = np.zeros((20, 6, 3), np.uint8)
 def test_a_strip_can_be_read_whatever_the_images_size(size, shape):
     nothing = np.zeros(size, int)
     assert strip(np.zeros((*size, 1), np.uint8), nothing, nothing, nothing > 0).shape == (*shape, 3)
+
+
+def test_each_kind_of_error_has_a_colour_of_its_own():
+    kinds = np.tile([0, MISSED, FALSE, SPLIT, MERGED, EDGE_MISSED, EDGE_FALSE], (7, 1))
+    picture = strip(np.zeros((7, 7, 1), np.uint8), kinds * 0, kinds * 0, kinds)
+    seen = picture[30, -7 * 37 :][5::37]  # 37 is the first factor that makes 7 reach 256
+    assert len(np.unique(seen, axis=0)) == 7 and not seen[0].any()
+
+
+def test_no_object_is_drawn_grey_or_white():
+    colours = colours_of(np.arange(1, 600), object_colours())
+    assert (colours.max(axis=1) - colours.min(axis=1)).min() > 70
+    assert len(np.unique(colours, axis=0)) > 150
 
 
 def test_a_large_strip_stays_as_large_as_it_is():
