@@ -58,6 +58,7 @@ else:
     )
 
     _WITHOUT_TENSORFLOW = (
+        "Recipe",
         "check",
         "datasets",
         "doctor",
@@ -66,7 +67,9 @@ else:
         "images",
         "instances",
         "metrics",
+        "object_table",
         "pictures",
+        "training",
     )
 
     def __getattr__(name):

@@ -132,8 +132,8 @@ class Report:
         """How the figures were taken, in a sentence or two."""
         absent = [name for name, value in self.per_class.items() if math.isnan(value)]
         text = (
-            f"{len(self.images)} image{'s' * (len(self.images) > 1)} of {self.dataset}, split {self.split}; one confusion "
-            "matrix over all pixels that are not void; means over the classes with true pixels"
+            f"{len(self.images)} image{'s' * (len(self.images) > 1)} of {self.dataset}, split {self.split}; one "
+            "confusion matrix over all pixels that are not void; means over the classes with true pixels"
         )
         text += f" (left out: {', '.join(absent)})." if absent else "."
         if self.scored_classes is not None:
