@@ -283,6 +283,11 @@ LOSSES: Registry[Callable[..., BatchLoss]] = Registry("loss")
 LOSSES.register("dice")(Dice)
 
 
+def names() -> list[str]:
+    """The losses that `kseg.train(loss=...)` and `--set loss.name` take, by name."""
+    return LOSSES.names()
+
+
 @LOSSES.register("cross_entropy")
 def cross_entropy(*, average: Literal["pixels", "none"] = "pixels", dice: float = 0.0) -> BatchLoss:
     """Cross-entropy, and as much of Dice as is asked for.

@@ -20,7 +20,7 @@ from kseg.datasets import (
     siftflow,
     voc,
 )
-from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, NoSuchSplit, by_name
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, NoSuchSplit, by_name, check_made
 from kseg.datasets.survey import Survey, survey
 from kseg.errors import ConfigError
 from kseg.lazy import lazy
@@ -78,7 +78,9 @@ def open(name: str, data_dir: str | Path | None = None, *, split: str, **options
     """
     owner, known = f"The data set {name!r}", options_taken(name)
     check_required(owner, known, options, "data.")
-    return DATASETS.get(name)(data_dir, split=split, **checked(owner, known, options))
+    data = DATASETS.get(name)(data_dir, split=split, **checked(owner, known, options))
+    check_made(data, owner)
+    return data
 
 
 def options_taken(name: str) -> dict[str, Option]:

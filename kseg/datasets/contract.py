@@ -15,7 +15,7 @@ from typing import Any, ClassVar, SupportsIndex, overload
 
 import numpy as np
 
-from kseg.errors import DataError, did_you_mean
+from kseg.errors import ConfigError, DataError, did_you_mean
 from kseg.registry import Registry
 
 VOID = 255
@@ -177,6 +177,23 @@ class Dataset(abc.ABC):
         if split not in splits:
             raise NoSuchSplit(f"{self.name}: there is no split {split!r}. {did_you_mean(split, splits)}")
         self.split, self.splits = split, tuple(splits)
+
+
+def check_made(data: Any, what: str) -> None:
+    """Checks that what a person's code made is a data set, and says what each must.
+
+    Args:
+      data: what it made.
+      what: who made it, for messages.
+
+    Raises:
+      ConfigError: it is none, or lacks ids or classes.
+    """
+    if not isinstance(data, Dataset):
+        raise ConfigError(f"{what}: found {type(data).__name__}, but a kseg.datasets.Dataset is wanted.")
+    for name, words in (("ids", "the items' names"), ("classes", "the classes' names")):
+        if not hasattr(data, name):
+            raise ConfigError(f"{what}: {type(data).__name__} has no {name}. Set {name} in its __init__: {words}.")
 
 
 class _Part(Dataset):

@@ -39,10 +39,14 @@ def evaluate(
 
     Raises:
       ConfigError: there is no measure of a name, or the data can't be scored by it.
-      DataError: the network has other classes or channels than the data.
+      DataError: the network has other classes or channels than the data, or these are none.
     """
     if data.question:
         raise DataError(data.question)
+    if not len(data):
+        raise DataError(f"{data!r}: there is no image to score.")
+    if isinstance(measures, str | Measure):
+        measures = [measures]
     chosen = usual_measures(data) if measures is None else measures_for(data, [*ALWAYS, *measures])
     call = predictor(model, precision=precision)
     _check_heads(call, data)

@@ -174,7 +174,7 @@ def predictor(model: keras.Model | Predictor, *, precision: str = "float32") -> 
       precision: float32, mixed_float16, mixed_bfloat16, or auto for what this device computes fastest.
 
     Raises:
-      ConfigError: there is no such precision, or a Predictor computes in another.
+      ConfigError: there is no such precision, a Predictor computes in another, or `model` is neither.
       WeightsError: the network has no input or output of its own.
     """
     precision = settled_precision(precision)
@@ -185,6 +185,9 @@ def predictor(model: keras.Model | Predictor, *, precision: str = "float32") -> 
                 "precision where it is made."
             )
         return model
+    if not isinstance(model, keras.Model):
+        load = f" Load it first: kseg.load({str(model)!r})." if isinstance(model, str | Path) else ""
+        raise ConfigError(f"model: found {model!r:.80}, but a keras.Model or a kseg.predictor is wanted.{load}")
     heads = heads_of(model)
     return Predictor(
         _traced(model, precision),

@@ -51,6 +51,7 @@ __all__ = [
     "mean_iu",
     "mean_score",
     "measure",
+    "names",
     "object_scores",
     "pixel_accuracy",
     "pixel_error",
@@ -60,3 +61,8 @@ __all__ = [
     "v_rand",
     "warping_error",
 ]
+
+
+def names() -> list[str]:
+    """The measures that a network can be scored and chosen by, by name."""
+    return MEASURES.names()

@@ -108,7 +108,7 @@ def _in_words(*values: Any) -> str:
 
 def _coarsest(model: keras.Model, found: Fields, whole: set[str]) -> Iterator[str]:
     """A line on the last map of the largest stride above 1, or on where the first layer stands that is not known."""
-    for layer in model.layers:
+    for layer in getattr(model, "operations", model.layers):  # a Sequential has layers alone
         if None in found.get(layer.name, ()):
             yield f"unknown     from {layer.name} on: it is not known what a {type(layer).__name__} reads"
             return

@@ -35,10 +35,31 @@ _POINTWISE = (
     *(layers.Dense, layers.Identity, layers.Rescaling),
     *(LocalResponseNormalization, ReadScores, ScaleChannels, ScaleInput, SizeCheck),
 )
+# The classes of operations of keras.ops between layers that do the same to each pixel.
+_POINTWISE_OPERATIONS = {
+    *(
+        "Absolute",
+        "Add",
+        "Cast",
+        "Clip",
+        "Divide",
+        "Elu",
+        "Exp",
+        "Gelu",
+        "HardSigmoid",
+        "HardSwish",
+        "LeakyRelu",
+        "Log",
+    ),
+    *("LogSoftmax", "Maximum", "Minimum", "Multiply", "Negative", "Power", "Relu", "Relu6", "Selu", "Sigmoid", "Silu"),
+    *("Softmax", "Softplus", "Softsign", "Sqrt", "Square", "Subtract", "Swish", "Tanh", "TrueDivide", "Concatenate"),
+}
 
 
 def grids(model: keras.Model, axis: int = 0) -> dict[str, Grid | None]:
     """Where the cells of each layer's map lie over the image; None at and behind a layer that is not known here.
+
+    Operations of keras.ops between layers are among them, by their names.
 
     Where layers pad to keep the size ("same") and step, this holds for sizes that the stride divides.
 
@@ -48,7 +69,7 @@ def grids(model: keras.Model, axis: int = 0) -> dict[str, Grid | None]:
     """
     by_tensor: dict[int, Grid | None] = {id(image): Grid() for image in model.inputs if len(image.shape) == 4}
     found: dict[str, Grid | None] = {}
-    for layer in model.layers:
+    for layer in getattr(model, "operations", model.layers):  # a Sequential has layers alone
         outputs = keras.tree.flatten(layer.output)
         if isinstance(layer, layers.InputLayer):
             if id(outputs[0]) in by_tensor:
@@ -100,7 +121,8 @@ def _grid_after(layer: Any, given: list[Grid | None], axis: int) -> Grid | None:
         return grid.cropped(layer.cropping[axis][0])
     if isinstance(layer, CropTo):
         return grid.cropped(layer.offset)
-    if isinstance(layer, JOINING):
+    is_pointwise = not isinstance(layer, layers.Layer) and type(layer).__name__ in _POINTWISE_OPERATIONS
+    if isinstance(layer, JOINING) or is_pointwise:
         known = [each for each in given if each is not None and each.stride == grid.stride]
         if len(known) < len(given):
             return None

@@ -45,4 +45,10 @@ __all__ = [
     "border_weight_map",
     "check_augmentations",
     "class_weight_map",
+    "names",
 ]
+
+
+def names() -> list[str]:
+    """The augmentations that `--set data.augment.NAME` takes, by name."""
+    return AUGMENTATIONS.names()

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from kseg.datasets import Dataset
+from kseg.datasets.contract import check_made
 from kseg.errors import ConfigError
 from kseg.inference import SEGMENTS
 from kseg.metrics import Measure
@@ -44,15 +45,16 @@ class Given:
 
     def __post_init__(self) -> None:
         _check_data(self.data)
-        if isinstance(self.loss, keras.losses.Loss) and not isinstance(self.loss, BatchLoss):
-            object.__setattr__(self, "loss", KerasLoss(self.loss))
+        if self.loss is not None:
+            object.__setattr__(self, "loss", as_batch_loss(self.loss, "loss"))
         if self.augment is not None:
             check_augmentations(self.augment)
-        _check_kind("loss", self.loss, BatchLoss, "a kseg.objectives.BatchLoss or a loss of Keras")
-        _check_kind("measure", self.measure, Measure, "a kseg.metrics.Measure")
-        _check_kind("optimizer", self.optimizer, keras.optimizers.Optimizer, "an optimiser of Keras")
-        _check_kind("model", self.model, keras.Model, "a keras.Model")
+        if self.measure is not None:
+            _check_kind("measure", self.measure, Measure, "a kseg.metrics.Measure")
+        if self.optimizer is not None:
+            _check_kind("optimizer", self.optimizer, keras.optimizers.Optimizer, "an optimiser of Keras")
         if self.model is not None:
+            _check_kind("model", self.model, keras.Model, "a keras.Model")
             if not getattr(self.model, "inputs", None):
                 raise ConfigError(f"model: {self.model.name} has no inputs of its own. {SEGMENTS}")
             object.__setattr__(self, "model", plain(self.model))
@@ -85,6 +87,18 @@ class Given:
         }
 
 
+def as_batch_loss(loss: Any, what: str) -> BatchLoss:
+    """A loss of kseg as it is, one of Keras as one.
+
+    Raises:
+      ConfigError: it is no loss, or one of Keras that can't be taken pixel by pixel; the message begins with `what`.
+    """
+    if isinstance(loss, keras.losses.Loss) and not isinstance(loss, BatchLoss):
+        return KerasLoss(loss)
+    _check_kind(what, loss, BatchLoss, "a kseg.objectives.BatchLoss or a loss of Keras")
+    return loss
+
+
 def _check_data(data: Any) -> None:
     if (
         isinstance(data, tf.data.Dataset)
@@ -100,11 +114,11 @@ def _check_data(data: Any) -> None:
         found = ", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
         raise ConfigError(f"data: found {found}, but a dict with train, and val or test, is wanted.")
     for name, each in data.items():
-        _check_kind(f"data[{name!r}]", each, Dataset, "a kseg.datasets.Dataset")
+        check_made(each, f"data[{name!r}]")
 
 
 def _check_kind(what: str, value: Any, kind: type, words: str) -> None:
-    if value is not None and not isinstance(value, kind):
+    if not isinstance(value, kind):
         found = f"the class {value.__name__}" if isinstance(value, type) else f"{type(value).__name__}"
         raise ConfigError(f"{what}: found {found}, but {words} is wanted.")
 

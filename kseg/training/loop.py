@@ -62,7 +62,7 @@ def run_steps(
     if place.stopped:
         steps = place.step
     try:
-        for done, (wait_s, batch) in enumerate(_readable(batches.take(steps - place.step)), start=first):
+        for done, (wait_s, batch) in enumerate(readable(batches.take(steps - place.step)), start=first):
             epoch, position = divmod(done - 1, epoch_steps)
             if position == 0 or done == first:
                 around.on_epoch_begin(epoch)
@@ -103,7 +103,7 @@ def _diverged(
     )
 
 
-def _readable(batches: tf.data.Dataset) -> Iterator[tuple[float, Any]]:
+def readable(batches: tf.data.Dataset) -> Iterator[tuple[float, Any]]:
     """The batches and the seconds each was waited for; what a data set raised inside tf.data is a DataError again."""
     options = tf.data.Options()
     options.autotune.enabled = False  # its thread kept a training that was stopped waiting, for up to ten seconds

@@ -11,6 +11,8 @@ from kseg.errors import ConfigError
 from kseg.registry import REGISTRIES
 from kseg.training.recipe import Recipe
 
+KEYS = {"kind", "name", "plugin"}  # of each in config.json
+
 
 def used_plugins(recipe: Recipe) -> list[dict[str, str]]:
     """What the recipe names that is not kseg's own: its kind, its name, and the plugin or module that brought it."""
@@ -29,9 +31,15 @@ def check_plugins(folder: str | Path, config: Mapping[str, Any]) -> None:
     """Checks that what a run uses of plugins is registered. Nothing is imported but installed plugins.
 
     Raises:
-      ConfigError: something is not; the message names the plugin that the run began with.
+      ConfigError: the configuration is damaged, or something is not registered; the message names the plugin that the
+        run began with.
     """
-    for each in config.get("plugins", []):
+    plugins = config.get("plugins", [])
+    if not isinstance(plugins, list) or not all(isinstance(each, dict) and KEYS <= each.keys() for each in plugins):
+        raise ConfigError(
+            f"{folder}/config.json: damaged (plugins are {plugins!r:.80}). Copy it from where it is whole."
+        )
+    for each in plugins:
         registry = REGISTRIES.get(each["kind"])
         if registry is not None and each["name"] not in registry.names():
             plugin = each["plugin"]

@@ -27,7 +27,7 @@ from kseg.models import NETWORKS, build, own_scaling
 from kseg.objectives import LOSSES, BatchLoss
 from kseg.pipeline import AUGMENTATIONS, Augmentation, batch_indices, batches
 from kseg.training.devices import dtype_policy, synchronise, worker_of
-from kseg.training.given import Given
+from kseg.training.given import Given, as_batch_loss
 from kseg.training.memory import check_memory
 from kseg.training.network import check_brought, copied, plain
 from kseg.training.optimizers import check_factors, freeze, make_optimizer
@@ -42,7 +42,13 @@ FIRST_SCALE = {"pixels": 2.0**15, "none": 2.0**-3}
 
 
 def make_loss(spec: LossSpec) -> BatchLoss:
-    return LOSSES.get(spec.name)(**spec.options)
+    """The loss a recipe asks for.
+
+    Raises:
+      ConfigError: what is registered makes something else.
+    """
+    made = LOSSES.get(spec.name)(**spec.options)
+    return as_batch_loss(made, f"The loss {spec.name!r}")
 
 
 def make_augmentations(spec: AugmentSpec) -> list[Augmentation]:

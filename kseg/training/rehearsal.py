@@ -15,6 +15,7 @@ import tensorflow as tf
 from kseg.callbacks.progress import clock
 from kseg.training.begin import begin
 from kseg.training.devices import shared, strategy_at_hand, workers_named
+from kseg.training.loop import readable
 from kseg.training.recipe import Recipe
 from kseg.training.stages import Stage, stages_of
 from kseg.training.step import step_of
@@ -86,10 +87,10 @@ def _rehearsed(stage: Stage) -> Rehearsal:
     if takes_imagenet:
         classifier_of(model)
     batches = replace(prepared, recipe=prepared.recipe.with_settings({"steps": 2})).batches(model)
-    step, stream = step_of(model, batches.element_spec, strategy), iter(batches)
-    step(*shared(next(stream), strategy))  # traces and compiles
+    step, stream = step_of(model, batches.element_spec, strategy), readable(batches)
+    step(*shared(next(stream)[1], strategy))  # traces and compiles
     started = time.monotonic()
-    step(*shared(next(stream), strategy))
+    step(*shared(next(stream)[1], strategy))
     return Rehearsal(
         prepared.recipe.name,
         model.name,

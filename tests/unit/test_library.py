@@ -156,3 +156,8 @@ def test_a_recipe_is_written_with_what_kseg_training_exports():
     assert kseg.Recipe.from_json(recipe.to_json()) == recipe and isinstance(recipe, kseg.training.Recipe)
     with pytest.raises(ConfigError):
         kseg.Recipe("mine")
+
+
+def test_every_kind_lists_its_names():
+    for room, name in (("metrics", "mean_iu"), ("objectives", "dice"), ("pipeline", "mirror"), ("datasets", "demo")):
+        assert name in getattr(kseg, room).names()

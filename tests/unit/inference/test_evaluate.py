@@ -224,3 +224,9 @@ def test_the_classes_that_the_protocol_averages_are_those_of_the_data_set():
     assert report.measures["mean_accuracy"] == 1 and report.mean_iu == pytest.approx(4 / 5)
     data.scored_classes = None
     assert evaluate(echo(3), data, measures=["mean_accuracy"]).measures["mean_accuracy"] == pytest.approx(5 / 6)
+
+
+def test_data_without_an_image_are_refused_and_a_measure_may_be_one_name():
+    with pytest.raises(DataError, match="0 of 2 images.*there is no image to score"):
+        evaluate(echo(3), Two()[:0])
+    assert "dice" in evaluate(echo(3), Two(), measures="dice").measures

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.errors import DataError, ExportError, SizeError, WeightsError
+from kseg.errors import ConfigError, DataError, ExportError, SizeError, WeightsError
 from kseg.inference import precision_of, predict, predict_scores, predictor
 from kseg.layers import InputScaling, SizeCheck
 
@@ -238,3 +238,10 @@ def test_a_size_that_a_network_without_a_check_can_not_take_is_a_size_error():
     with pytest.raises(SizeError, match=r"does not take 4 x 5 pixels \(.*SizeCheck\(STRIDE, smallest=STRIDE\)"):
         predict(network, np.zeros((4, 5), np.uint8))
     assert predict(keras.Model(image, network(SizeCheck(2, smallest=2)(image))), np.zeros((4, 5))).shape == (4, 5)
+
+
+def test_what_is_no_network_is_refused_with_how_to_load_it():
+    with pytest.raises(ConfigError, match=r"model: found 'demo1', but .* Load it first: kseg.load\('demo1'\)"):
+        predict("demo1", np.zeros((4, 4)))
+    with pytest.raises(ConfigError, match="model: found 3, but a keras.Model or a kseg.predictor is wanted.$"):
+        predict(3, np.zeros((4, 4)))

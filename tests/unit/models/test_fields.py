@@ -156,3 +156,13 @@ def test_grids_are_the_pixels_whose_change_changes_a_cell(case):
     inner = range(len(read) // 4, 3 * len(read) // 4)  # no border within reach
     assert min(read[cell][0] - cell * grid.stride for cell in inner) == grid.first
     assert max(read[cell][1] - cell * grid.stride for cell in inner) == grid.last
+
+
+def test_operations_between_layers_are_read_by_their_names_and_named_where_they_are_not_known():
+    image = keras.Input((None, None, 2))
+    narrow = layers.Conv2D(2, 3, padding="same", name="narrow")(image)
+    wide = layers.MaxPooling2D(2, name="half")(keras.ops.relu(narrow) * 2 + 1)
+    model = keras.Model(image, layers.Conv2D(2, 3, name="wide")(wide))
+    assert told(model, "half") == (2, 4) and told(model, "wide") == (2, 8)  # 4 and 2 x 2 more
+    shifted = keras.Model(image, layers.Conv2D(2, 3)(keras.ops.roll(narrow, 1, axis=1)))
+    assert "it is not known what a Roll reads" in describe(shifted)

@@ -2,6 +2,7 @@ import enum
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tifffile
@@ -10,10 +11,14 @@ import kseg
 from kseg.datasets import DATASETS, Dataset, Item
 from kseg.errors import ConfigError
 from kseg.images import write_image
+from kseg.models import NETWORKS
+from kseg.objectives import LOSSES, BatchLoss
 from kseg.pipeline import AUGMENTATIONS
 from kseg.training import recipes  # noqa: F401
-from kseg.training.preparation import prepare
+from kseg.training.plugins import check_plugins
+from kseg.training.preparation import make_loss, prepare
 from kseg.training.recipe import RECIPES, Recipe
+from kseg.training.specs import LossSpec
 
 
 def test_the_names_of_a_batch_are_those_of_its_images(tmp_path):
@@ -143,3 +148,59 @@ def test_augmentations_with_two_options_that_are_needed_take_them_one_by_one(mon
         recipe.with_settings(one)
     with pytest.raises(ConfigError, match="no augmentation 'pus'. Did you mean 'data.augment.push'"):
         recipe.with_settings({"data.augment.pus": True})
+
+
+def test_what_a_registered_function_makes_must_be_of_its_kind(monkeypatch):
+    def nothing(*arguments, **options):
+        pass
+
+    def of_keras():
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    class NoIds(OfOnes):
+        ids = property()  # type: ignore[assignment]
+
+    for registry, entries in (
+        (DATASETS, {"nothing": nothing, "no-ids": NoIds}), (LOSSES, {"nothing": nothing, "of-keras": of_keras}),
+        (NETWORKS, {"nothing": nothing}),
+    ):  # fmt: skip
+        monkeypatch.setattr(registry, "_entries", {**registry._entries, **entries})
+    with pytest.raises(ConfigError, match="The data set 'nothing': found NoneType, but a kseg.datasets.Dataset"):
+        kseg.datasets.open("nothing", split="train")
+    with pytest.raises(ConfigError, match="NoIds has no ids. Set ids in its __init__"):
+        kseg.datasets.open("no-ids", split="train", need=1)
+    with pytest.raises(ConfigError, match="The loss 'nothing': found NoneType, but a kseg.objectives.BatchLoss"):
+        make_loss(LossSpec("nothing"))
+    with pytest.raises(ConfigError, match="The network 'nothing': its function gave NoneType"):
+        kseg.build("nothing")
+    assert isinstance(make_loss(LossSpec("of-keras")), BatchLoss)
+
+
+def test_a_network_of_a_plugin_that_could_not_be_loaded_again_is_refused(monkeypatch):
+    class Twice(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs * 2
+
+    def twice(classes, input_shape):
+        image = keras.Input(input_shape)
+        return keras.Model(image, keras.layers.Conv2D(classes, 1)(Twice(name="double")(image)))
+
+    monkeypatch.setattr(NETWORKS, "_entries", {**NETWORKS._entries, "twice": twice})
+    monkeypatch.setattr(NETWORKS, "_origins", {"twice": "mine.py"})
+    recipe = RECIPES.get("demo")().with_settings({"model.name": "twice", "data.crop": (16, 16), "precision": "float32"})
+    with pytest.raises(ConfigError, match="the layer 'double' of .* could not be loaded once the network is saved"):
+        prepare(recipe, None).network()
+
+
+def test_plugins_in_a_configuration_that_is_damaged_are_told_so():
+    for plugins in ("mine", [{"kind": "loss"}], ["mine"]):
+        with pytest.raises(ConfigError, match="runs/a/config.json: damaged"):
+            check_plugins("runs/a", {"plugins": plugins})
+
+
+def test_a_plugin_that_is_missing_is_asked_for_in_words_that_can_be_pasted():
+    plugin = {"kind": "loss", "name": "no-such", "plugin": "/a b/mine.py"}
+    with pytest.raises(ConfigError, match="Pass --plugin '/a b/mine.py'"):
+        check_plugins("runs/a", {"plugins": [plugin]})
+    with pytest.raises(ConfigError, match="of a notebook or an interpreter; register it there again"):
+        check_plugins("runs/a", {"plugins": [{**plugin, "plugin": "__main__"}]})
