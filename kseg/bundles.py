@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.errors import EnvironmentFailure, ExportError
+from kseg.errors import EnvironmentFailure, ExportError, in_a_line
 from kseg.inference import (
     FACTS,
     SEGMENTS,
@@ -90,10 +90,9 @@ def export(
                 f"{folder}: the bundle can't be written ({error.message.rpartition('; ')[2]}). Nothing was left there."
             ) from error
         except (ValueError, TypeError, NotImplementedError) as error:
-            reason = " ".join(str(error).split())[:200]
             raise ExportError(
-                f"{model.name}: it can't be traced for images of any size ({reason}). A layer of it needs to know the "
-                "size. Nothing was written."
+                f"{model.name}: it can't be traced for images of any size ({in_a_line(error, 200)}). A layer of "
+                "it needs to know the size. Nothing was written."
             ) from error
         (place / FACTS).parent.mkdir()
         (place / FACTS).write_text(json.dumps(_facts(model, network, average), indent=2) + "\n", encoding="utf-8")

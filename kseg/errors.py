@@ -17,6 +17,7 @@ A message has four parts: what is wrong, where, what was found, what to do.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -73,6 +74,11 @@ class EnvironmentFailure(KsegError, OSError):
     """A full disk, a missing permission, a network that failed."""
 
     exit_code = 5
+
+
+def in_a_line(error: BaseException, length: int = 160) -> str:
+    """What an error says on one line, without a terminal's colours, cut to `length`; its kind where it says nothing."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:length] or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -61,7 +61,8 @@ def check_required(owner: str, known: Mapping[str, Option], values: Mapping[str,
     for name, option in known.items():
         if option.is_required and values.get(name) is None:
             raise ConfigError(
-                f"{owner} needs {prefix}{name}, which has no default. Pass --set {prefix}{name}=... (in Python {name}=...)."
+                f"{owner} needs {prefix}{name}, which has no default: pass --set {prefix}{name}=... "
+                f"(in Python {name}=...)."
             )
 
 
@@ -139,7 +140,7 @@ def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], 
         is_none = isinstance(value, str) and value in ("none", "None")
         if is_none and default is not None and type(None) in typing.get_args(kind):
             raise ConfigError(
-                f"{prefix}{name} can't be set to none, which stands for the default here, {default}. Give another value."
+                f"{prefix}{name} can't be none, which stands for the default here, {default}. Give another value."
             )
         is_default = is_none and kind in (int, float, bool)
         found[name] = None if is_default else convert(value, known[name].kind, prefix + name)

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from kseg.errors import ConfigError, did_you_mean
+from kseg.errors import ConfigError, did_you_mean, in_a_line
 
 Entry = TypeVar("Entry")
 GROUP = "kseg.plugins"
@@ -90,7 +90,7 @@ class Registry(Generic[Entry]):
 
 
 def _is_again(before: object, entry: object) -> bool:
-    """Whether a class or function is the one of before, defined anew; in a script or notebook it may have a new name."""
+    """Whether a class or function is the one of before, defined anew; in a notebook it may have a new name."""
     places = [(getattr(each, "__module__", ""), getattr(each, "__qualname__", "")) for each in (before, entry)]
     return all(name for _, name in places) and (
         places[0] == places[1] or {place[0] for place in places} == {"__main__"}
@@ -126,9 +126,9 @@ def load_plugin(plugin: str) -> None:
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(
-            f"{plugin}: this plugin can't be imported ({type(error).__name__}: {reason}). Mend it, or leave it out."
+            f"{plugin}: this plugin can't be imported ({type(error).__name__}: {in_a_line(error, 400)}). "
+            "Mend it, or leave it out."
         ) from error
     finally:
         _loading.pop()

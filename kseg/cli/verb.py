@@ -48,6 +48,12 @@ class Verb(click.Command):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             sys.exit(130)  # what a shell reports
+        except ModuleNotFoundError as error:
+            backend = os.environ.get("KERAS_BACKEND")
+            if error.name != backend:
+                raise
+            words = f"KERAS_BACKEND is {backend}, which is not installed. Install it, or leave the variable out."
+            _end(context, EnvironmentFailure(words), error)
         except OSError as error:
             _end(context, EnvironmentFailure(f"{error}. Is there space, and permission?"), error)
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.errors import ConfigError, DataError, WeightsError
+from kseg.errors import ConfigError, DataError, WeightsError, in_a_line
 from kseg.geometry import Geometry
 from kseg.inference.precision import set_precision, settled_precision
 from kseg.inference.predictor import Predictor, parts_of
@@ -105,10 +105,9 @@ def _load_keras(path: Path) -> keras.Model:
             raise zipfile.BadZipFile("no zip archive, which .keras files are")
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise WeightsError(
-            f"{path}: this file can't be loaded ({reason}). Is it whole, and written by Keras 3? Where it has layers "
-            "of your own, import their module first (--plugin)."
+            f"{path}: this file can't be loaded ({in_a_line(error)}). Is it whole, and written by Keras 3? Where it "
+            "has layers of your own, import their module first (--plugin)."
         ) from error
 
 

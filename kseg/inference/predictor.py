@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.errors import ConfigError, DataError, KsegError, SizeError, WeightsError
+from kseg.errors import ConfigError, DataError, KsegError, SizeError, WeightsError, in_a_line
 from kseg.geometry import Geometry
 from kseg.images import with_channels
 from kseg.inference.precision import computing_in, settled_precision
@@ -113,11 +113,11 @@ class Predictor:
         except KsegError:
             raise
         except (ValueError, tf.errors.InvalidArgumentError) as error:
-            reason = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:\w+\]", "", str(error)).split("\n")[0].strip()[:160]
+            reason = re.sub(r"\{\{.*?\}\}\s*|\[\[.*|\[Op:.*", "", in_a_line(error, 300))[:160].strip()
             raise SizeError(
-                f"This network does not take {height} x {width} pixels ({reason}). Where its stride has to divide them, "
-                "build it with kseg.layers.SizeCheck(STRIDE, smallest=STRIDE) behind its input: images are then widened "
-                "to such sizes, and cut again."
+                f"This network does not take {height} x {width} pixels ({reason}). Where its stride has to divide "
+                "them, build it with kseg.layers.SizeCheck(STRIDE, smallest=STRIDE) behind its input: images are then "
+                "widened to such sizes, and cut again."
             ) from error
 
     def image_of(self, image: Any, name: str) -> Any:

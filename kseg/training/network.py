@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from kseg.datasets import Dataset
-from kseg.errors import ConfigError, KsegError
+from kseg.errors import ConfigError, KsegError, in_a_line
 from kseg.inference import SEGMENTS, geometry_of, heads_of, streams_of
 from kseg.layers import ReadScores
 from kseg.models.fields import grids
@@ -59,7 +59,7 @@ def check_loads(model: keras.Model) -> None:
                     f"model: the layer {layer.name!r} of {model.name} is a Lambda, whose code a saved network does not "
                     f"load. Write it as a class of layer, with {REGISTER} above it."
                 ) from error
-            reason = " ".join(str(error).split()).partition(". ")[0][:160]
+            reason = in_a_line(error, 400).partition(". ")[0]
             raise ConfigError(
                 f"model: the layer {layer.name!r} of {model.name} ({kind.__module__}.{kind.__qualname__}) could not be "
                 f"loaded once the network is saved: {reason}. Put {REGISTER} above the class and the functions it "
@@ -107,7 +107,7 @@ def _check_fits(model: keras.Model, data: Dataset, channels: int) -> None:
     for name in (f"reading_{head}" if head else "reading" for head in heads):
         if any(layer.name == name and not isinstance(layer, ReadScores) for layer in model.layers):
             raise ConfigError(
-                f"model: {model.name} has a layer called {name!r}, as kseg calls the one that it adds. Call it otherwise."
+                f"model: {model.name} has a layer called {name!r}, as the one that kseg adds is. Call it otherwise."
             )
     counts = {head: len(names) for head, names in data.heads.items()}
     if counts != heads:
@@ -167,8 +167,8 @@ def _ask_for_sizes(model: keras.Model) -> str:
     stride = max(known, default=1)
     number = str(stride) if stride > 1 else "STRIDE"
     return (
-        f"Put kseg.layers.SizeCheck({number}, smallest={number}) behind its input: images are then widened to multiples "
-        f"of {number}, and cut again."
+        f"Put kseg.layers.SizeCheck({number}, smallest={number}) behind its input: images are then widened to "
+        f"multiples of {number}, and cut again."
     )
 
 

@@ -35,7 +35,7 @@ def check_plugins(folder: str | Path, config: Mapping[str, Any]) -> None:
         run began with.
     """
     plugins = config.get("plugins", [])
-    if not isinstance(plugins, list) or not all(isinstance(each, dict) and KEYS <= each.keys() for each in plugins):
+    if not isinstance(plugins, list) or not all(isinstance(each, dict) and each.keys() >= KEYS for each in plugins):
         raise ConfigError(
             f"{folder}/config.json: damaged (plugins are {plugins!r:.80}). Copy it from where it is whole."
         )
@@ -43,10 +43,7 @@ def check_plugins(folder: str | Path, config: Mapping[str, Any]) -> None:
         registry = REGISTRIES.get(each["kind"])
         if registry is not None and each["name"] not in registry.names():
             plugin = each["plugin"]
-            told = (
-                "a notebook or an interpreter; register it there again, or write it into a file and pass --plugin FILE.py"
-                if plugin == "__main__"
-                else f"the plugin {plugin}, which is not loaded. Pass --plugin {shlex.quote(plugin)}; in Python import it "
-                "first"
-            )
+            told = f"the plugin {plugin}, which is not loaded. Pass --plugin {shlex.quote(plugin)}; in Python import it"
+            if plugin == "__main__":
+                told = "a notebook. Register it there again, or write it into a file and pass --plugin FILE.py"
             raise ConfigError(f"{folder}: this run uses the {each['kind']} {each['name']!r} of {told}.")

@@ -1,7 +1,9 @@
 """The verbs as a person types them, from a first training to a bundle."""
 
 import csv
+import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -499,3 +501,11 @@ def test_a_run_whose_network_was_removed_says_what_is_left_and_writes_it_again(r
     for name in ("model.keras", "last.keras"):
         (folder / name).unlink()
     assert "Neither checkpoints nor last.keras" in call("train", "--run", folder, exit_code=3).stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is not None, reason="JAX is installed")
+def test_a_backend_that_is_not_installed_is_told_in_words():
+    command = [sys.executable, "-c", "from kseg.cli import main; main()", "models", "list"]
+    result = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    assert result.returncode == 5 and "KERAS_BACKEND is jax, which is not installed" in result.stderr
+    assert "Traceback" not in result.stderr

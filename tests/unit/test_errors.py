@@ -3,7 +3,7 @@ import inspect
 import pytest
 
 from kseg import errors
-from kseg.errors import KsegError, did_you_mean
+from kseg.errors import KsegError, did_you_mean, in_a_line
 
 EXIT_CODES = {
     "ConfigError": (3, ValueError),
@@ -45,3 +45,8 @@ def test_there_is_no_error_beside_those_promised():
 )
 def test_the_nearest_name_is_suggested_only_where_one_is_near(name, known, sentence):
     assert did_you_mean(name, known).startswith(sentence)
+
+
+def test_an_error_stands_on_one_line_without_a_terminals_colours():
+    assert in_a_line(ValueError("\x1b[1mTwice.call()\x1b[0m\n  failed")) == "Twice.call() failed"
+    assert in_a_line(KeyError()) == "KeyError" and in_a_line(ValueError("abc"), 2) == "ab"

@@ -62,14 +62,14 @@ def test_what_is_no_pair_is_refused_as_one(value):
 
 def test_none_is_refused_where_it_would_quietly_mean_another_default():
     known = options_of(sample)
-    with pytest.raises(ConfigError, match="data.drop can't be set to none, which stands for the default here, 5"):
+    with pytest.raises(ConfigError, match="data.drop can't be none, which stands for the default here, 5"):
         checked("The data set 'a'", known, {"drop": "none"}, "data.")
     assert checked("The data set 'a'", known, {"need": "none"}) == {}
 
 
 def test_an_option_without_a_default_is_asked_for():
     with pytest.raises(
-        ConfigError, match="The data set 'a' needs data.need, which has no default. Pass --set data.need="
+        ConfigError, match="The data set 'a' needs data.need, which has no default: pass --set data.need="
     ):
         check_required("The data set 'a'", options_of(sample), {}, "data.")
     check_required("The data set 'a'", options_of(sample), {"need": 0}, "data.")

@@ -120,7 +120,7 @@ def test_a_notebooks_cell_may_register_under_the_same_name_whatever_the_class_is
 def test_a_plugin_that_was_imported_by_hand_is_not_imported_again_and_its_file_is_remembered(tmp_path, monkeypatch):
     path = tmp_path / "plugin_by_hand.py"
     path.write_text(
-        "import kseg.registry as r\nr.REGISTRIES['berry'].register('elder')(type('Elder', (), {'__module__': __name__}))\n"
+        "from kseg.registry import REGISTRIES\n\n\n@REGISTRIES['berry'].register('elder')\nclass Elder: ...\n"
     )
     berries: Registry[type] = Registry("berry")
     monkeypatch.syspath_prepend(str(tmp_path))

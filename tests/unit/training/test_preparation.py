@@ -202,5 +202,5 @@ def test_a_plugin_that_is_missing_is_asked_for_in_words_that_can_be_pasted():
     plugin = {"kind": "loss", "name": "no-such", "plugin": "/a b/mine.py"}
     with pytest.raises(ConfigError, match="Pass --plugin '/a b/mine.py'"):
         check_plugins("runs/a", {"plugins": [plugin]})
-    with pytest.raises(ConfigError, match="of a notebook or an interpreter; register it there again"):
+    with pytest.raises(ConfigError, match="of a notebook. Register it there again"):
         check_plugins("runs/a", {"plugins": [{**plugin, "plugin": "__main__"}]})
