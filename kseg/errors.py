@@ -76,9 +76,13 @@ class EnvironmentFailure(KsegError, OSError):
     exit_code = 5
 
 
-def in_a_line(error: BaseException, length: int = 160) -> str:
-    """What an error says on one line, without a terminal's colours, cut to `length`; its kind where it says nothing."""
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:length] or type(error).__name__
+def in_a_line(error: BaseException | str, length: int = 160) -> str:
+    """What an error says on one line, cut to `length`; its kind where it says nothing.
+
+    Without a terminal's colours and the nodes of TensorFlow's graph ("{{function_node ...}}", "[[...]]", "[Op:...]").
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[\[.*?\]\]|\[Op:\w+\]", "", str(error))
+    return " ".join(text.split())[:length] or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -6,7 +6,6 @@ along the channels, so that tiles and averages know one image and one map of sco
 
 from __future__ import annotations
 
-import re
 import sys
 import weakref
 from collections.abc import Callable, Mapping
@@ -113,11 +112,10 @@ class Predictor:
         except KsegError:
             raise
         except (ValueError, tf.errors.InvalidArgumentError) as error:
-            reason = re.sub(r"\{\{.*?\}\}\s*|\[\[.*|\[Op:.*", "", in_a_line(error, 300))[:160].strip()
             raise SizeError(
-                f"This network does not take {height} x {width} pixels ({reason}). Where its stride has to divide "
-                "them, build it with kseg.layers.SizeCheck(STRIDE, smallest=STRIDE) behind its input: images are then "
-                "widened to such sizes, and cut again."
+                f"This network does not take {height} x {width} pixels ({in_a_line(error)}). Where its stride has to "
+                "divide them, build it with kseg.layers.SizeCheck(STRIDE, smallest=STRIDE) behind its input: images "
+                "are then widened to such sizes, and cut again."
             ) from error
 
     def image_of(self, image: Any, name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kseg.errors import DataError, TrainingDiverged
+from kseg.errors import DataError, TrainingDiverged, in_a_line
 from kseg.training.checkpoint import Keeper, Place
 from kseg.training.devices import agreement, shared, worker_of
 from kseg.training.diagnosis import first_not_finite
@@ -115,5 +115,5 @@ def readable(batches: tf.data.Dataset) -> Iterator[tuple[float, Any]]:
         except StopIteration:
             return
         except tf.errors.OpError as error:
-            raise DataError(f"A batch could not be made: {error.message.splitlines()[0]}") from error
+            raise DataError(f"A batch could not be made: {in_a_line(error.message.splitlines()[0])}") from error
         yield time.monotonic() - started, batch

@@ -49,4 +49,5 @@ def test_the_nearest_name_is_suggested_only_where_one_is_near(name, known, sente
 
 def test_an_error_stands_on_one_line_without_a_terminals_colours():
     assert in_a_line(ValueError("\x1b[1mTwice.call()\x1b[0m\n  failed")) == "Twice.call() failed"
+    assert in_a_line("{{node a/b}} lost [[{{node c}}]] [Op:D]") == "lost"
     assert in_a_line(KeyError()) == "KeyError" and in_a_line(ValueError("abc"), 2) == "ab"
