@@ -81,7 +81,7 @@ def in_a_line(error: BaseException | str, length: int = 160) -> str:
 
     Without a terminal's colours and the nodes of TensorFlow's graph ("{{function_node ...}}", "[[...]]", "[Op:...]").
     """
-    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[\[.*?\]\]|\[Op:\w+\]", "", str(error))
+    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[\[.*?\]\]|\[Op:[^\]]*\]", "", str(error))
     return " ".join(text.split())[:length] or type(error).__name__
 
 

@@ -141,10 +141,11 @@ def layer_graph(model: keras.Model) -> Any:
         return None
 
     graph = GraphDef()
+    made = {each.name: each for each in model.operations}  # keras.ops between layers among them
     for layer in layers:
         before = dict.fromkeys(name.replace(".", "/") for name in _layers_named_in(layer["inbound_nodes"]))
         node = graph.node.add(name=layer["name"].replace(".", "/"), op=layer["class_name"], input=list(before))
-        node.attr["output"].s = str(getattr(model.get_layer(layer["name"]).output, "shape", "")).encode()
+        node.attr["output"].s = str(getattr(made[layer["name"]].output, "shape", "")).encode()
     return graph
 
 

@@ -113,7 +113,7 @@ class Predictor:
             raise
         except (ValueError, tf.errors.InvalidArgumentError) as error:
             raise SizeError(
-                f"This network does not take {height} x {width} pixels ({in_a_line(error)}). Where its stride has to "
+                f"This network does not take {height} x {width} pixels ({what_failed(error)}). Where its stride has to "
                 "divide them, build it with kseg.layers.SizeCheck(STRIDE, smallest=STRIDE) behind its input: images "
                 "are then widened to such sizes, and cut again."
             ) from error
@@ -239,6 +239,13 @@ def _graph(model: keras.Model, precision: str) -> Any:
     except (ValueError, TypeError, NotImplementedError):  # as Keras' bilinear UpSampling2D, which asks for the size
         return tf.function(scores)
     return graph
+
+
+def what_failed(error: Exception) -> str:
+    """The first line of an error that says what went wrong in a graph; not where, and not in which files."""
+    without = ("File ", "Graph execution error", "Detected at", "Exception encountered", "[[")
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.strip().startswith(without)]
+    return in_a_line(lines[0] if lines else error)
 
 
 def _counts(parts: Parts) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError, KsegError, in_a_line
 from kseg.inference import SEGMENTS, geometry_of, heads_of, streams_of
+from kseg.inference.predictor import what_failed
 from kseg.layers import ReadScores
 from kseg.models.fields import grids
 
@@ -59,7 +61,9 @@ def check_loads(model: keras.Model) -> None:
                     f"model: the layer {layer.name!r} of {model.name} is a Lambda, whose code a saved network does not "
                     f"load. Write it as a class of layer, with {REGISTER} above it."
                 ) from error
-            reason = in_a_line(error, 400).partition(". ")[0]
+            text = in_a_line(error, 10_000)
+            lost = re.search(r"Could not locate \w+ '[^']*'", text)
+            reason = lost[0] if lost else text.partition(". ")[0][:160]
             raise ConfigError(
                 f"model: the layer {layer.name!r} of {model.name} ({kind.__module__}.{kind.__qualname__}) could not be "
                 f"loaded once the network is saved: {reason}. Put {REGISTER} above the class and the functions it "
@@ -149,8 +153,8 @@ def _check_size(model: keras.Model, height: int, width: int) -> None:
         raise
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
         raise ConfigError(
-            f"model: {model.name} does not take images of {given[0]} x {given[1]}, which it would be given, as where "
-            f"maps that it joins differ in size. {_ask_for_sizes(model)}"
+            f"model: {model.name} does not take images of {given[0]} x {given[1]}, which it would be given "
+            f"({what_failed(error)}). {_ask_for_sizes(model)}"
         ) from error
     for scores in found:
         if None not in scores.shape[1:3] and scores.shape[1:3] != tuple(each - 2 * geometry.border for each in given):

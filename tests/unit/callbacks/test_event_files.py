@@ -188,3 +188,10 @@ def test_the_values_are_the_mean_loss_of_twenty_steps_and_the_optimisers_rate(tm
     found = {tag: [event.value for event in read(tmp_path).Scalars(tag)] for tag in read(tmp_path).Tags()["scalars"]}
     assert found["loss"] == [9.5, 29.5] and found["epoch/loss"] == [19.5]  # means of 0..19 and 20..39
     assert found["learning_rate"] == [0.125] and found["val/mean_iu"] == [0.25]
+
+
+def test_operations_between_layers_are_nodes_of_the_graph():
+    image = keras.Input((None, None, 1), name="image")
+    model = keras.Model(image, keras.layers.Conv2D(2, 1, name="scores")(keras.ops.relu(image)))
+    nodes = {node.name: list(node.input) for node in layer_graph(model).node}
+    assert list(nodes)[0] == "image" and nodes["scores"] == [list(nodes)[1]] and nodes[list(nodes)[1]] == ["image"]

@@ -125,6 +125,10 @@ class Twice(keras.layers.Layer):
         return inputs * 2
 
 
+def twice(scores):
+    return scores * 2
+
+
 def ending(*layers, size=None, as_lists=False) -> keras.Model:
     """A network of two classes with these layers at its end."""
     image = keras.Input((size, size, 1))
@@ -161,6 +165,7 @@ def frozen() -> keras.Model:
             ending(keras.layers.Lambda(lambda x: x + 1, name="more")),
             "the layer 'more' of mine is a Lambda, whose code.*Write it as a class",
         ),
+        (ending(keras.layers.Activation(twice)), "Could not locate function 'twice'. Put @keras.saving"),
         (ending(keras.layers.GlobalAveragePooling2D()), r"mine gives arrays of shape \(None, 2\)"),
         (ending(keras.layers.AveragePooling2D(2)), "mine gives 8 x 8 scores for images of 16 x 16, but one for each"),
         (ending(keras.layers.Activation("relu", name="reading")), "mine has a layer called 'reading'"),
