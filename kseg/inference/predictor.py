@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -316,7 +316,7 @@ def call_joined(model: keras.Model, images: Any) -> Any:
 
 def white_of(model: keras.Model) -> float | None:
     """The grey level that is white to a network, by its first layer; None of depth, or where no layer says it."""
-    for layer in model.layers:
+    for layer in _layers_of(model):
         if isinstance(layer, ScaleInput):
             return layer.scaling.white
     return None
@@ -359,8 +359,15 @@ def parts_of(joined: Any, parts: Parts) -> dict[str, Any]:
 
 
 def geometry_of(model: keras.Model) -> Geometry:
-    """The sizes a network takes: its SizeCheck's; a network without one takes any, whole."""
+    """The sizes a network takes: its SizeCheck's, or that of a network within it; one without takes any, whole."""
+    checks = (layer for layer in _layers_of(model) if isinstance(layer, SizeCheck))
+    return next((layer.geometry for layer in checks), Geometry(margin=None))
+
+
+def _layers_of(model: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a network, in the place of a network within it those of that."""
     for layer in model.layers:
-        if isinstance(layer, SizeCheck):
-            return layer.geometry
-    return Geometry(margin=None)
+        if isinstance(layer, keras.Model):
+            yield from _layers_of(layer)
+        else:
+            yield layer

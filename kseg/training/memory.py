@@ -40,6 +40,8 @@ def check_memory(model: keras.Model, images: int, height: int, width: int) -> No
 def kept_bytes(model: keras.Model, images: int, height: int, width: int) -> int:
     """What the convolutions make of so many images, in bytes: the least that a step keeps, whatever is fused."""
     layers = [layer for layer in model.layers if isinstance(layer, CONVOLUTIONS)]
+    if not layers:
+        return 0
     maps = keras.Function(model.inputs, [layer.output for layer in layers])
     given = [
         keras.KerasTensor((images, height, width, each.shape[-1]), each.dtype) for each in tf.nest.flatten(model.inputs)

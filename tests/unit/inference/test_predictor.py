@@ -240,7 +240,9 @@ def test_a_size_that_a_network_without_a_check_can_not_take_is_a_size_error():
         match=r"does not take 4 x 5 pixels \(ConcatOp : Dimension 2 in both .*SizeCheck\(STRIDE, smallest=STRIDE\)",
     ):
         predict(network, np.zeros((4, 5), np.uint8))
-    assert predict(keras.Model(image, network(SizeCheck(2, smallest=2)(image))), np.zeros((4, 5))).shape == (4, 5)
+    checked = keras.Model(image, network(SizeCheck(2, smallest=2)(image)))
+    assert predict(checked, np.zeros((4, 5))).shape == (4, 5)
+    assert predict(keras.Model(image, checked(keras.layers.Rescaling(0.5)(image))), np.zeros((4, 5))).shape == (4, 5)
 
 
 def test_what_is_no_network_is_refused_with_how_to_load_it():

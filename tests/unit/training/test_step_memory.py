@@ -37,3 +37,8 @@ def test_a_training_that_can_not_fit_leaves_no_folder(tmp_path) -> None:
     with pytest.raises(EnvironmentFailure, match="this machine has"):
         kseg.train("demo", run=tmp_path / "run", settings={"data.crop": "400000,400000"})
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_without_convolutions_of_its_own_keeps_nothing_that_is_counted():
+    image = keras.Input((None, None, 1))
+    assert kept_bytes(keras.Model(image, keras.layers.Dense(2)(image)), 4, 8, 8) == 0
