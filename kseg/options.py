@@ -59,7 +59,7 @@ def check_required(owner: str, known: Mapping[str, Option], values: Mapping[str,
       ConfigError: one is not.
     """
     for name, option in known.items():
-        if option.is_required and values.get(name) is None:
+        if option.is_required and name not in values:
             raise ConfigError(
                 f"{owner} needs {prefix}{name}, which has no default: pass --set {prefix}{name}=... "
                 f"(in Python {name}=...)."

@@ -73,12 +73,13 @@ def open(name: str, data_dir: str | Path | None = None, *, split: str, **options
       options: what the data set takes beside these.
 
     Raises:
-      ConfigError: no such name or option.
+      ConfigError: no such name or option, or one that it needs is missing; what is registered is no data set.
       DataError: the folder does not hold the data set, or there is no such split.
     """
     owner, known = f"The data set {name!r}", options_taken(name)
+    options = checked(owner, known, options)
     check_required(owner, known, options, "data.")
-    data = DATASETS.get(name)(data_dir, split=split, **checked(owner, known, options))
+    data = DATASETS.get(name)(data_dir, split=split, **options)
     check_made(data, owner)
     return data
 
