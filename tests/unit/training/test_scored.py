@@ -30,7 +30,7 @@ def run_of(folder, recipe: Recipe, data_dir=None, **config):
     """A run folder as far as its configuration goes."""
     options = {**recipe.data.options}
     train = datasets.open(recipe.data.name, data_dir, split="train", **options)
-    config = {"data_dir": str(data_dir), "split_rule": "hash", **config}
+    config = {"data_dir": data_dir and str(data_dir), "split_rule": "hash", **config}
     config |= {"recipe": recipe.to_json(), "fingerprint": {"train": datasets.survey(train).fingerprint}}
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
