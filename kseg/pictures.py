@@ -16,6 +16,7 @@ SEPARATOR = 4
 HEADER = 22
 SMALLEST_PANEL, LARGEST_PANEL = 256, 1024  # pictures of a strip: their longer side is brought between these
 SCREEN = 1600  # words in a wider picture grow with it, so that they can be read where all of it is shown
+ENOUGH = 1 << 20  # pixels, nearly, from which is told how a picture is stretched
 DARK = 128  # pictures of 8 bits whose brightest pixels stay below it are stretched
 MISSED, FALSE, WRONG, SPLIT, MERGED, EDGE_MISSED, EDGE_FALSE = range(1, 8)  # kinds of errors
 # Red, green and blue by kind. All can be told apart by people who see no red or no green, too.
@@ -57,7 +58,9 @@ def for_display(image: np.ndarray) -> np.ndarray:
     It is stretched between its 0.1 and 99.9 %, unless it fits into 8 bits and is not dark, or all of one level.
     """
     image = image[..., :3] if image.shape[2] >= 3 else image[..., :1]
-    values = image[np.isfinite(image)] if image.dtype.kind == "f" else image
+    step = max(1, math.isqrt(image.shape[0] * image.shape[1] // ENOUGH))
+    values = image[::step, ::step]
+    values = values[np.isfinite(values)] if image.dtype.kind == "f" else values
     low, high = np.percentile(values, (0.1, 99.9)) if values.size else (0, 0)
     is_plain = image.dtype == np.uint8 or (image.dtype.kind in "iu" and image.shape[2] == 3)
     if not (is_plain and (DARK <= high <= 255 or low == high <= 255)):

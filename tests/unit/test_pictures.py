@@ -15,6 +15,7 @@ from kseg.pictures import (
     clear_class,
     colours_of,
     draw_curves,
+    drawn_classes,
     fitted,
     for_display,
     legend,
@@ -171,6 +172,9 @@ def test_a_legend_has_a_box_in_each_class_colour():
     tall = legend({number: f"class {number}" for number in range(40)}, 400)
     assert tall.shape[0] > picture.shape[0]
     assert legend({0: "background", 1: "cat"}, 30).shape[1] > 100  # as wide as a name needs
+    ids = np.arange(900).reshape(30, 30) % 3
+    drawn = drawn_classes(np.full((30, 30, 1), 200, np.uint8), ids, ("background", "cat", "dog"))
+    assert drawn.shape[1] > 100 and (drawn[:30, 30:] == 255).all()
 
 
 @pytest.mark.parametrize("size, longest, expected", [((300, 600), 200, (100, 200)), ((30, 40), 100, (60, 80))])
