@@ -54,6 +54,8 @@ class Verb(click.Command):
                 raise
             words = f"KERAS_BACKEND is {backend}, which is not installed. Install it, or leave the variable out."
             _end(context, EnvironmentFailure(words), error)
+        except BrokenPipeError:
+            raise  # as in `kseg data list | head`; click ends quietly
         except OSError as error:
             _end(context, EnvironmentFailure(f"{error}. Is there space, and permission?"), error)
 
