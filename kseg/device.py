@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's own name for it
 # Bytes; what `keep_freed_memory` asks glibc for, by the variable that asks for the same
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 1 << 28, "MALLOC_MMAP_THRESHOLD_": 1 << 24}
 _OPTIONS = {
@@ -78,18 +79,20 @@ def keep_freed_memory() -> None:
 def without_notes() -> Iterator[None]:
     """Holds back what TensorFlow writes to standard error while it is imported; where that fails all of it comes.
 
-    TF_CPP_MIN_LOG_LEVEL=3 alone hides the later notes, but not those of the import. A level below 3 asks for them.
+    TF_CPP_MIN_LOG_LEVEL=3 alone hides the later notes, but not those of the import. TensorFlow reads it once, so that
+    it is set for the import alone. A level below 3 asks for the notes.
     """
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1", "2"):
-        yield
-        return
+    level = os.environ.get(LOG_LEVEL)
     try:
-        kept = os.dup(2)
+        kept = None if level in ("0", "1", "2") else os.dup(2)
     except OSError:  # a process without standard error
+        kept = None
+    if kept is None:
         yield
         return
     if sys.stderr:
         sys.stderr.flush()
+    os.environ[LOG_LEVEL] = "3"
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
@@ -101,3 +104,5 @@ def without_notes() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+            if level is None:
+                del os.environ[LOG_LEVEL]

@@ -1,21 +1,19 @@
-"""What a person looks at: overlays, sample strips, curves. Nothing here is measured."""
+"""What a person looks at: overlays, sample strips, sheets. Nothing here is measured."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 import cv2
 import numpy as np
-
-from kseg.storage import aside
 
 SEPARATOR = 4
 HEADER = 22
 SMALLEST_PANEL, LARGEST_PANEL = 256, 1024  # pictures of a strip: their longer side is brought between these
 SCREEN = 1600  # words in a wider picture grow with it, so that they can be read where all of it is shown
+ENOUGH = 1 << 20  # pixels, nearly, from which is told how a picture is stretched
 DARK = 128  # pictures of 8 bits whose brightest pixels stay below it are stretched
 MISSED, FALSE, WRONG, SPLIT, MERGED, EDGE_MISSED, EDGE_FALSE = range(1, 8)  # kinds of errors
 # Red, green and blue by kind. All can be told apart by people who see no red or no green, too.
@@ -57,7 +55,9 @@ def for_display(image: np.ndarray) -> np.ndarray:
     It is stretched between its 0.1 and 99.9 %, unless it fits into 8 bits and is not dark, or all of one level.
     """
     image = image[..., :3] if image.shape[2] >= 3 else image[..., :1]
-    values = image[np.isfinite(image)] if image.dtype.kind == "f" else image
+    step = max(1, math.isqrt(image.shape[0] * image.shape[1] // ENOUGH))
+    values = image[::step, ::step]
+    values = values[np.isfinite(values)] if image.dtype.kind == "f" else values
     low, high = np.percentile(values, (0.1, 99.9)) if values.size else (0, 0)
     is_plain = image.dtype == np.uint8 or (image.dtype.kind in "iu" and image.shape[2] == 3)
     if not (is_plain and (DARK <= high <= 255 or low == high <= 255)):
@@ -312,90 +312,3 @@ def sheet(panels: Mapping[str, np.ndarray], columns: int = 4) -> np.ndarray:
             left += width + SEPARATOR
         pictures.append(picture)
     return np.vstack(pictures)[:-SEPARATOR, :-SEPARATOR]
-
-
-def draw_curves(
-    rows: Sequence[Mapping[str, float]],
-    path: str | Path,
-    words: Callable[[str], str] = lambda name: name,
-    is_higher_better: Callable[[str], bool] = lambda name: not name.endswith("loss"),
-) -> None:
-    """Draws losses and scores over the steps as PNG, the best of each on val marked and named.
-
-    Args:
-      rows: one per epoch, with `step`, `loss` and, where they were measured, `val_loss` and scores `val_...`.
-      path: where to.
-      words, is_higher_better: what a person calls a score by its name without `val_`, and whether more is better.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(9, 3.4))  # a computed layout takes as long as all else
-    figure.subplots_adjust(left=0.085, right=0.99, bottom=0.15, top=0.91, wspace=0.21)
-    measured = dict.fromkeys(key for row in rows for key in row if key.startswith("val_"))
-    losses, scores = ([key for key in measured if (key == "val_loss") == is_loss] for is_loss in (True, False))
-    panels = [("loss", ["loss", *losses]), *([("scores on val", scores)] * bool(scores))]
-    for number, (title, keys) in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, len(panels), number)
-        for key in keys:
-            steps, values = zip(*((row["step"], row[key]) for row in rows if key in row), strict=True)
-            (line,) = axes.plot(steps, values, marker="o", markersize=3)
-            numbers = [index for index, value in enumerate(values) if math.isfinite(value)]
-            if key == "loss":
-                line.set_label("in training, mean of an epoch")
-            elif numbers:
-                name = key.removeprefix("val_")
-                said = "loss on val" if key == "val_loss" else words(name)
-                best = (max if is_higher_better(name) else min)(numbers, key=values.__getitem__)
-                line.set_label(f"{said}: best {values[best]:.3f} at step {steps[best]:,}")
-                axes.plot(steps[best], values[best], "*", markersize=12, color=line.get_color())
-        axes.set(title=title, xlabel="step")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend()
-    with aside(path) as place:
-        figure.savefig(place, dpi=110)
-
-
-def draw_fields(
-    maps: Sequence[tuple[str, int, float]],
-    image: np.ndarray,
-    fields: Mapping[str, tuple[float, float, float, float]],
-    path: str | Path,
-) -> None:
-    """Draws a network's maps as bars and, on an image, what a cell reads, as PNG.
-
-    Args:
-      maps: name, channels and stride of each, in order; as high as they have cells, as wide as they have channels.
-      image: (H, W, C).
-      fields: left, top, width of what a cell reads, and the stride, pixels, by what is said of it.
-      path: where to.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
-
-    figure = Figure(figsize=(13, 6), layout="constrained")
-    bars, picture = figure.subplots(1, 2, width_ratios=(1.5, 1))
-    place, colours = 0.0, [f"C{number}" for number in range(10)]
-    strides = sorted({stride for _, _, stride in maps})
-    for name, channels, stride in maps:
-        width, height = 0.4 + 0.5 * np.log2(1 + channels), 1 / (1 + np.log2(stride))
-        colour = colours[strides.index(stride) % 10]
-        bars.add_patch(Rectangle((place, -height / 2), width, height, facecolor=colour, edgecolor="white"))
-        bars.text(place + width / 2, -0.54, f"{name}  {channels}", rotation=90, fontsize=7, ha="center", va="top")
-        place += width + 0.3
-    bars.set(xlim=(-0.5, place), ylim=(-1.15, 0.6), title="maps: width by channels, height and colour by stride")
-    bars.axis("off")
-    picture.imshow(for_display(image))
-    for number, (text, (left, top, width, stride)) in enumerate(fields.items()):
-        colour = colours[number % 10]
-        picture.add_patch(Rectangle((left - 0.5, top - 0.5), width, width, fill=False, edgecolor=colour, lw=2))
-        corner = left + (width - stride) / 2 - 0.5, top + (width - stride) / 2 - 0.5
-        picture.add_patch(Rectangle(corner, stride, stride, facecolor=colour, alpha=0.35))
-        picture.plot([], [], color=colour, label=text)
-    picture.set(title="what a cell reads, and the pixels it stands for")
-    if fields:
-        picture.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06))
-    with aside(path) as place_for_it:
-        figure.savefig(place_for_it, dpi=110)

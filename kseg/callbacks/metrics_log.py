@@ -15,8 +15,8 @@ from typing import Any
 import keras
 
 from kseg.callbacks.pace import Pace
+from kseg.charts import draw_curves
 from kseg.metrics import Measure, in_words, is_higher_better
-from kseg.pictures import draw_curves
 from kseg.storage import write_text
 
 

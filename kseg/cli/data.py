@@ -224,6 +224,6 @@ def pack(
                     pack_split(items, output, shards=shards, settings=settings, progress=bar.update)
         except KeyboardInterrupt as error:
             raise Interrupted("Interrupted; finished shards stay. The same command goes on.", output) from error
-        click.echo(f"{split}: {len(items)} images", err=True)
+        click.echo(f"{split}: {len(items)} image{'s' * (len(items) > 1)}", err=True)
     click.echo(output)
     say_next(f"train --dataset packed --data-dir {shlex.quote(output)}")

@@ -7,7 +7,7 @@ import click
 from kseg.cli.verb import Verb, start_tensorflow
 
 
-@click.command(cls=Verb)
+@click.command(cls=Verb, short_help="Look at what kseg depends on.")
 def doctor() -> None:
     """Look at what kseg depends on: versions, Keras' backend, processor, memory, GPU, variables.
 

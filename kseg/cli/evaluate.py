@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 from kseg.cli.verb import Verb, average_option, precision_option, set_option
 
 
-@click.command(cls=Verb, tensorflow=True)
+@click.command(cls=Verb, tensorflow=True, short_help="Score a network, per class and per image.")
 @click.argument("model")
 @click.option("--dataset", metavar="NAME", help="What to score on. Default: what the run was trained on.")
 @click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies. Default: the run's.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 from kseg.cli.verb import Verb, average_option, precision_option
 
 
-@click.command(cls=Verb, tensorflow=True)
+@click.command(cls=Verb, tensorflow=True, short_help="Write a network for TensorFlow Serving.")
 @click.argument("model")
 @click.option(
     "-o",

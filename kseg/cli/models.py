@@ -7,7 +7,7 @@ import click
 from kseg.cli.verb import VerbGroup, set_option
 
 
-@click.group(cls=VerbGroup)
+@click.group(cls=VerbGroup, short_help="List networks and recipes, or describe one.")
 def models() -> None:
     """List networks, recipes and presets, or describe a network or a recipe."""
 
@@ -20,11 +20,12 @@ def list_models() -> None:
     from kseg.training import recipes  # noqa: F401  (enters them)
     from kseg.training.recipe import RECIPES
 
+    width = max(map(len, (*NETWORKS.names(), *RECIPES.names())))
     for title, registry in (("networks", NETWORKS), ("recipes", RECIPES)):
         click.echo(title)
         for name in registry.names():
             first = (registry.get(name).__doc__ or "").strip().partition("\n")[0]
-            click.echo(f"  {name:<16} {first}")
+            click.echo(f"  {name:<{width}} {first}")
 
     click.echo("presets")
     for name in presets():

@@ -19,7 +19,7 @@ from kseg.cli.verb import Verb, average_option, precision_option, stream_option
 TICKS = 1000  # of the progress bar for each file, so that it moves with the slices of a stack
 
 
-@click.command(cls=Verb, tensorflow=True)
+@click.command(cls=Verb, tensorflow=True, short_help="Find the classes in images.")
 @click.argument("model")
 @click.option(
     "-i", "--input", "inputs", metavar="PATH", multiple=True, type=click.Path(), help="An image, a stack or a folder."
@@ -134,9 +134,8 @@ def predict(
             if not sys.stderr.isatty():
                 click.echo(str(results[0]))
     if failed:
-        raise DataError(
-            f"{len(failed)} of {len(files)} files failed, each named above; the results of the others are in {output}."
-        ) from failed[-1]
+        others = f"; the results of the others are in {output}" if kinds else ""
+        raise DataError(f"{len(failed)} of {len(files)} files failed, each named above{others}.") from failed[-1]
     read = f"{len(files)} file{'s' if len(files) > 1 else ''} read"
     written = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     click.echo(f"{read}, {kinds.total()} written to {output}: {written}", err=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kseg.device import without_notes
+from kseg.device import LOG_LEVEL, without_notes
 from kseg.errors import EnvironmentFailure, Interrupted, KsegError, did_you_mean
 from kseg.registry import load_plugin
 
@@ -54,6 +54,8 @@ class Verb(click.Command):
                 raise
             words = f"KERAS_BACKEND is {backend}, which is not installed. Install it, or leave the variable out."
             _end(context, EnvironmentFailure(words), error)
+        except BrokenPipeError:
+            raise  # as in `kseg data list | head`; click ends quietly
         except OSError as error:
             _end(context, EnvironmentFailure(f"{error}. Is there space, and permission?"), error)
 
@@ -135,6 +137,7 @@ def start_tensorflow() -> None:
     """Imports TensorFlow and finds its devices, without its notes on drivers."""
     if "tensorflow" in sys.modules:
         return
+    os.environ.setdefault(LOG_LEVEL, "3")  # for the processes that this one starts, too
     with without_notes():
         import tensorflow as tf
 

@@ -109,5 +109,6 @@ def with_channels(image: np.ndarray, channels: int, name: str) -> np.ndarray:
             "Convert it, or train a network on colour images."
         )
     raise DataError(
-        f"{name}: {found} channels, but the network takes {channels}. Give it images like those it was trained on."
+        f"{name}: {found} channel{'s' * (found > 1)}, but the network takes {channels}. "
+        "Give it images like those it was trained on."
     )

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from kseg.charts import draw_fields
 from kseg.geometry import Grid
 from kseg.layers import CaffePooling2D, CropTo, SizeCheck
 from kseg.models.fields import CONVOLUTIONS, POOLINGS, UPSAMPLINGS, grids, reading_all
-from kseg.pictures import draw_fields
 
 Pair = tuple[Grid | None, Grid | None]  # along the height, along the width
 Fields = dict[str, Pair]

@@ -43,6 +43,13 @@ def test_predict_goes_on_after_a_bad_file_and_counts_those_that_failed(network, 
     assert last.startswith("error: 2 of 4 files failed") and "c.png" in said.stdout
 
 
+def test_where_all_files_fail_there_are_no_others(network, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("hello")
+    said = call("predict", network, tmp_path, "-o", tmp_path / "out", exit_code=3).stderr
+    assert said.endswith("error: 2 of 2 files failed, each named above.\n") and not (tmp_path / "out").exists()
+
+
 def test_predict_leaves_its_images_and_their_folder_as_they_are(network, image, tmp_path):
     before = image.read_bytes()
     (tmp_path / "link").symlink_to(image.parent)

@@ -55,7 +55,11 @@ def test_the_first_network_in_python_says_nothing_unless_notes_were_asked_for(mo
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     if level is not None:
         monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
-    code = "import kseg; kseg.build('unet', width=1, depth=1)"
+    code = (
+        "import os, kseg; before = os.environ.get('TF_CPP_MIN_LOG_LEVEL'); kseg.build('unet', width=1, depth=1)\n"
+        "import tensorflow as tf; tf.config.list_logical_devices()\n"
+        "assert os.environ.get('TF_CPP_MIN_LOG_LEVEL') == before"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert bool(done.stderr) == says, done.stderr
 

@@ -1,9 +1,6 @@
-import math
-
 import numpy as np
 import pytest
 
-from kseg.images import read_image
 from kseg.pictures import (
     EDGE_FALSE,
     EDGE_MISSED,
@@ -14,7 +11,7 @@ from kseg.pictures import (
     alike,
     clear_class,
     colours_of,
-    draw_curves,
+    drawn_classes,
     fitted,
     for_display,
     legend,
@@ -171,6 +168,9 @@ def test_a_legend_has_a_box_in_each_class_colour():
     tall = legend({number: f"class {number}" for number in range(40)}, 400)
     assert tall.shape[0] > picture.shape[0]
     assert legend({0: "background", 1: "cat"}, 30).shape[1] > 100  # as wide as a name needs
+    ids = np.arange(900).reshape(30, 30) % 3
+    drawn = drawn_classes(np.full((30, 30, 1), 200, np.uint8), ids, ("background", "cat", "dog"))
+    assert drawn.shape[1] > 100 and (drawn[:30, 30:] == 255).all()
 
 
 @pytest.mark.parametrize("size, longest, expected", [((300, 600), 200, (100, 200)), ((30, 40), 100, (60, 80))])
@@ -201,25 +201,3 @@ def test_a_name_has_room_over_a_narrow_picture():
     assert alone.shape[1] > 100
     np.testing.assert_array_equal(beside[:22, : alone.shape[1]], alone[:22])
     assert (beside[22:, alone.shape[1] + 4 :][:, :6] == 0).all()
-
-
-@pytest.mark.parametrize("measured", [(1, 2, 3), (2,), ()])
-def test_curves_are_drawn_to_a_file_whenever_scores_were_measured(tmp_path, measured):
-    rows = [{"step": step, "loss": 1 / step} | ({"val_mean_iu": 0.5} if step in measured else {}) for step in (1, 2, 3)]
-    draw_curves(rows, tmp_path / "curves.png")
-    assert read_image(tmp_path / "curves.png").shape == (374, 990, 3)
-    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
-
-
-def test_curves_are_named_and_marked_as_the_caller_says(tmp_path):
-    asked = []
-    rows = [{"step": step, "loss": 1.0, "val_loss": 2.0, "val_my_error": 0.5} for step in (1, 2)]
-    draw_curves(rows, tmp_path / "curves.png", lambda name: asked.append(name) or name, lambda name: name != "my_error")
-    assert asked == ["my_error"]  # the loss on val stands beside that of the training, and is called so
-
-
-def test_curves_with_scores_that_are_no_numbers_are_drawn(tmp_path):
-    for score in (math.nan, 0.5):
-        rows = [{"step": 1, "loss": 1.0, "val_mean_iu": math.nan}, {"step": 2, "loss": math.nan, "val_mean_iu": score}]
-        draw_curves(rows, tmp_path / f"{score}.png")
-    assert (read_image(tmp_path / "nan.png") != read_image(tmp_path / "0.5.png")).any()

@@ -33,6 +33,21 @@ def test_the_names_of_a_batch_are_those_of_its_images(tmp_path):
         assert prepared.batch_names(step) == [str(level // 20) for level in levels]
 
 
+def test_what_looks_wrong_with_the_data_is_said_and_kept_for_the_report(tmp_path, capsys):
+    for number in range(10):
+        write_image(tmp_path / "images" / f"{number}.png", np.full((8, 8), 900 + number, np.uint16))
+        write_image(tmp_path / "labels" / f"{number}.png", np.full((8, 8), number % 2, np.uint8))
+    prepared = prepare(RECIPES.get("own-unet")().with_settings({"data.classes": 3}), tmp_path)
+    white, pixels = prepared.doubts
+    assert (
+        "brightest pixel is 907" in white
+        and "data.white" in white
+        and pixels.startswith("no pixel to train on for class 2")
+    )
+    said = capsys.readouterr().err
+    assert f"warning: {white}\n" in said and f"warning: {pixels}\n" in said
+
+
 def test_a_rate_of_0_freezes_the_layers_of_the_network_that_is_built():
     settings = {
         "model.depth": 1,
