@@ -18,15 +18,9 @@ DARK = 128  # pictures of 8 bits whose brightest pixels stay below it are stretc
 MISSED, FALSE, WRONG, SPLIT, MERGED, EDGE_MISSED, EDGE_FALSE = range(1, 8)  # kinds of errors
 # Red, green and blue by kind. All can be told apart by people who see no red or no green, too.
 ERROR_COLOURS = (
-    (0, 0, 0),
-    (255, 60, 40),
-    (60, 160, 255),
-    (255, 225, 60),
-    (255, 225, 60),
-    (225, 90, 255),
-    (140, 50, 40),
+    (0, 0, 0), (255, 60, 40), (60, 160, 255), (255, 190, 40), (255, 225, 60), (225, 90, 255), (140, 50, 40),
     (45, 90, 140),
-)
+)  # fmt: skip
 STRONG = 0.5  # the tint that many classes are told apart by
 _NOTHING_THERE = ("background", "0", "class 0", "unlabelled", "unlabeled", "other", "none")
 

@@ -13,7 +13,8 @@ from kseg.check.finding import Finding
 from kseg.datasets.contract import Dataset
 from kseg.errors import KsegError
 from kseg.images import open_pages, read_label
-from kseg.pictures import SEPARATOR, for_display, overlay, sheet
+from kseg.instances import count_numbered
+from kseg.pictures import SEPARATOR, for_display, object_colours, overlay, sheet
 
 PANEL = 240
 MOST_PANELS, MOST_ALIKE = 24, 4
@@ -44,9 +45,10 @@ def draw_pair(image: Path, label: Path, page: int) -> np.ndarray:
         numbers = read_label(label, page)
     except (KsegError, IndexError):
         return _beside(shown, _raw(label, page))
+    own = object_colours() if count_numbered(numbers, np.unique(numbers).tolist()) else ()
     if shown is None or shown.shape[:2] != numbers.shape:
-        return _beside(shown, overlay(np.zeros((*numbers.shape, 1), np.uint8), numbers))
-    return overlay(shown, numbers)
+        return _beside(shown, overlay(np.zeros((*numbers.shape, 1), np.uint8), numbers, own=own))
+    return overlay(shown, numbers, own=own)
 
 
 def draw_item(data: Dataset, index: int) -> np.ndarray:

@@ -48,8 +48,8 @@ def choose_objects(
     data: Dataset,
     *,
     average: Average | None = None,
-    thresholds: Sequence[float] = THRESHOLDS,
-) -> tuple[float, ObjectRules] | None:
+    thresholds: Sequence[float | None] = THRESHOLDS,
+) -> tuple[float | None, ObjectRules] | None:
     """The threshold and the rules with which the objects of `data` are found best.
 
     Best is the mean of F1 at IoU 0.5, which punishes false objects, and of SEG, which looks at their outlines. Between
@@ -57,17 +57,19 @@ def choose_objects(
     less. No size is above a quarter of the median true object.
 
     Args:
-      model: a network of two classes.
+      model: a network; its class 1 is that of the objects.
       data: whose objects are numbered. Of a large set the images are taken from all over it, 6 million pixels in all.
       average: as in `predict`.
-      thresholds: those to choose from, probabilities of class 1.
+      thresholds: those to choose from, probabilities of class 1; None for the largest score, as it always is of more
+        than two classes.
 
     Returns:
       The threshold and the rules; None where `data` has no true object.
     """
     call = predictor(model)
     head = next(iter(data.heads))
-    choices = list(product(thresholds, (False, True), (False, True)))
+    cuts = thresholds if len(data.heads[head]) == 2 else [None]
+    choices = list(product(cuts, (False, True), (False, True)))
     found: dict[tuple, list[Comparison]] = {choice: [] for choice in choices}
     for index in _looked_at(data):
         item = data[index]
@@ -77,7 +79,7 @@ def choose_objects(
         void = item.labels[head] == data.ignore_class
         for threshold, fill_holes, separate in choices:
             mask = class_ids(scores, ScoreReading(threshold=threshold))
-            objects = number(mask, ObjectRules(0, fill_holes, separate))
+            objects = number(mask == 1, ObjectRules(0, fill_holes, separate))
             found[threshold, fill_holes, separate].append(compare_objects(objects, item.instances, void))
     true_areas = np.concatenate([each.true_areas for each in found[choices[0]]])
     if not len(true_areas):

@@ -8,23 +8,13 @@ official left, up, right and down.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
+
+from kseg.instances.flood import compiled
 
 UNSEEN, QUEUED, OUTSIDE = -2, -3, -4
 RADIUS = 20
 """Half the window, without its centre, in which a split is looked for, pixels."""
-
-
-def _compiled(function: Callable) -> Any:
-    """`function` in machine code, kept in __pycache__, else in the person's cache folder, else not at all."""
-    try:
-        return numba.njit(cache=True)(function)
-    except RuntimeError:  # numba's word for: no folder can be written
-        return numba.njit(function)
 
 
 def _simple_points() -> np.ndarray:
@@ -43,7 +33,7 @@ def _simple_points() -> np.ndarray:
 SIMPLE = _simple_points()
 
 
-@_compiled
+@compiled
 def flood(segments):
     """Grows `segments` over the membrane, in place, down to a line of about one pixel.
 
@@ -97,7 +87,7 @@ def flood(segments):
         lab[pixel] = own
 
 
-@_compiled
+@compiled
 def group_by_cell(cells, count):
     """The pixels of each true cell, one cell after the other.
 
@@ -123,7 +113,7 @@ def group_by_cell(cells, count):
     return pixels, starts[:-1]
 
 
-@_compiled
+@compiled
 def overlaps(pixels, starts, segments, count):
     """The sums of squares and of p log p behind the Rand and the information measures.
 
@@ -175,7 +165,7 @@ def overlaps(pixels, starts, segments, count):
     return pairs[0], pairs[1], pairs[2], nats[0], nats[1], nats[2]
 
 
-@_compiled
+@compiled
 def warp(white, wrong):
     """Flips simple points of `white`, in place, until none of the wrong pixels is simple.
 
@@ -207,7 +197,7 @@ def warp(white, wrong):
         count = kept
 
 
-@_compiled
+@compiled
 def mergers_and_splits(segments, wrong):
     """How many of the wrong pixels join two segments, or cut one.
 
@@ -240,7 +230,7 @@ def mergers_and_splits(segments, wrong):
     return mergers, splits
 
 
-@_compiled
+@compiled
 def _falls_apart(segments, centre, ring, seen, turn, queue):
     """Whether the white neighbours of a white pixel are no longer all connected without it, within the window.
 

@@ -58,14 +58,18 @@ class OfClass(Measure):
         return f"no class {self._class!r}. {did_you_mean(self._class, classes)}"
 
 
-class Seg(Measure):
+class Numbered(Measure):
+    """What data are scored by whose objects are numbered."""
+
+    def lacks(self, data: Any) -> str:
+        return "" if data.has_instances else "no numbered objects"
+
+
+class Seg(Numbered):
     """SEG of the predicted objects of class 1."""
 
     name, words = "seg", "SEG"
     protocol = "SEG as the Cell Tracking Challenge defines it: false objects cost nothing."
-
-    def lacks(self, data: Any) -> str:
-        return "" if data.has_instances else "no numbered objects"
 
     def sums(self, seen: Seen) -> np.ndarray:
         """The sum of the true objects' scores, how many they are, and whether there is none."""
@@ -80,7 +84,7 @@ class Seg(Measure):
         return f"SEG leaves out {images:,} image{'s' if images > 1 else ''} without true objects" if images else ""
 
 
-class OfObjects(Measure):
+class OfObjects(Numbered):
     """A function of the counts of objects (kseg.metrics.Comparison) over all images."""
 
     protocol = (
@@ -91,9 +95,6 @@ class OfObjects(Measure):
     def __init__(self, name: str, words: str, function: Callable[[np.ndarray], float]) -> None:
         self.name, self.words, self._function = name, words, function
 
-    def lacks(self, data: Any) -> str:
-        return "" if data.has_instances else "no numbered objects"
-
     def sums(self, seen: Seen) -> np.ndarray:
         """The counts; 0 where objects are not numbered."""
         return np.zeros(len(objects.OBJECT_COUNTS)) if seen.instances is None else seen.comparison.counts
@@ -102,16 +103,13 @@ class OfObjects(Measure):
         return self._function(total)
 
 
-class CountError(Measure):
+class CountError(Numbered):
     """By how much the number of predicted objects is wrong, image by image, as a share of all true ones."""
 
     name, words, higher = "count_error", "count error", False
     protocol = (
         "The count error is the sum over the images of |predicted - true objects|, over the number of all true objects."
     )
-
-    def lacks(self, data: Any) -> str:
-        return "" if data.has_instances else "no numbered objects"
 
     def sums(self, seen: Seen) -> np.ndarray:
         """By how many the count is wrong, and the true objects."""

@@ -223,10 +223,9 @@ def _settle_reading(stage: Stage, best: keras.Model) -> None:
     scores = evaluate(best, val, measures=[own])
     found: dict[str, Any] = {"threshold": scores.thresholds.get(own.name)}
     if val.has_instances:
-        by_objects = own.name in OF_OBJECTS
-        chosen = choose_objects(best, val, thresholds=THRESHOLDS if by_objects else [found["threshold"] or 0.5])
-        if chosen:
-            found |= {"threshold": chosen[0] if by_objects else found["threshold"], **asdict(chosen[1])}
+        thresholds = THRESHOLDS if own.name in OF_OBJECTS else [found["threshold"]]
+        if chosen := choose_objects(best, val, thresholds=thresholds):
+            found |= {"threshold": chosen[0], **asdict(chosen[1])}
     if found != {"threshold": None}:
         readings = readings_of(best)
         first = next(iter(val.heads))  # the head that was scored

@@ -116,6 +116,13 @@ def test_predict_writes_ids_probabilities_instances_and_overlay(run, image, tmp_
     assert kseg.images.read_image(out / "cells_overlay.png").shape == (101, 87, 3)
 
 
+def test_what_counts_as_an_object_is_refused_where_no_objects_are_asked_for(run, image, tmp_path):
+    said = call("predict", run, image, "-o", tmp_path / "out", "--no-separate", exit_code=2).stderr
+    assert "--separate says what counts as an object. Ask for objects: --instances or --table." in said
+    said = call("predict", run, image, "-o", tmp_path / "out", "--table", "--min-size", -2, exit_code=3).stderr
+    assert "min_size is -2, but must be a whole number of pixels, 0 or more." in said
+
+
 def test_predict_turns_a_stack_into_a_stack_and_a_folder_into_files(run, image, tmp_path):
     page = kseg.images.read_image(image)[..., 0]
     stack = np.stack([page, page[::-1], page[:, ::-1]])

@@ -12,8 +12,8 @@ def ctc_unet() -> Recipe:
 
     Measured with `python cli.py train --recipe ctc-unet --data-dir DIC-C2DH-HeLa`, two cores with AVX-512, busy with
     other work: 24 minutes; SEG 0.859, mean IU 0.814. Without the border weights (`--set loss.border_weight=0`), as many
-    steps: 0.367 and 0.836. One seed, and chosen on the frames it is scored on. The paper's network, on the challenge's
-    own test sequences: 0.7756.
+    steps: 0.367 and 0.836. One seed, and chosen on the frames it is scored on; the threshold and what counts as an
+    object were not chosen then. The paper's network, on the challenge's own test sequences: 0.7756.
     """
     augment = AugmentSpec(
         elastic={"sigma": 10.0, "spacing": 128.0},

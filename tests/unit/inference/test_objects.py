@@ -148,6 +148,13 @@ def test_without_rules_the_same_masks_are_merged_and_full_of_specks_and_the_repo
     assert report.to_json()["objects"]["merged"] == 2
 
 
+def test_of_three_classes_the_largest_score_stays_the_mask():
+    class Three(Cells):
+        classes = ("background", "cell", "dirt")
+
+    assert choose_objects(echo(3), Three()) == (None, ObjectRules(128, False, True))
+
+
 def test_nothing_is_chosen_where_there_is_no_true_object():
     class Empty(Cells):
         def read(self, index):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -53,6 +53,7 @@ def test_what_another_class_fills_is_no_hole():
     assert np.bincount(number(ids, ObjectRules(fill_holes=True)).ravel()).tolist() == [24 + 8, 16, 1]
 
 
+@settings(deadline=None)  # the first call compiles
 @given(masks, st.integers(0, 9), st.booleans(), st.booleans())
 def test_every_object_is_whole_of_one_class_and_large_enough(ids, min_size, fill_holes, separate):
     result = number(ids, ObjectRules(min_size, fill_holes, separate))

@@ -1,0 +1,65 @@
+"""The watershed of hills as a compiled loop; numba takes a second to import, so this comes in where it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+
+def compiled(function: Callable) -> Any:
+    """`function` in machine code, kept in __pycache__, else in the person's cache folder, else not at all."""
+    try:
+        return numba.njit(cache=True)(function)
+    except RuntimeError:  # numba's word for: no folder can be written
+        return numba.njit(function)
+
+
+@compiled
+def flood(heights: np.ndarray, order: np.ndarray, width: int, neck: float) -> np.ndarray:
+    """Which hill each pixel belongs to.
+
+    Args:
+      heights: (P,) float32 of an image that is `width` wide, row by row, with a border of 0 around it.
+      order: the places of all pixels above 0, the highest first.
+      width: pixels.
+      neck: two hills that meet at this share of the lower one's top or above are one.
+
+    Returns:
+      (P,) int32, 0 at height 0, else the hill's number, from 1 on with gaps.
+    """
+    hills = np.zeros(heights.size, np.int32)
+    parents = np.zeros(order.size + 1, np.int32)
+    tops = np.zeros(order.size + 1, np.float32)
+    count = 0
+    for place in order:
+        highest = 0
+        for beside in (place - width, place - 1, place + 1, place + width):
+            if hills[beside] and (highest == 0 or heights[beside] > heights[highest]):
+                highest = beside
+        if highest == 0:
+            count += 1
+            parents[count], tops[count], hills[place] = count, heights[place], count
+            continue
+        hills[place] = hills[highest]
+        for beside in (place - width, place - 1, place + 1, place + width):
+            if hills[beside]:
+                one, other = _root(parents, hills[place]), _root(parents, hills[beside])
+                if tops[one] < tops[other]:
+                    one, other = other, one
+                if one != other and heights[place] >= neck * tops[other]:
+                    parents[other] = one
+    for place in order:
+        hills[place] = _root(parents, hills[place])
+    return hills
+
+
+@compiled
+def _root(parents: np.ndarray, hill: int) -> int:
+    """The hill that `hill` is part of; the way there is made shorter."""
+    while parents[hill] != hill:
+        parents[hill] = parents[parents[hill]]
+        hill = parents[hill]
+    return hill
