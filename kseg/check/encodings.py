@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from kseg.check.finding import Finding
-from kseg.check.judgement import Judgement, Label, Mend, Options
+from kseg.check.judgement import Judgement, Label, Mend, Options, found_at
 from kseg.check.looks import Colour
 from kseg.check.numbers import VOC_CLASSES, judge_blank, judge_classes, meaning_of, values_of
 from kseg.datasets.contract import VOID
+from kseg.images import words_for_below
 from kseg.pictures import palette
 
 MOST_OWN_COLOURS = 64
@@ -25,6 +26,7 @@ def judge(labels: Sequence[Label], options: Options) -> Judgement:
     _judge_lossy(lossy, values_of(numbers, options), found)
     _judge_colours(coloured, bool(numbers), options, found)
     _judge_names(options, found)
+    _judge_below(numbers, options, found)
     if numbers and options.instances:
         judge_blank(numbers, {}, found)
     elif numbers:
@@ -95,6 +97,14 @@ def _judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, f
 def _colour(number: int) -> Colour:
     red, green, blue = palette()[number].tolist()
     return red, green, blue
+
+
+def _judge_below(numbers: Sequence[Label], options: Options, found: Judgement) -> None:
+    """Numbers below 0, which can be void and nothing else."""
+    for label in numbers:
+        value = min(label.page.counts, default=0)
+        if value < 0 and options.values is None and value != options.ignore_class:
+            found.findings.append(found_at("outside", label, value, f"label {value}, below 0", words_for_below(value)))
 
 
 def _judge_names(options: Options, found: Judgement) -> None:

@@ -20,7 +20,7 @@ from kseg.datasets.lines import read_lines
 from kseg.datasets.opening import Opening, Pair, question_of, words_for_gaps
 from kseg.datasets.remembered import remembered
 from kseg.errors import ConfigError, DataError
-from kseg.images import NO_CLASS, Drawn, is_image, read_label
+from kseg.images import NO_CLASS, Drawn, is_image, read_label, words_for_below
 from kseg.instances import are_numbered, count_numbered
 
 SPLITS = ("train", "val", "test")
@@ -166,6 +166,12 @@ class Folder(Dataset):
         stored = read_label(pair.label, pair.page or 0)
         void = (stored == NO_CLASS) | (stored == (NO_CLASS if self._void is None else self._void))
         label = stored
+        below = (stored < 0) & ~void
+        if below.any() and self._values is None:
+            raise DataError(
+                f"{_place(pair)}: {first_of(stored, below)}, which is no class and no object: "
+                f"{words_for_below(int(stored[below][0]))}."
+            )
         if self._values is not None:
             order = np.argsort(self._values)
             known = np.asarray(self._values)[order]

@@ -36,6 +36,11 @@ def is_no_class(number: float | None) -> bool:
     return number is not None and not 0 <= number < _MOST_CLASSES
 
 
+def words_for_below(number: int) -> str:
+    """What to do about a number below 0 in labels."""
+    return f"where it is void, pass --set data.ignore_class={number}"
+
+
 def words_for_no_data(files: Mapping[str, int], most: int) -> str:
     """The sentence that says which files have pixels without data, for `train` and `data check`; "" where none has.
 

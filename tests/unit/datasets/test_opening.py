@@ -7,6 +7,7 @@ from PIL import Image
 
 import kseg
 from kseg import datasets
+from kseg.check import check
 from kseg.datasets import survey
 from kseg.errors import DataError
 from kseg.inference import evaluate
@@ -86,6 +87,17 @@ def test_void_may_be_any_number_and_objects_as_large_as_int32(tmp_path, kind):
     label = np.array([[100_000, 0], [2, 100_000]]).astype(np.uint32 if kind != np.float32 else kind)
     item = opened(put(tmp_path / "b", np.zeros((2, 2), np.uint8), label), instances=True)[0]
     assert item.instances.tolist() == [[100_000, 0], [2, 100_000]]
+
+
+@pytest.mark.parametrize("options", [{"classes": 2}, {"instances": True}])
+def test_a_number_below_0_that_nobody_calls_void_is_refused_and_told_by_the_check(tmp_path, options):
+    put(tmp_path, np.zeros((2, 2), np.uint8), np.array([[0, 1], [-7, 1]], np.int16), names="a")
+    put(tmp_path, np.ones((2, 2), np.uint8), np.array([[0, 1], [0, 1]], np.int16), names="b")
+    with pytest.raises(DataError, match=r"a.tif: label -7 at row 1, column 0 .*pass --set data.ignore_class=-7"):
+        opened(tmp_path, **options)[0]
+    (finding,) = check("folder", tmp_path, **options).findings
+    assert finding.what == "label -7, below 0" and "data.ignore_class=-7" in finding.fix
+    assert not check("folder", tmp_path, **options, ignore_class=-7).findings
 
 
 def test_channels_in_pages_are_one_image_and_a_plain_file_s_where_a_person_says_so(tmp_path):
