@@ -11,6 +11,8 @@ from kseg.check.folder import Checked, check_pairs
 from kseg.check.items import check_items
 from kseg.check.sheet import contact_sheet
 from kseg.check.words import in_words, next_command
+from kseg.datasets import options_taken
+from kseg.options import checked
 
 __all__ = ["Checked", "Finding", "check", "contact_sheet", "in_words", "next_command", "write_copy"]
 
@@ -28,6 +30,7 @@ def check(dataset: str, data_dir: str | Path | None = None, *, split: str | None
       DataError: the folder does not hold the data set, or no such split.
       ConfigError: there is no such data set or option.
     """
+    options = checked(f"The data set {dataset!r}", options_taken(dataset), options)
     if dataset in ("folder", "list"):
         return check_pairs(dataset, data_dir, split, options)
     return check_items(dataset, data_dir, split, options)

@@ -25,6 +25,7 @@ KINDS = {
     "jpeg": "labels saved with loss",
     "colours": "labels saved as colours",
     "binary": "masks saved as 0 and 255",
+    "smoothed": "masks with smoothed edges",
     "levels": "labels saved as grey levels",
     "void": "void as a class",
     "objects": "labels that number objects",

@@ -21,7 +21,10 @@ def in_words(checked: Checked) -> str:
         count = f"{len(checked.findings):,} finding{'s' * (len(checked.findings) > 1)}"
     kinds = dict.fromkeys(finding.kind for finding in checked.findings)
     blocks = [_block([finding for finding in checked.findings if finding.kind == kind]) for kind in kinds]
-    return "\n\n".join([f"{checked.root or checked.name}: {images}, {count}{_shapes(checked)}", *blocks])
+    unread = any(note.startswith("not looked at") for note in checked.notes)
+    count += " in what was looked at" if unread and not checked.findings else ""
+    head = f"{checked.root or checked.name}: {images}, {count}{_shapes(checked)}"
+    return "\n\n".join([head, *blocks, *(["\n".join(checked.notes)] if checked.notes else [])])
 
 
 def _shapes(checked: Checked) -> str:
