@@ -91,7 +91,7 @@ def _write_pair(checked: Checked, one: Seen, place: Path) -> list[tuple[str, str
 
 
 def _write_upright(path: Path, place: Path) -> bool:
-    """Writes an image to `place` and its ending, as it is to be seen, without an orientation tag; False where PNG and TIFF don't hold its kind."""
+    """Writes an image as it is to be seen to `place` and its ending; False where PNG and TIFF don't hold its kind."""
     pages = [open_pages(path)[number] for number in range(len(open_pages(path)))]
     if any((page.dtype.name, page.shape[2]) not in _HELD for page in pages):
         return False

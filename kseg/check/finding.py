@@ -22,6 +22,7 @@ KINDS = {
     "duplicate": "the same image twice",
     "depth": "images of another depth",
     "channels": "images of other channels",
+    "grey": "grey levels to ask about",
     "jpeg": "labels saved with loss",
     "colours": "labels saved as colours",
     "binary": "masks saved as 0 and 255",

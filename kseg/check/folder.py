@@ -9,22 +9,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kseg import datasets
 from kseg.check.encodings import judge
 from kseg.check.finding import Finding, in_order
 from kseg.check.judgement import Judgement, Label, Options
 from kseg.check.layout import Layout, Pair, lay_out
 from kseg.check.looks import ImageLook, LabelLook, for_each, look_at_image, look_at_label
+from kseg.check.preflight import Needs, preflight
 from kseg.check.sheet import draw_pair
 from kseg.datasets.colours import ColourTable, find_table
 from kseg.datasets.lines import read_lines
 from kseg.datasets.opening import words_for_axes
 from kseg.datasets.stored import scale_of
-from kseg.errors import DataError
-from kseg.images import FIXES_OF_ORIENTATION, Drawn, orientation_of, turn_of_label
+from kseg.errors import ConfigError, DataError, SizeError
+from kseg.images import (
+    FIXES_OF_ORIENTATION,
+    Drawn,
+    doubts_of_levels,
+    orientation_of,
+    turn_of_label,
+    words_for_depths,
+    words_for_no_data,
+)
 
 # Of one image twice, that of the split named first here stays in a corrected copy.
 _KEPT = ("test", "val", "train", "")
+# What a training goes on with.
+NO_HINDRANCE = ("leak", "duplicate", "blank", "unseen", "grey")
 
 
 @dataclass
@@ -84,13 +94,16 @@ class Checked:
         }
 
 
-def check_pairs(dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any]) -> Checked:
+def check_pairs(
+    dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any], needs: Needs
+) -> Checked:
     """Looks at every file of a `folder` or `list`.
 
     Args:
       dataset: folder or list.
       data_dir, options: as `kseg.datasets.open` takes them.
       split: which part; None for all.
+      needs: what a training would ask of it.
 
     Raises:
       DataError: the folder holds no such data set or split.
@@ -110,8 +123,9 @@ def check_pairs(dataset: str, data_dir: str | Path | None, split: str | None, op
     findings += judgement.findings
     if objects:
         judgement.settings["data.instances"] = "true"
-    if not findings and split is None:
-        findings += _refusals(layout, dataset, data_dir, options)
+    findings += _levels(seen, needs)
+    if split is None and all(finding.kind in NO_HINDRANCE for finding in findings):
+        findings += refusals(dataset, data_dir, needs, options)
     for one in seen:
         if one.pair.label in judgement.hopeless:
             one.left_out = one.left_out or "the label's numbers can't be told"
@@ -222,13 +236,14 @@ def _minorities(layout: Layout, seen: Sequence[Seen]) -> Iterator[Finding]:
     """Images of another depth or other channels than most."""
     whole = [one for one in seen if one.image.pages]
     kinds = Counter(one.image.pages[0].kind for one in whole)
+    examples = {one.image.pages[0].kind: layout.name(one.pair.image) for one in whole}
     channels = Counter(1 if one.image.pages[0].grey else one.image.pages[0].shape[2] for one in whole)
     for one in whole:
         page = one.image.pages[0]
         draw = partial(draw_pair, one.pair.image, one.pair.label, 0)
         usual = kinds.most_common(1)[0][0]
         if page.kind != usual:
-            what, fix = f"{page.kind}, but most are {usual}", f"save all images as {usual}"
+            what, fix = f"{page.kind}, but most are {usual}", words_for_depths(examples).partition(". ")[2].rstrip(".")
             yield Finding("depth", layout.name(one.pair.image), what, fix, draw=draw)
         count, most = 1 if page.grey else page.shape[2], channels.most_common(1)[0][0]
         if count != most and set(channels) != {1, 3}:
@@ -239,14 +254,29 @@ def _minorities(layout: Layout, seen: Sequence[Seen]) -> Iterator[Finding]:
             yield Finding("channels", layout.name(one.pair.image), what, fix, draw=draw)
 
 
-def _refusals(
-    layout: Layout, dataset: str, data_dir: str | Path | None, options: Mapping[str, Any]
-) -> Iterator[Finding]:
-    """What the reader itself would stop at, where nothing else was found."""
-    split = next((pair.split for pair in layout.pairs), "") or "train"
+def _gaps(seen: Sequence[Seen]) -> list[str]:
+    """The sentence about images with pixels without data."""
+    marks = Counter(str(one.image.no_data) for one in seen if one.image.no_data is not None)
+    return list(filter(None, [words_for_no_data(marks, len(seen))]))
+
+
+def _levels(seen: Sequence[Seen], needs: Needs) -> Iterator[Finding]:
+    """Grey levels that a training would warn of."""
+    pages = [page for one in seen for page in one.image.pages]
+    kinds = {page.kind for page in pages}
+    white = needs.white or {"uint8": 255.0, "uint16": 65535.0}.get(min(kinds, default=""), 0.0)
+    if not needs.is_scaled or len(kinds) != 1:
+        return
+    darkest, brightest = min(page.darkest for page in pages), max(page.brightest for page in pages)
+    for doubt in doubts_of_levels(darkest, brightest, white or brightest):
+        what, _, fix = doubt.partition(". ")
+        yield Finding("grey", "images", what, fix.rstrip("."))
+
+
+def refusals(dataset: str, data_dir: str | Path | None, needs: Needs, options: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a training would stop at."""
     try:
-        for part in datasets.open(dataset, data_dir, split=split, **options).splits:
-            datasets.open(dataset, data_dir, split=part, **options)
-    except DataError as error:
+        preflight(dataset, data_dir, needs, options)
+    except (ConfigError, DataError, SizeError) as error:
         what, _, fix = str(error).replace("\n", " ").partition(". ")
         yield Finding("refused", dataset, what, fix.rstrip("."))

@@ -87,8 +87,16 @@ class Mend:
 
 @dataclass
 class Judgement:
-    """What was found, how it is mended (by file and page), labels that can't be, what a training still needs, and what is worth
-    knowing though nothing is wrong."""
+    """What was found in labels.
+
+    Attributes:
+      findings: what is wrong.
+      mends: how it is mended, by file and page.
+      hopeless: labels that can't be mended.
+      settings: what a training on the corrected copy needs.
+      colours: the number of each colour.
+      notes: what is worth knowing though nothing is wrong.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     mends: dict[tuple[Path, int], Mend] = field(default_factory=dict)

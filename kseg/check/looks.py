@@ -37,12 +37,17 @@ class Trouble:
 
 @dataclass(frozen=True)
 class ImagePage:
-    """One page of an image: (H, W, C) as seen, its type, the digest of its pixels, whether its channels are one."""
+    """One page of an image: (H, W, C) as seen, its type, the digest of its pixels, whether its channels are one.
+
+    `darkest` and `brightest` are its smallest and largest level.
+    """
 
     shape: tuple[int, ...]
     kind: str
     digest: bytes
     grey: bool
+    darkest: float
+    brightest: float
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,12 @@ class LabelPage:
 
 @dataclass(frozen=True)
 class ImageLook:
-    """An image file: its pages, or why there are none, and its orientation tag (1: as it is)."""
+    """An image file: its pages, or why there are none, its orientation tag (1: as it is), its mark for no data."""
 
     pages: tuple[ImagePage, ...] = ()
     orientation: int = 1
     trouble: Trouble | None = None
+    no_data: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ def look_at_image(path: Path, opening: Opening) -> ImageLook:
     """Decodes the whole image once."""
     try:
         pages = opening.pages(path)
-        return ImageLook(tuple(_image_page(pages[number]) for number in range(len(pages))), pages.orientation)
+        looks = tuple(_image_page(pages[number]) for number in range(len(pages)))
+        return ImageLook(looks, pages.orientation, no_data=pages.no_data)
     except KsegError as error:
         return ImageLook(trouble=_trouble(path, error))
 
@@ -118,7 +125,8 @@ def look_at_label(path: Path, table: ColourTable | None = None, void: int = VOID
 
 def _image_page(array: np.ndarray) -> ImagePage:
     grey = array.shape[2] == 1 or array.shape[2] == 3 and bool((array == array[..., :1]).all())
-    return ImagePage(array.shape, str(array.dtype), _digest(array), grey)
+    levels = float(array.min()), float(array.max())
+    return ImagePage(array.shape, str(array.dtype), _digest(array), grey, *levels)
 
 
 def _label_page(path: Path, number: int, table: ColourTable | None, void: int) -> LabelPage:

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,6 +89,7 @@ def predict(
         raise click.UsageError(
             f"--{asked[0].replace('_', '-')} says what counts as an object. Ask for objects: --instances or --table."
         )
+    from kseg.datasets.unread import unread_inputs
     from kseg.errors import DataError
     from kseg.images import stem_of
     from kseg.inference import load, predictor, say_above_bar
@@ -139,6 +141,8 @@ def predict(
     read = f"{len(files)} file{'s' if len(files) > 1 else ''} read"
     written = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     click.echo(f"{read}, {kinds.total()} written to {output}: {written}", err=True)
+    for note in unread_inputs(map(Path, named)):
+        click.echo(f"note: {note}", err=True)
     if note := _looks_black(network, is_stack="STEM.tif" in kinds, with_overlay=overlay):
         click.echo(note, err=True)
 

@@ -255,7 +255,8 @@ def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str], sai
         if holding:
             return holding[0]
     raise DataError(
-        f"{name}: {given} does not hold it. Looked there, in its folders and around it for {', '.join(said or wanted)}; "
+        f"{name}: {given} does not hold it. Looked there, in its folders and around it for "
+        f"{', '.join(said or wanted)}; "
         f"found {', '.join(sorted(path.name for path in given.iterdir())[:8]) or 'nothing'}."
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from kseg.datasets.pairing import Pair
+from kseg.datasets.pairing import Pair, folders_in
 from kseg.images import is_image
 
 MOST_NAMED = 3
@@ -22,7 +22,7 @@ _MEANT = {
     ".roi": "outlines of ImageJ",
     ".zip": "an archive, or outlines of ImageJ",
 }
-_HOW = "Save images as PNG or TIFF, and labels as images in which each pixel has its class."
+_HOW = " Save images as PNG or TIFF, and labels as images in which each pixel has its class."
 
 
 def unread_files(folder: Path) -> list[str]:
@@ -39,16 +39,24 @@ def unread_files(folder: Path) -> list[str]:
     return [_in_words(folder, ending, names) for ending, names in found.items()]
 
 
+def unread_inputs(paths: Iterable[Path]) -> list[str]:
+    """One sentence of what is not looked at in the folders among the paths; none where there is nothing."""
+    found = []
+    for folder in (path for path in paths if path.is_dir()):
+        found += unread_files(folder)
+        found += [f"the folder {name}/ in {folder.name}/" for name in folders_in(folder)]
+    return said(found)
+
+
 def _in_words(folder: Path, ending: str, names: Collection[str]) -> str:
     some = ", ".join([*names][:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
     meant = f"; {_MEANT[ending]}" if ending in _MEANT else ""
     return f"{len(names)} {ending} in {folder.name}/ ({some}{meant})"
 
 
-def said(found: Iterable[str], *, labels: bool = True) -> list[str]:
+def said(found: Sequence[str], how: str = "") -> list[str]:
     """One sentence of what was not looked at; none where there is nothing."""
-    text = "; ".join(found)
-    return [f"not looked at: {text}." + (f" {_HOW}" if " in " in text and labels else "")] if text else []
+    return [f"not looked at: {'; '.join(found)}.{how}"] if found else []
 
 
 def unread(root: Path, used: Collection[Path], pairs: Collection[Pair]) -> list[str]:
@@ -69,4 +77,4 @@ def unread(root: Path, used: Collection[Path], pairs: Collection[Pair]) -> list[
         for path in sorted(folder.iterdir()):
             if path.is_dir() and path not in known and path.name[0] not in "._" and any(path.iterdir()):
                 folders.append(f"the folder {path.relative_to(root).as_posix()}/")
-    return said([*files, *folders])
+    return said([*files, *folders], how=_HOW if files else "")

@@ -54,13 +54,15 @@ def test_a_whole_folder_ends_with_exit_0_and_leaves_no_picture(mine):
     assert [path.name for path in mine.parent.iterdir()] == ["mine"]
 
 
-def test_findings_end_with_exit_1_a_line_the_fix_a_picture_and_the_next_command(mine):
+def test_findings_end_with_exit_1_a_line_the_fix_the_next_command_and_a_picture_on_request(mine):
     for path in (mine / "labels").iterdir():
         Image.fromarray(255 * MASK).save(path)
     shown = call(*WORDS, exit_code=1)
     assert "  labels/a.png: 0 and 255 only, first at row 3, column 5 (16 pixels, 8.3%)\n" in shown.stdout
     assert "fix: --set data.values=0,255 where 255 is the object" in shown.stdout
-    assert shown.stdout.endswith("\nfolder-check.png\n") and read_image("folder-check.png").shape[1] > 200
+    assert [path.name for path in mine.parent.iterdir()] == ["mine"]
+    shown = call(*WORDS, "-o", "seen.png", exit_code=1)
+    assert shown.stdout.endswith("\nseen.png\n") and read_image("seen.png").shape[1] > 200
     assert "data check --dataset folder --data-dir mine --fix mine-mended" in shown.stderr
     assert "nothing wrong" in call(*WORDS, "--set", "data.values=0,255").stdout
 
@@ -82,12 +84,13 @@ def test_json_names_all_findings_and_nothing_else_is_printed(mine, place):
     Image.fromarray(np.where(MASK, 255, MASK * 0 + 2).astype(np.uint8)).save(mine / "labels/b.png")
     shown = call(*WORDS, "--json", place, exit_code=1)
     found = json.loads(shown.stdout if place == "-" else (mine.parent / place).read_text())
-    assert found["dataset"] == "folder" and found["splits"] == {"": 3} and found["picture"] == "folder-check.png"
+    assert found["dataset"] == "folder" and found["splits"] == {"": 3} and found["picture"] is None
     first, second = found["findings"]
     assert first == {
         "kind": "unpaired", "file": "images/a.png", "what": "there is no label of that name", "row": None,
         "column": None, "pixels": None, "share": None, "mendable": True,
-        "fix": "bring the label, or leave the file out; --fix DIR leaves it out",
+        "fix": "bring the label, or leave the file out; --fix DIR leaves it out; --set data.unlabelled=leave leaves such "
+        "images out",
     }  # fmt: skip
     assert [second[key] for key in ("kind", "row", "column", "pixels")] == ["void", 3, 5, 16]
 
