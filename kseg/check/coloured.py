@@ -10,14 +10,13 @@ import numpy as np
 from kseg.check.finding import Finding
 from kseg.check.judgement import Judgement, Label, Mend, Options
 from kseg.check.numbers import VOC_CLASSES
-from kseg.datasets.colours import Colour, colour_of
+from kseg.datasets.colours import Colour
 from kseg.datasets.contract import VOID
 from kseg.datasets.shades import are_shades
 from kseg.pictures import palette
 
 MOST_COLOURS = 64  # of a set, that are numbered; of one label, beyond which it is no drawing
-FEWEST_SHADES = 3  # fewer are colours of thin lines
-RARE = 0.01
+FEWEST_SHADES = 2  # between two colours; a single one is the colour of thin lines
 
 
 def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, found: Judgement) -> None:
@@ -93,13 +92,11 @@ def _shades(seen: Counter[Colour], flat: Counter[int], given: Mapping[Colour, in
     """The colours that smoothing made of two that were drawn."""
     codes = {red << 16 | green << 8 | blue: (red, green, blue) for red, green, blue in seen}
     drawn = [code for code, colour in codes.items() if (colour in given if given else flat[code])]
-    rare = RARE * seen.total()
-    other = [code for code, colour in codes.items() if code not in drawn and (given or seen[colour] <= rare)]
+    other = [code for code in codes if code not in drawn]
     if not 2 <= len(drawn) <= MOST_COLOURS or len(other) < FEWEST_SHADES:
         return set()
-    blended = are_shades(np.array(other), np.array(drawn))
-    shades = {colour_of(code) for code, is_shade in zip(other, blended.tolist(), strict=True) if is_shade}
-    return shades if len(shades) >= FEWEST_SHADES else set()
+    shaded = are_shades(np.array(other), np.array(drawn), FEWEST_SHADES)
+    return {codes[code] for code, is_shade in zip(other, shaded.tolist(), strict=True) if is_shade}
 
 
 def _colour(number: int) -> Colour:

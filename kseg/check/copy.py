@@ -158,7 +158,7 @@ def _write_names(checked: Checked, place: Path) -> None:
     numbers = table.numbers if table else colours
     if not numbers:
         return
-    named = table is not None and bool(table.names)
+    named = bool(names)
     lines = ["number,class,red,green,blue" if named else "class,red,green,blue"]
     for colour, number in sorted(numbers.items(), key=lambda item: item[1]):
         name = f",{names[number] if number < len(names) else 'void'}" if named else ""

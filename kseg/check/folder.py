@@ -137,7 +137,7 @@ def check_pairs(
         in_order(findings),
         seen,
         judgement,
-        [*layout.notes, *judgement.notes],
+        [*layout.notes, *judgement.notes, *_gaps(seen)],
         table,
     )
 

@@ -66,20 +66,23 @@ def unshaded(codes: np.ndarray, drawn: Collection[int]) -> np.ndarray:
     return result
 
 
-def are_shades(shades: np.ndarray, drawn: np.ndarray, tolerance: float = 12.0) -> np.ndarray:
+def are_shades(colours: np.ndarray, drawn: np.ndarray, fewest: int = 1, tolerance: float = 12.0) -> np.ndarray:
     """Which colours are blends of two that were drawn: (N,) bool.
 
     Args:
-      shades, drawn: (N,) and (K,) codes.
+      colours, drawn: (N,) and (K,) codes.
+      fewest: how many blends there must be of the same two.
       tolerance: how far a blend may lie from the line between two colours, in grey levels.
     """
-    points, corners = _channels(shades), _channels(drawn)
+    points, corners = _channels(colours), _channels(drawn)
     blended = np.zeros(len(points), bool)
     for first in range(len(corners)):
         for second in range(first):
             start, along = corners[first], corners[second] - corners[first]
             share = ((points - start) @ along / (along @ along)).clip(0, 1)
-            blended |= np.linalg.norm(points - start - share[:, None] * along, axis=1) <= tolerance
+            near = np.linalg.norm(points - start - share[:, None] * along, axis=1) <= tolerance
+            if near.sum() >= fewest:
+                blended |= near
     return blended
 
 
