@@ -22,6 +22,10 @@ from kseg.images import is_image
 SPLITS = ("train", "val", "test")
 CALLED = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 IMAGES = ("images", "image", "imgs")
+HOW = (
+    "Put the images into images/ and their labels into labels/, under the same names; a_mask.png beside a.png is "
+    "understood too."
+)
 LABELS = ("labels", "masks", "label", "mask", "annotations", "groundtruth", "gt")
 
 
@@ -85,6 +89,8 @@ def _root(name: str, data_dir: str | Path | None) -> Path:
     try:
         return find_root(name, data_dir, wanted, said=("images", "train/images", "val/images", "test/images"))
     except DataError as error:
+        if "does not hold it" in str(error):
+            raise DataError(f"{error} {HOW}") from error
         if "more than once" not in str(error):
             raise
         raise DataError(

@@ -1,0 +1,122 @@
+"""What a training asks of its data, asked by the check in the same words."""
+
+import numpy as np
+import pytest
+import tifffile
+from check_trees import image, put, tree
+
+from kseg.check import Needs, check
+from kseg.check.preflight import preflight
+from kseg.datasets.levels import doubts_of_levels, likely_white
+from kseg.errors import ConfigError, DataError, SizeError
+from kseg.geometry import unet_geometry
+from kseg.training.needs import needs_of
+from kseg.training.recipe import RECIPES
+from kseg.training.recipes import names
+
+# A U-Net of depth 1 without padding takes 18, 20, 22, ...: 2 (m + 4) - 4 with m = 7, 8, ...
+SMALL = unet_geometry(1, "valid")
+
+
+def refused(root, needs):
+    (finding,) = check("folder", root, needs=needs).findings
+    assert finding.kind == "refused"
+    return f"{finding.what}. {finding.fix}"
+
+
+def test_sizes_are_asked_of_the_crop_and_without_one_of_every_image(tmp_path):
+    tree(tmp_path)  # images of 6 x 8
+    needs = Needs(crop=(19, 20), geometry=SMALL)
+    assert refused(tmp_path, needs).startswith("data.crop: height 19 does not fit this network")
+    with pytest.raises(SizeError, match="height 19 does not fit"):
+        preflight("folder", tmp_path, needs, {})
+    assert "image a: height 6 does not fit" in refused(tmp_path, Needs(geometry=SMALL))
+    assert not check("folder", tmp_path, needs=Needs(crop=(20, 20), geometry=SMALL)).findings
+
+
+def test_whole_images_of_several_sizes_do_not_stand_in_one_batch(tmp_path):
+    tree(tmp_path)
+    put(tmp_path / "train/images/b.png", image(1)[:4])
+    put(tmp_path / "train/labels/b.png", np.eye(4, 8, dtype=np.uint8) * 2 + np.eye(4, 8, 1, dtype=np.uint8))
+    needs = Needs(batch_size=2, geometry=unet_geometry(1, "same"))
+    assert "the images are of 2 sizes" in refused(tmp_path, needs)
+    assert not check("folder", tmp_path, needs=Needs(batch_size=1, geometry=unet_geometry(1, "same"))).findings
+
+
+def test_parts_of_other_channels_than_train_are_refused(tmp_path):
+    tree(tmp_path)
+    for name in "ab":
+        five = np.concatenate([image(ord(name))] * 2, axis=2)[..., :5]
+        tifffile.imwrite(tmp_path / f"val/images/{name}.tif", five, photometric="minisblack", planarconfig="contig")
+        (tmp_path / f"val/images/{name}.png").unlink()
+    with pytest.raises(DataError, match="val has images of 5 channels, train of 3"):
+        preflight("folder", tmp_path, Needs(), {})
+    assert check("folder", tmp_path).findings
+
+
+def test_a_measure_that_needs_objects_is_refused_where_none_are_numbered(tmp_path):
+    tree(tmp_path)
+    assert "measure is seg, but folder has no numbered objects" in refused(tmp_path, Needs(measure="seg"))
+
+
+def test_float_images_need_a_white(tmp_path):
+    tree(tmp_path)
+    for path in sorted(tmp_path.rglob("images/*.png")):
+        tifffile.imwrite(path.with_suffix(".tif"), image(hash(path.parts[-3:]) % 99)[..., 0] / np.float32(510))
+        path.unlink()
+    with pytest.raises(ConfigError, match=r"float32, up to 0.\d+: their white can't be known. Pass --set data.white=0"):
+        preflight("folder", tmp_path, Needs(is_scaled=True), {})
+    assert not check("folder", tmp_path, needs=Needs(is_scaled=True, white=0.5)).findings
+
+
+@pytest.mark.parametrize(
+    ("kind", "darkest", "brightest", "white", "words"),
+    [
+        ("uint8", 0, 255, 255, None),
+        ("uint8", 0, 64, 255, None),
+        ("uint8", 0, 63, 255, "data.white=63."),
+        ("uint16", 0, 4080, 65535, "the brightest pixel is 4080, white is 65535. Is that .* data.white=4095."),
+        ("uint16", 0, 4095, 4095, None),
+        ("uint16", 0, 4096, 65535, "data.white=16383."),
+        ("uint16", 0, 4080, 255, "white is 255. Pass --set data.white=4095."),
+        ("float32", 0, 255, 1, "Pass --set data.white=255."),
+        ("float32", -9999, 0.9, 1, "from -9999 to 0.9: -9999 seems to mark pixels without data.* -a_nodata -9999 FILE"),
+        ("float32", -3.4028235e38, 0.9, 1, "-3.40282e.38 seems to mark pixels without data"),
+        ("float32", 0, 3.4028235e38, 1, "3.40282e.38 seems to mark pixels without data"),
+        ("float32", -2.5, 3, 3, None),
+    ],
+)
+def test_grey_levels_are_doubted_at_both_ends(kind, darkest, brightest, white, words):
+    import re
+
+    found = doubts_of_levels(kind, darkest, brightest, white)
+    assert (not found) == (words is None) and (words is None or re.search(words, found[0]))
+
+
+@pytest.mark.parametrize(("level", "white"), [(255, 255), (256, 1023), (1000, 1023), (4080, 4095), (65000, 65535)])
+def test_the_white_of_a_camera_is_the_largest_of_its_bits(level, white):
+    assert likely_white("uint16", level) == white
+
+
+def test_the_check_warns_of_12_bits_in_16_as_train_does(tmp_path):
+    tree(tmp_path)
+    for path in tmp_path.rglob("images/*.png"):
+        put(path, np.random.default_rng(len(path.name) + ord(path.stem) + len(str(path))).integers(
+            0, 4081, (6, 8)).astype(np.uint16))  # fmt: skip
+    findings = check("folder", tmp_path, needs=Needs(is_scaled=True)).findings
+    assert "grey" in {finding.kind for finding in findings}
+    grey = next(finding for finding in findings if finding.kind == "grey")
+    assert grey.what.endswith("white is 65535") and grey.fix.endswith("Else pass --set data.white=4095")
+    found = check("folder", tmp_path, needs=Needs(is_scaled=True, white=4095)).findings
+    assert "grey" not in {finding.kind for finding in found}
+
+
+def test_every_recipe_says_what_it_asks_without_its_network():
+    for name in names():
+        needs = needs_of(RECIPES.get(name)())
+        assert needs.batch_size >= 1
+    own = needs_of(RECIPES.get("own-unet")(), {"data.crop": "none", "model.depth": "2", "data.white": "4095"})
+    assert own == Needs(None, None, 4, 4095.0, True, own.measure, unet_geometry(2, "same"))
+    assert needs_of(RECIPES.get("voc-fcn8s")()).geometry is None
+    with pytest.raises(ConfigError, match="model.dept can't apply here. Did you mean 'model.depth'"):
+        needs_of(RECIPES.get("own-unet")(), {"model.dept": 2})
