@@ -103,6 +103,7 @@ def _say_unpaired(layout: Layout, matched: Matched, leave: bool) -> None:
     for path in sorted([*([] if leave else matched.images), *matched.labels]):
         other = "image" if path in matched.labels else "label"
         what = f"there is no {other} of that name"
-        asked = "; --set data.unlabelled=leave leaves such images out" if other == "label" else ""
+        can_leave = other == "label" and matched.pairs
+        asked = "; --set data.unlabelled=leave leaves such images out" if can_leave else ""
         fix = f"bring the {other}, or leave the file out; --fix DIR leaves it out{asked}"
         layout.findings.append(Finding("unpaired", layout.name(path), what, fix, mendable=True))

@@ -55,7 +55,8 @@ def next_command(checked: Checked, data_dir: str, settings: Mapping[str, str], c
       copy: the corrected copy, where it was written.
     """
     mendable = [finding.mendable for finding in checked.findings]
-    if not any(mendable) or checked.name != "folder":
+    nothing_left = not sum(checked.splits.values()) or checked.seen and all(one.left_out for one in checked.seen)
+    if not any(mendable) or checked.name != "folder" or nothing_left:
         return None
     if copy:
         settings = {**settings, **checked.judgement.settings}

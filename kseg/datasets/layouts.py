@@ -21,12 +21,12 @@ from kseg.images import is_image
 
 SPLITS = ("train", "val", "test")
 CALLED = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-IMAGES = ("images", "image", "imgs")
+IMAGES = ("images", "image", "imgs", "jpegimages")
 HOW = (
     "Put the images into images/ and their labels into labels/, under the same names; a_mask.png beside a.png is "
     "understood too."
 )
-LABELS = ("labels", "masks", "label", "mask", "annotations", "groundtruth", "gt")
+LABELS = ("labels", "masks", "label", "mask", "annotations", "groundtruth", "gt", "segmentationclass")
 
 
 @dataclass
@@ -80,10 +80,14 @@ def _root(name: str, data_dir: str | Path | None) -> Path:
     """The folder of images, labels and splits: that named, one in it or that around it."""
     if data_dir is not None and Path(data_dir).is_dir():
         given = Path(data_dir)
-        if _has_images(given) or _flat(given) or _per_object(given):
+        if _holds(given):
             around = given.resolve().parent
             is_split = any(given.resolve().name.lower() in names for names in CALLED.values())
-            return around if is_split and any(_has_images(around / each) for each in CALLED["train"]) else given
+            beside = [path for path in around.iterdir() if path.name.lower() in CALLED["train"]]
+            return around if is_split and any(map(_holds, beside)) else given
+        inner = [path for path in sorted(given.iterdir()) if path.is_dir() and _holds(path)]
+        if len(inner) == 1:
+            return inner[0]
     splits = [split for names in CALLED.values() for split in names]
     wanted = [*IMAGES, *(f"{split}/{images}" for split in splits for images in IMAGES)]
     try:
@@ -99,9 +103,21 @@ def _root(name: str, data_dir: str | Path | None) -> Path:
         ) from error
 
 
+def _holds(folder: Path) -> bool:
+    """Whether `folder` is laid out in one of the ways."""
+    if not folder.is_dir():
+        return False
+    names = {name for names in CALLED.values() for name in names}
+    splits = [path for path in folder.iterdir() if path.name.lower() in names]
+    return _has_images(folder) or any(_flat(each) or _per_object(each) for each in (folder, *splits))
+
+
 def _has_images(folder: Path) -> bool:
-    names = [*IMAGES, *(f"{split}/{images}" for each in CALLED.values() for split in each for images in IMAGES)]
-    return any((folder / name).is_dir() for name in names)
+    """Whether `folder` has a folder of images, or a split with one; in capitals or not."""
+    splits = {split for names in CALLED.values() for split in names}
+    inner = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    within = [path for split in inner if split.name.lower() in splits for path in split.iterdir() if path.is_dir()]
+    return any(path.name.lower() in IMAGES for path in [*inner, *within])
 
 
 def _splits(folder: Path, found: Found) -> dict[str, Path]:
@@ -195,6 +211,6 @@ def _per_object(folder: Path) -> list[Pair]:
     for inner in sorted(folder.iterdir()) if folder.is_dir() else ():
         images = [path for path in (inner / "images").glob("*") if is_image(path)]
         if len(images) == 1 and (inner / "masks").is_dir() and any(map(is_image, (inner / "masks").iterdir())):
-            pairs.append(Pair(images[0], inner / "masks"))
+            pairs.append(Pair(images[0], inner / "masks", name=inner.name))
     many = [pair for pair in pairs if len(list(pair.label.iterdir())) > 1]
     return pairs if len(pairs) > 1 and many else []

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kseg import datasets
-from kseg.check import check
+from kseg.check import check, write_copy
 from kseg.errors import DataError
 
 LABEL = np.zeros((6, 8), np.uint8)
@@ -146,6 +146,14 @@ def test_labels_beside_their_images_are_told_by_their_names(tmp_path, folder):
     assert set(items) == set("abc") and any("beside" in note for note in data.notes)
 
 
+@pytest.mark.parametrize("train", ["train", "Train"])
+def test_labels_beside_their_images_in_splits_are_understood(tmp_path, train):
+    for split in (train, "val"):
+        fill(tmp_path / "mine" / split, [f"{split}{n}.png" for n in "ab"], [f"{split}{n}_seg.png" for n in "ab"])
+    for place in (tmp_path / "mine", tmp_path, tmp_path / "mine/val"):
+        assert datasets.open("folder", place, split="train").ids == [f"{train}a", f"{train}b"]
+
+
 def objects(folder, *places):
     for number, (row, column) in enumerate(places):
         mask = np.zeros((6, 8), np.uint8)
@@ -165,6 +173,11 @@ def test_one_mask_file_per_object_becomes_numbered_objects(tmp_path, image_of, m
     assert data.has_instances and data.classes == ("background", "object") and len(items) == 5
     found = items["c"].instances
     assert [found[1, 2], found[4, 6], found[5, 0]] == [1, 2, 3] and np.count_nonzero(found) == 3
+    found = check("folder", root)
+    write_copy(found, tmp_path / "new")
+    copied = datasets.open("folder", tmp_path / "new", split="all", instances=True)
+    assert sorted(copied.ids) == sorted(data.ids) and found.judgement.settings == {"data.instances": "true"}
+    np.testing.assert_array_equal(copied[0].instances, items[copied.ids[0]].instances)
     assert "5 images in" in " ".join(data.notes) and "one for each object" in " ".join(data.notes)
 
 
