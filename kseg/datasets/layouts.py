@@ -10,6 +10,7 @@ DIR/ID/images/ID.png  DIR/ID/masks/1.png, 2.png         the same, as the 2018 Da
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,12 +39,16 @@ class Found:
       parts: by split.
       notes: how it was understood, and what was not looked at.
       missing: folders of labels that are not there.
+      looked_into: folders of which the folders were looked into.
+      paired: folders of which the files were paired.
     """
 
     root: Path
     parts: dict[str, Matched] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     missing: list[Path] = field(default_factory=list)
+    looked_into: list[Path] = field(default_factory=list)
+    paired: list[Path] = field(default_factory=list)
 
 
 def find(name: str, data_dir: str | Path | None) -> Found:
@@ -55,24 +60,22 @@ def find(name: str, data_dir: str | Path | None) -> Found:
     root = _root(name, data_dir)
     found = Found(root)
     splits = _splits(root, found)
-    used: list[Path] = []
     if splits and not {"train", "val"} & splits.keys() and _one_of(root, IMAGES):
         splits[""] = root
     for split, folder in (splits or {"": root}).items():
         images = _one_of(folder, IMAGES)
-        within = {} if images is None or split else _splits(images, found)
-        if images is not None and within and not names_in(images):
-            labels = _one_of(folder, LABELS, found)
-            for part, inner in within.items():
-                _pair(found, part, inner, labels and labels / inner.name)
-        elif images is None:
+        if images is None:
             _pair_otherwise(found, split, folder)
-        else:
-            _pair(found, split, images, _one_of(folder, LABELS, found))
-        used += [path for path in (folder, images, _one_of(folder, LABELS)) if path is not None]
+            continue
+        labels = _one_of(folder, LABELS, found)
+        within = {} if split or names_in(images) else _splits(images, found)
+        found.looked_into += [images, *([labels] if labels else [])] if within else []
+        for part, inner in (within or {split: images}).items():
+            _pair(found, part, inner, labels / inner.name if within and labels else labels)
     found.parts = {part: found.parts[part] for part in ("", *SPLITS) if part in found.parts}
     found.notes += [note for part in found.parts.values() for note in part.notes]
-    found.notes += unread(root, used, {pair for part in found.parts.values() for pair in part.pairs})
+    looked_into = [root, *splits.values(), *found.looked_into]
+    found.notes += unread(root, looked_into, found.paired, {p for part in found.parts.values() for p in part.pairs})
     return found
 
 
@@ -105,7 +108,7 @@ def _root(name: str, data_dir: str | Path | None) -> Path:
 
 def _holds(folder: Path) -> bool:
     """Whether `folder` is laid out in one of the ways."""
-    if not folder.is_dir():
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         return False
     names = {name for names in CALLED.values() for name in names}
     splits = [path for path in folder.iterdir() if path.name.lower() in names]
@@ -160,6 +163,7 @@ def _one_of(folder: Path, names: tuple[str, ...], found: Found | None = None) ->
 
 def _pair(found: Found, split: str, images: Path, labels: Path | None) -> None:
     """Pairs the files of two folders, and of folders of one name in both."""
+    found.paired += [images, *([labels] if labels and labels.is_dir() else [])]
     if labels is None or not labels.is_dir():
         flat = match(*apart(list(names_in(images))))
         if flat.pairs:
@@ -185,6 +189,7 @@ def _pair(found: Found, split: str, images: Path, labels: Path | None) -> None:
 def _pair_otherwise(found: Found, split: str, folder: Path) -> None:
     """Pairs the files of a folder that has no images/."""
     pairs = _per_object(folder)
+    found.paired += [] if pairs else [folder]
     if pairs:
         found.parts[split] = Matched(pairs)
         _say_objects(found, len(pairs), folder)

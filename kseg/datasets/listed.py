@@ -18,7 +18,7 @@ from kseg.datasets.contract import DATASETS, find_root
 from kseg.datasets.folder import Folder
 from kseg.datasets.layouts import CALLED
 from kseg.datasets.pairing import Pair
-from kseg.errors import DataError
+from kseg.errors import ConfigError, DataError
 
 COLUMNS = ("image", "label", "split", "weight")
 
@@ -37,6 +37,8 @@ class Listed(Folder):
     name = "list"
 
     def _find(self, data_dir: str | Path | None) -> tuple[Path, dict[str, list[Pair]]]:
+        if self._leave:
+            raise ConfigError("data.unlabelled can't apply to a table: each line names a label. Leave it out.")
         given = Path(data_dir or "")
         table = given if given.suffix.lower() == ".csv" and given.is_file() else None
         table = table or find_root(self.name, data_dir, ["list.csv"]) / "list.csv"

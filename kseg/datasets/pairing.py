@@ -194,10 +194,11 @@ def folders_in(folder: Path) -> list[str]:
 def apart(files: Sequence[Path]) -> tuple[dict[Path, str], dict[Path, str]]:
     """Files of one folder as images and labels: a label is called as an image beside it, and a label's word more."""
     names = {path: stem_of(path) for path in files}
-    labels = {path: name for path, name in names.items() if bare_label(name) != plain(name)}
-    images = {path: name for path, name in names.items() if path not in labels}
-    known = {bare_image(name) for name in images.values()}
-    return images, {path: name for path, name in labels.items() if bare_label(name) in known}
+    images = {bare_image(name) for name in names.values() if bare_label(name) == plain(name)}
+    labels = {
+        path: name for path, name in names.items() if bare_label(name) in images and bare_label(name) != plain(name)
+    }
+    return {path: name for path, name in names.items() if path not in labels}, labels
 
 
 def plain(name: str) -> str:

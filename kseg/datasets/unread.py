@@ -59,22 +59,27 @@ def said(found: Sequence[str], how: str = "") -> list[str]:
     return [f"not looked at: {'; '.join(found)}.{how}"] if found else []
 
 
-def unread(root: Path, used: Collection[Path], pairs: Collection[Pair]) -> list[str]:
+def unread(root: Path, looked_into: Sequence[Path], paired: Sequence[Path], pairs: Collection[Pair]) -> list[str]:
     """One sentence of what was not looked at in a folder of images and labels.
 
     Args:
       root: the folder.
-      used: the folders in it that were looked into.
+      looked_into: folders in it whose folders were looked into, itself among them.
+      paired: folders in it whose files were paired.
       pairs: the files that were paired.
     """
-    files = [words for folder in dict.fromkeys([*used, root]) for words in unread_files(folder)]
+    used = list(dict.fromkeys([*paired, *looked_into]))
+    files = [words for folder in used for words in unread_files(folder)]
     known = {*used}
     for pair in pairs:
         for path in (pair.image, pair.label):
             known |= {path, *path.parents}
-    folders = []
-    for folder in dict.fromkeys([root, *used]):
-        for path in sorted(folder.iterdir()):
+    rest = []
+    for folder in used:
+        inside = sorted(folder.iterdir())
+        images = 0 if folder in paired else sum(is_image(path) and path.is_file() for path in inside)
+        rest += [f"{images} images directly in {folder.name}/"] if images else []
+        for path in inside:
             if path.is_dir() and path not in known and path.name[0] not in "._" and any(path.iterdir()):
-                folders.append(f"the folder {path.relative_to(root).as_posix()}/")
-    return said([*files, *folders], how=_HOW if files else "")
+                rest.append(f"the folder {path.relative_to(root).as_posix()}/")
+    return said([*files, *rest], how=_HOW if files else "")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from kseg import datasets
 from kseg.check import check, write_copy
-from kseg.errors import DataError
+from kseg.errors import ConfigError, DataError
 
 LABEL = np.zeros((6, 8), np.uint8)
 LABEL[1:3, 2:5] = 1
@@ -154,6 +154,12 @@ def test_labels_beside_their_images_in_splits_are_understood(tmp_path, train):
         assert datasets.open("folder", place, split="train").ids == [f"{train}a", f"{train}b"]
 
 
+def test_a_label_beside_images_that_belongs_to_none_is_not_passed_over(tmp_path):
+    fill(tmp_path / "mine", ["a.png", "b.png"], ["a_mask.png", "b_mask.png", "c_mask.png"])
+    with pytest.raises(DataError, match="1 of them without a partner: c_mask.png"):
+        datasets.open("folder", tmp_path / "mine", split="all")
+
+
 def objects(folder, *places):
     for number, (row, column) in enumerate(places):
         mask = np.zeros((6, 8), np.uint8)
@@ -213,10 +219,12 @@ def test_what_is_not_looked_at_is_said_in_one_list(tmp_path):
     for name in ("images/c.czi", "images/d.czi", "labels/a.txt", "labels/a.json", "labels/a_seg.npy"):
         (tmp_path / name).write_bytes(b"x")
     put(tmp_path / "extra/z.png", image(9))
+    put(tmp_path / "stray.png", image(9))
     (note,) = datasets.open("folder", tmp_path, split="all").notes
     for words in ("2 .czi in images/ (c.czi, d.czi)", "1 .txt in labels/ (a.txt; boxes or outlines of YOLO?)"):
         assert words in note
     assert "1 .json in labels/" in note and "1 .npy in labels/" in note and "the folder extra/" in note
+    assert "1 images directly in" in note
     found = check("folder", tmp_path)
     assert found.notes == [note] and not found.findings
 
@@ -236,4 +244,6 @@ def test_splits_of_a_table_that_are_called_training_or_validation_are_understood
     (tmp_path / "list.csv").write_text("\n".join(["image,label,split", *rows]))
     data = datasets.open("list", tmp_path, split="val")
     assert data.splits == ("train", "val", "hospital 2", "all") and data.ids == ["b"]
+    with pytest.raises(ConfigError, match="data.unlabelled can't apply to a table"):
+        datasets.open("list", tmp_path, split="val", unlabelled="leave")
     assert check("list", tmp_path).splits == {"train": 1, "val": 1, "hospital 2": 1}
