@@ -135,14 +135,14 @@ def predict(
             kinds.update(f"STEM{file.name.removeprefix(stem_of(first))}" for file in results)
             if not sys.stderr.isatty():
                 click.echo(str(results[0]))
+    for note in unread_inputs(map(Path, named)):
+        click.echo(f"note: {note}", err=True)
     if failed:
         others = f"; the results of the others are in {output}" if kinds else ""
         raise DataError(f"{len(failed)} of {len(files)} files failed, each named above{others}.") from failed[-1]
     read = f"{len(files)} file{'s' if len(files) > 1 else ''} read"
     written = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     click.echo(f"{read}, {kinds.total()} written to {output}: {written}", err=True)
-    for note in unread_inputs(map(Path, named)):
-        click.echo(f"note: {note}", err=True)
     if note := _looks_black(network, is_stack="STEM.tif" in kinds, with_overlay=overlay):
         click.echo(note, err=True)
 

@@ -89,10 +89,38 @@ def test_json_names_all_findings_and_nothing_else_is_printed(mine, place):
     assert first == {
         "kind": "unpaired", "file": "images/a.png", "what": "there is no label of that name", "row": None,
         "column": None, "pixels": None, "share": None, "mendable": True,
-        "fix": "bring the label, or leave the file out; --fix DIR leaves it out; --set data.unlabelled=leave leaves such "
-        "images out",
+        "fix": "bring the label, or leave the file out; --fix DIR leaves it out; "
+        "--set data.unlabelled=leave leaves such images out",
     }  # fmt: skip
     assert [second[key] for key in ("kind", "row", "column", "pixels")] == ["void", 3, 5, 16]
+
+
+def test_the_check_asks_what_the_recipe_asks_and_takes_its_settings(mine):
+    assert "nothing wrong" in call(*WORDS).stdout  # 12 x 16 pixels, cut to 256 x 256
+    shown = call(*WORDS, "--set", "data.crop=none", exit_code=1).stdout
+    assert "what a training would stop at (1)\n  folder: image a: height 12 does not fit" in shown
+    assert "nothing wrong" in call(*WORDS, "--set", "data.crop=none", "--set", "model.depth=2").stdout
+    shown = call(*WORDS, "--recipe", "isbi2012-unet-paper", "--set", "data.crop=301,300", exit_code=1).stdout
+    assert "data.crop: height 301 does not fit" in shown
+    assert "Did you mean 'own-unet'" in call(*WORDS, "--recipe", "own-unt", exit_code=3).stderr
+    assert "optimizer.name can't apply here" in call(*WORDS, "--set", "optimizer.name=adam", exit_code=3).stderr
+    assert "Did you mean 'data.values'" in call(*WORDS, "--set", "data.value=1,2", exit_code=3).stderr
+
+
+def test_the_findings_are_there_where_the_picture_can_not_be_written(mine):
+    for path in (mine / "labels").iterdir():
+        Image.fromarray(255 * MASK).save(path)
+    (mine.parent / "file").write_text("no folder")
+    shown = call(*WORDS, "-o", "file/seen.png", exit_code=5)
+    assert "masks saved as 0 and 255 (4)" in shown.stdout and "error: " in shown.stderr
+
+
+def test_what_was_not_looked_at_stands_below_the_findings(mine):
+    (mine / "images/e.czi").write_bytes(b"ZISRAWFILE")
+    shown = call(*WORDS).stdout
+    assert shown.startswith(
+        "mine: 4 images with a label, nothing wrong in what was looked at\n\nnot looked at: 1 .czi in"
+    )
 
 
 def test_a_published_set_is_checked_and_not_mended(mine):

@@ -526,8 +526,7 @@ def test_values_without_a_plain_place_are_refused(tmp_path):
     ):
         tifffile.imwrite(path, np.full((2, 2), value, kind))
         with pytest.raises(
-            DataError,
-            match=r"a.tif: (values of type .* from .* Save it with 8 or 16|4 of 4 values are NaN.*-a_nodata nan)",
+            DataError, match=rf"a.tif: values of type {np.dtype(kind)} from .* Save it with 8 or 16 bits"
         ):
             read_image(path)
     tifffile.imwrite(path, np.ones((2, 2), np.float32), photometric="miniswhite")
