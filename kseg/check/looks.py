@@ -163,8 +163,8 @@ def _numbers(label: np.ndarray) -> LabelPage:
     first = dict(zip(keys, zip(rows.tolist(), columns.tolist(), strict=True), strict=True))
     pixels, objects = dict(zip(keys, counts.tolist(), strict=True)), count_numbered(label, keys)
     pixels.pop(NO_CLASS, None)  # void, by GDAL's tag
-    flat = flat_counts(label) if keys[0] >= 0 and keys[-1] <= VOID else {}
-    return LabelPage(label.shape, "numbers", _digest(label), pixels, first, objects, flat=flat)
+    drawn = flat_counts(label) if keys[0] >= 0 and keys[-1] <= VOID else {}
+    return LabelPage(label.shape, "numbers", _digest(label), pixels, first, objects, flat=drawn)
 
 
 def _lossy(array: np.ndarray) -> LabelPage:
