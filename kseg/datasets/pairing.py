@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kseg.errors import DataError
-from kseg.images import is_image
+from kseg.images import is_image, stem_of
 
 _LABEL_WORDS = r"masks?|labels?|seg|segmentations?|gt|ground[-_]?truth|annots?|annotations?|instances?"
 _IMAGE_WORDS = r"img|imgs|image|images|im|raw"
@@ -178,11 +178,6 @@ def names_in(folder: Path, beside: Collection[str] = ()) -> dict[Path, str]:
             if is_image(path) and not path.is_dir():  # a link that leads nowhere is to be missed
                 found[path] = (path.relative_to(folder).parent / stem_of(path)).as_posix()
     return found
-
-
-def stem_of(path: Path) -> str:
-    """A file's name before its ending: x of x.png, x.tif and x.ome.tif."""
-    return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
 
 
 def folders_in(folder: Path) -> list[str]:

@@ -7,9 +7,9 @@ from check_trees import image, put, tree
 
 from kseg.check import Needs, check
 from kseg.check.preflight import preflight
-from kseg.datasets.levels import doubts_of_levels, likely_white
 from kseg.errors import ConfigError, DataError, SizeError
 from kseg.geometry import unet_geometry
+from kseg.images import doubts_of_levels
 from kseg.training.needs import needs_of
 from kseg.training.recipe import RECIPES
 from kseg.training.recipes import names
@@ -69,35 +69,6 @@ def test_float_images_need_a_white(tmp_path):
     assert not check("folder", tmp_path, needs=Needs(is_scaled=True, white=0.5)).findings
 
 
-@pytest.mark.parametrize(
-    ("kind", "darkest", "brightest", "white", "words"),
-    [
-        ("uint8", 0, 255, 255, None),
-        ("uint8", 0, 64, 255, None),
-        ("uint8", 0, 63, 255, "data.white=63."),
-        ("uint16", 0, 4080, 65535, "the brightest pixel is 4080, white is 65535. Is that .* data.white=4095."),
-        ("uint16", 0, 4095, 4095, None),
-        ("uint16", 0, 4096, 65535, "data.white=16383."),
-        ("uint16", 0, 4080, 255, "white is 255. Pass --set data.white=4095."),
-        ("float32", 0, 255, 1, "Pass --set data.white=255."),
-        ("float32", -9999, 0.9, 1, "from -9999 to 0.9: -9999 seems to mark pixels without data.* -a_nodata -9999 FILE"),
-        ("float32", -3.4028235e38, 0.9, 1, "-3.40282e.38 seems to mark pixels without data"),
-        ("float32", 0, 3.4028235e38, 1, "3.40282e.38 seems to mark pixels without data"),
-        ("float32", -2.5, 3, 3, None),
-    ],
-)
-def test_grey_levels_are_doubted_at_both_ends(kind, darkest, brightest, white, words):
-    import re
-
-    found = doubts_of_levels(kind, darkest, brightest, white)
-    assert (not found) == (words is None) and (words is None or re.search(words, found[0]))
-
-
-@pytest.mark.parametrize(("level", "white"), [(255, 255), (256, 1023), (1000, 1023), (4080, 4095), (65000, 65535)])
-def test_the_white_of_a_camera_is_the_largest_of_its_bits(level, white):
-    assert likely_white("uint16", level) == white
-
-
 def test_the_check_warns_of_12_bits_in_16_as_train_does(tmp_path):
     tree(tmp_path)
     for seed, path in enumerate(sorted(tmp_path.rglob("images/*.png"))):
@@ -106,6 +77,18 @@ def test_the_check_warns_of_12_bits_in_16_as_train_does(tmp_path):
     assert grey.kind == "grey"
     assert grey.what.endswith("white is 65535") and grey.fix.endswith("Else pass --set data.white=4095")
     assert not check("folder", tmp_path, needs=Needs(is_scaled=True, white=4095)).findings
+
+
+def test_the_check_doubts_the_darkest_end_as_train_does(tmp_path):
+    tree(tmp_path)
+    for seed, path in enumerate(sorted(tmp_path.rglob("images/*.png"))):
+        levels = image(seed)[..., 0].astype(np.float32)
+        levels[0, 0] = -9999
+        tifffile.imwrite(path.with_suffix(".tif"), levels)
+        path.unlink()
+    (grey,) = check("folder", tmp_path, needs=Needs(is_scaled=True, white=255)).findings
+    assert grey.kind == "grey" and f"{grey.what}. {grey.fix}." in doubts_of_levels(-9999, 255, 255)
+    assert "-a_nodata -9999" in grey.fix
 
 
 def test_every_recipe_says_what_it_asks_without_its_network():

@@ -15,8 +15,8 @@ from kseg.models import NETWORKS
 from kseg.objectives import LOSSES, BatchLoss
 from kseg.pipeline import AUGMENTATIONS
 from kseg.training import recipes  # noqa: F401
-from kseg.training.plugins import check_plugins
 from kseg.training.parts import introduce
+from kseg.training.plugins import check_plugins
 from kseg.training.preparation import make_loss, prepare
 from kseg.training.recipe import RECIPES, Recipe
 from kseg.training.specs import LossSpec
