@@ -12,6 +12,7 @@ from kseg.images import doubts_of_levels
 
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
 
+
 def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, white: float | None) -> list[str]:
     """Says what was found in the data, and what looks wrong with it, which is given back.
 
