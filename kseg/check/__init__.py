@@ -9,13 +9,23 @@ from kseg.check.copy import write_copy
 from kseg.check.finding import Finding
 from kseg.check.folder import Checked, check_pairs
 from kseg.check.items import check_items
+from kseg.check.preflight import Needs
 from kseg.check.sheet import contact_sheet
 from kseg.check.words import in_words, next_command
+from kseg.datasets import options_taken
+from kseg.options import checked
 
-__all__ = ["Checked", "Finding", "check", "contact_sheet", "in_words", "next_command", "write_copy"]
+__all__ = ["Checked", "Finding", "Needs", "check", "contact_sheet", "in_words", "next_command", "write_copy"]
 
 
-def check(dataset: str, data_dir: str | Path | None = None, *, split: str | None = None, **options: Any) -> Checked:
+def check(
+    dataset: str,
+    data_dir: str | Path | None = None,
+    *,
+    split: str | None = None,
+    needs: Needs | None = None,
+    **options: Any,
+) -> Checked:
     """Everything that is found wrong with a data set, file by file.
 
     Args:
@@ -23,11 +33,14 @@ def check(dataset: str, data_dir: str | Path | None = None, *, split: str | None
         gives.
       data_dir, options: as `kseg.datasets.open` takes them.
       split: which part; None for all, and whether they share an image.
+      needs: what a training would ask of the data (`kseg.training.needs.needs_of`); None for what every one asks of a
+        folder.
 
     Raises:
       DataError: the folder does not hold the data set, or no such split.
       ConfigError: there is no such data set or option.
     """
+    options = checked(f"The data set {dataset!r}", options_taken(dataset), options)
     if dataset in ("folder", "list"):
-        return check_pairs(dataset, data_dir, split, options)
-    return check_items(dataset, data_dir, split, options)
+        return check_pairs(dataset, data_dir, split, options, needs or Needs())
+    return check_items(dataset, data_dir, split, options, needs)

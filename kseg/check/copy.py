@@ -11,6 +11,9 @@ import numpy as np
 
 from kseg.check.folder import Checked, Seen
 from kseg.check.judgement import Mend
+from kseg.datasets.colours import codes_of
+from kseg.datasets.shades import unshaded
+from kseg.datasets.stored import read_objects
 from kseg.errors import ConfigError, DataError
 from kseg.images import is_stack, open_pages, read_image, read_label, stack_writer, turned, write_image
 from kseg.storage import aside, write_text
@@ -42,15 +45,12 @@ def write_copy(checked: Checked, folder: str | Path) -> list[tuple[str, str]]:
     changes: list[tuple[str, str]] = [
         (finding.file, f"left out: {finding.what}")
         for finding in checked.findings
-        if finding.kind in ("unpaired", "name") and "belongs to" not in finding.what
+        if finding.kind in ("unpaired", "name")
     ]
     with aside(folder) as place:
         for one in checked.seen:
             changes += _write_pair(checked, one, place)
-        if (checked.root / CLASSES).is_file():
-            shutil.copyfile(checked.root / CLASSES, place / CLASSES)
-        if checked.judgement.colours:
-            _write_colours(checked.judgement.colours, place)
+        _write_names(checked, place)
         with (place / CHANGES).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("file", "change"), *changes])
     return changes
@@ -67,49 +67,52 @@ def _write_pair(checked: Checked, one: Seen, place: Path) -> list[tuple[str, str
     for kind in ("images", "labels"):
         (target / kind).mkdir(parents=True, exist_ok=True)
     changes = []
-    turn = one.label_turn
-    if one.image.orientation != 1 and turn is not None and _write_upright(image, target / "images"):
+    turn, stem = one.label_turn, one.pair.name.replace("/", "_")
+    if one.image.orientation != 1 and turn is not None and _write_upright(image, target / "images" / stem):
         changes.append((names[0], f"turned upright by its orientation tag {one.image.orientation}"))
     else:
-        shutil.copy2(image, target / "images" / image.name)
+        shutil.copy2(image, target / "images" / f"{stem}{image.suffix}")
     mends = [checked.judgement.mends.get((label, number)) for number in range(len(one.label.pages))]
-    if turn in (1, None) and not any(mends):
-        shutil.copy2(label, target / "labels" / f"{image.stem}{label.suffix}")
+    if label.is_dir():
+        _write_label(target / "labels" / stem, [turned(read_objects(label), turn or 1)])
+        changes.append((names[1], f"the masks in it became the numbers of {stem}"))
+    elif turn in (1, None) and not any(mends):
+        shutil.copy2(label, target / "labels" / f"{stem}{label.suffix}")
     else:
         pages = [turned(_mended(label, number, mend), turn or 1) for number, mend in enumerate(mends)]
-        _write_label(target / "labels" / image.stem, pages)
+        _write_label(target / "labels" / stem, pages)
         changes += [(names[1], deed) for deed in dict.fromkeys(_deed(mend) for mend in mends if mend)]
         if turn not in (1, None):
             changes.append((names[1], f"turned as its image, orientation tag {turn}"))
-    if image.stem != label.stem:
-        changes.append((names[1], f"renamed to {image.stem}"))
+    changes += [
+        (name, f"renamed to {stem}") for name, path in zip(names, (image, label), strict=True) if path.stem != stem
+    ]
     return changes
 
 
-def _write_upright(path: Path, folder: Path) -> bool:
-    """Writes an image as it is to be seen, without an orientation tag; False where PNG and TIFF don't hold its kind."""
+def _write_upright(path: Path, place: Path) -> bool:
+    """Writes an image as it is to be seen to `place` and its ending; False where PNG and TIFF don't hold its kind."""
     pages = [open_pages(path)[number] for number in range(len(open_pages(path)))]
     if any((page.dtype.name, page.shape[2]) not in _HELD for page in pages):
         return False
     pages = [page[..., 0] if page.shape[2] == 1 else page for page in pages]
     if is_stack(path):
-        with stack_writer(folder / path.name) as write:
+        with stack_writer(place.with_name(f"{place.name}.tif")) as write:
             for page in pages:
                 write(page)
     else:
-        write_image(folder / f"{path.stem}.png", pages[0])
+        write_image(place.with_name(f"{place.name}.png"), pages[0])
     return True
 
 
 def _mended(path: Path, number: int, mend: Mend | None) -> np.ndarray:
     """A label page with its numbers corrected: (H, W) int32."""
     if mend is not None and mend.threshold:
-        return (read_image(path, number)[..., 0] >= 128).astype(np.int32)
+        grey = read_image(path, number)[..., 0] if mend.lossy else read_label(path, number)
+        return np.where(grey >= 128, mend.threshold, 0).astype(np.int32)
     if mend is not None and mend.colours is not None:
-        codes = read_image(path, number).astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-        return _replaced(
-            codes, {red << 16 | green << 8 | blue: new for (red, green, blue), new in mend.colours.items()}
-        )
+        numbers = {red << 16 | green << 8 | blue: new for (red, green, blue), new in mend.colours.items()}
+        return _replaced(unshaded(codes_of(read_image(path, number)), numbers), numbers)
     stored = read_label(path, number)
     return stored if mend is None else _replaced(stored, mend.values)
 
@@ -136,13 +139,28 @@ def _write_label(place: Path, pages: Sequence[np.ndarray]) -> None:
 def _deed(mend: Mend) -> str:
     """What a mend does, in words."""
     if mend.threshold:
-        return "saved without loss: 1 from grey level 128 on, else 0"
+        return f"{'saved without loss: ' if mend.lossy else ''}{mend.threshold} from grey level 128 on, else 0"
     if mend.colours is not None:
         return "colours to numbers"
     return "numbers " + ", ".join(f"{old} to {new}" for old, new in mend.values.items() if old != new)
 
 
-def _write_colours(colours: Mapping[tuple[int, int, int], int], place: Path) -> None:
-    """Says which colour became which number."""
-    lines = ["class,red,green,blue", *(f"{number},{','.join(map(str, c))}" for c, number in colours.items())]
+def _write_names(checked: Checked, place: Path) -> None:
+    """Writes which colour is which number, and the classes' names: of colours without a name the colours themselves."""
+    assert checked.root is not None
+    table, colours = checked.table, checked.judgement.colours
+    names = [*(table.names if table else ())]
+    if (checked.root / CLASSES).is_file():
+        shutil.copyfile(checked.root / CLASSES, place / CLASSES)
+    elif colours and not names and sorted(colours.values()) == list(range(len(colours))):
+        names = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in colours]
+        write_text(place / CLASSES, "\n".join(names) + "\n")
+    numbers = table.numbers if table else colours
+    if not numbers:
+        return
+    named = bool(names)
+    lines = ["number,class,red,green,blue" if named else "class,red,green,blue"]
+    for colour, number in sorted(numbers.items(), key=lambda item: item[1]):
+        name = f",{names[number] if number < len(names) else 'void'}" if named else ""
+        lines.append(f"{number}{name},{','.join(map(str, colour))}")
     write_text(place / COLOURS, "\n".join(lines) + "\n")

@@ -14,8 +14,9 @@ import numpy as np
 
 from kseg import datasets
 from kseg.check.finding import Finding, in_order
-from kseg.check.folder import Checked
+from kseg.check.folder import NO_HINDRANCE, Checked, refusals
 from kseg.check.looks import for_each
+from kseg.check.preflight import Needs
 from kseg.check.sheet import draw_item
 from kseg.datasets.contract import VOID, Dataset
 from kseg.errors import DataError, KsegError
@@ -37,7 +38,9 @@ class _Read:
     error: str = ""
 
 
-def check_items(dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any]) -> Checked:
+def check_items(
+    dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any], needs: Needs | None
+) -> Checked:
     """Reads every item of one split of a registered data set, or of those that its protocol keeps apart.
 
     Raises:
@@ -55,6 +58,8 @@ def check_items(dataset: str, data_dir: str | Path | None, split: str | None, op
     findings += [_unreadable(data, one) for (data, _), one in zip(work, read, strict=True) if one.error]
     findings += _copies(splits, read)
     findings += _unseen(splits, read)
+    if needs is not None and split is None and all(finding.kind in NO_HINDRANCE for finding in findings):
+        findings += refusals(dataset, data_dir, needs, options)
     return Checked(dataset, None, {part: len(data) for part, data in splits.items()}, in_order(findings))
 
 

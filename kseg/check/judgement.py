@@ -10,39 +10,40 @@ from typing import Any, Literal
 import numpy as np
 
 from kseg.check.finding import Finding
-from kseg.check.looks import Colour, LabelPage
-from kseg.datasets.division import SplitRule
+from kseg.check.looks import LabelPage
+from kseg.datasets.colours import Colour, ColourTable
+from kseg.datasets.contract import VOID
 from kseg.datasets.opening import Opening
-from kseg.errors import ConfigError, did_you_mean
 from kseg.images import Drawn
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person said of the files, as `folder` takes it, and the classes' names where classes.txt has them."""
+    """What a person said of the files, as `folder` takes it, the classes' names, and the numbers of colours."""
 
     instances: bool = False
     classes: int | None = None
     ignore_class: int | None = None
     values: tuple[int, ...] | None = None
-    split_rule: SplitRule = "hash"
+    enlarge_labels: bool = False
     axes: str | None = None
     alpha: Literal["channel"] | None = None
     orientation: Drawn | None = None
     names: tuple[str, ...] = ()
+    table: ColourTable | None = None
 
     @classmethod
-    def of(cls, dataset: str, options: Mapping[str, Any], names: tuple[str, ...]) -> Options:
-        """The options as they were passed for a data set.
+    def of(cls, options: Mapping[str, Any], names: tuple[str, ...], table: ColourTable | None) -> Options:
+        """The options as they were passed for a data set, names of classes.txt, and the table of colours."""
+        known = {one.name for one in fields(cls)} - {"names", "table"}
+        void = VOID if table and table.has_void else None
+        given = {"ignore_class": void, **{key: value for key, value in options.items() if key in known}}
+        return cls(**given, names=names or (table.names if table else ()), table=table)
 
-        Raises:
-          ConfigError: one of them is none that it takes.
-        """
-        known = [one.name for one in fields(cls) if one.name != "names"]
-        for key in options:
-            if key not in known:
-                raise ConfigError(f"The data set {dataset!r} takes no option {key!r}. {did_you_mean(key, known)}")
-        return cls(**options, names=names)
+    @property
+    def void(self) -> int:
+        """The number that stands for void."""
+        return VOID if self.ignore_class is None else self.ignore_class
 
     @property
     def opening(self) -> Opening:
@@ -69,22 +70,40 @@ class Label:
 
 @dataclass(frozen=True)
 class Mend:
-    """How a label page is corrected: numbers or colours replaced, or grey levels from 128 on made 1."""
+    """How a label page is corrected.
+
+    Attributes:
+      values: numbers to replace.
+      colours: the numbers of colours; others are shades of these.
+      threshold: what grey levels from 128 on become, others 0; 0 for not so.
+      lossy: whether the file was compressed with loss.
+    """
 
     values: Mapping[int, int] = field(default_factory=dict)
     colours: Mapping[Colour, int] | None = None
-    threshold: bool = False
+    threshold: int = 0
+    lossy: bool = False
 
 
 @dataclass
 class Judgement:
-    """What was found, how it is mended (by file and page), labels that can't be, and what a training still needs."""
+    """What was found in labels.
+
+    Attributes:
+      findings: what is wrong.
+      mends: how it is mended, by file and page.
+      hopeless: labels that can't be mended.
+      settings: what a training on the corrected copy needs.
+      colours: the number of each colour.
+      notes: what is worth knowing though nothing is wrong.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     mends: dict[tuple[Path, int], Mend] = field(default_factory=dict)
     hopeless: set[Path] = field(default_factory=set)
     settings: dict[str, str] = field(default_factory=dict)
     colours: dict[Colour, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def mend(self, labels: Sequence[Label], mend: Mend) -> None:
         self.mends |= {(label.path, label.number): mend for label in labels}

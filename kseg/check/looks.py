@@ -13,13 +13,16 @@ from typing import Literal, TypeVar
 import click
 import numpy as np
 
+from kseg.datasets.colours import Colour, ColourTable, codes_of, colour_of
+from kseg.datasets.contract import VOID
 from kseg.datasets.opening import Opening
+from kseg.datasets.shades import flat_counts
+from kseg.datasets.stored import pages_of, read_stored
 from kseg.errors import DataError, KsegError
-from kseg.images import NO_CLASS, label_pages, open_pages, read_label
+from kseg.images import NO_CLASS, open_pages
 from kseg.instances import count_numbered
 
-MOST_COLOURS = 256
-Colour = tuple[int, int, int]
+MOST_COLOURS = 1 << 16
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
@@ -34,12 +37,17 @@ class Trouble:
 
 @dataclass(frozen=True)
 class ImagePage:
-    """One page of an image: (H, W, C) as seen, its type, the digest of its pixels, whether its channels are one."""
+    """One page of an image: (H, W, C) as seen, its type, the digest of its pixels, whether its channels are one.
+
+    `darkest` and `brightest` are its smallest and largest level.
+    """
 
     shape: tuple[int, ...]
     kind: str
     digest: bytes
     grey: bool
+    darkest: float
+    brightest: float
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ class LabelPage:
       counts: pixels by number; by grey level where it is lossy and grey.
       first: row and column of each number's first pixel.
       objects: as `kseg.instances.count_numbered` counts them.
-      colours: pixels by colour; None where there are more than 256.
+      colours: pixels by colour; None where there are more than 2^16.
+      flat: pixels by number, or by a colour's number, amidst 3 x 3 of the same; of labels up to 255 and of colours.
     """
 
     shape: tuple[int, ...]
@@ -63,15 +72,17 @@ class LabelPage:
     first: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     objects: int = 0
     colours: Mapping[Colour, int] | None = None
+    flat: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ImageLook:
-    """An image file: its pages, or why there are none, and its orientation tag (1: as it is)."""
+    """An image file: its pages, or why there are none, its orientation tag (1: as it is), its mark for no data."""
 
     pages: tuple[ImagePage, ...] = ()
     orientation: int = 1
     trouble: Trouble | None = None
+    no_data: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,28 +105,36 @@ def look_at_image(path: Path, opening: Opening) -> ImageLook:
     """Decodes the whole image once."""
     try:
         pages = opening.pages(path)
-        return ImageLook(tuple(_image_page(pages[number]) for number in range(len(pages))), pages.orientation)
+        looks = tuple(_image_page(pages[number]) for number in range(len(pages)))
+        return ImageLook(looks, pages.orientation, no_data=pages.no_data)
     except KsegError as error:
         return ImageLook(trouble=_trouble(path, error))
 
 
-def look_at_label(path: Path) -> LabelLook:
-    """Decodes the whole label once."""
+def look_at_label(path: Path, table: ColourTable | None = None, void: int = VOID) -> LabelLook:
+    """Decodes the whole label once.
+
+    Args:
+      path, table, void: as `kseg.datasets.stored.read_stored` takes them.
+    """
     try:
-        return LabelLook(tuple(_label_page(path, number) for number in range(label_pages(path))))
+        return LabelLook(tuple(_label_page(path, number, table, void) for number in range(pages_of(path))))
     except KsegError as error:
         return LabelLook(trouble=_trouble(path, error))
 
 
 def _image_page(array: np.ndarray) -> ImagePage:
     grey = array.shape[2] == 1 or array.shape[2] == 3 and bool((array == array[..., :1]).all())
-    return ImagePage(array.shape, str(array.dtype), _digest(array), grey)
+    levels = float(array.min()), float(array.max())
+    return ImagePage(array.shape, str(array.dtype), _digest(array), grey, *levels)
 
 
-def _label_page(path: Path, number: int) -> LabelPage:
+def _label_page(path: Path, number: int, table: ColourTable | None, void: int) -> LabelPage:
     try:
-        return _numbers(read_label(path, number))
+        return _numbers(read_stored(path, number, table, void))
     except DataError as error:
+        if path.is_dir():
+            raise
         try:
             array = open_pages(path)[number]
         except DataError:
@@ -124,7 +143,8 @@ def _label_page(path: Path, number: int) -> LabelPage:
             raise
         if "blur" in str(error):
             return _lossy(array)
-        return LabelPage(array.shape[:2], "colours", _digest(array), colours=_colours(array))
+        codes = codes_of(np.repeat(array, 4 - array.shape[2], axis=2)[..., :3])
+        return LabelPage(array.shape[:2], "colours", _digest(array), colours=_colours(codes), flat=flat_counts(codes))
 
 
 def _numbers(label: np.ndarray) -> LabelPage:
@@ -143,7 +163,8 @@ def _numbers(label: np.ndarray) -> LabelPage:
     first = dict(zip(keys, zip(rows.tolist(), columns.tolist(), strict=True), strict=True))
     pixels, objects = dict(zip(keys, counts.tolist(), strict=True)), count_numbered(label, keys)
     pixels.pop(NO_CLASS, None)  # void, by GDAL's tag
-    return LabelPage(label.shape, "numbers", _digest(label), pixels, first, objects)
+    drawn = flat_counts(label) if keys[0] >= 0 and keys[-1] <= VOID else {}
+    return LabelPage(label.shape, "numbers", _digest(label), pixels, first, objects, flat=drawn)
 
 
 def _lossy(array: np.ndarray) -> LabelPage:
@@ -152,13 +173,11 @@ def _lossy(array: np.ndarray) -> LabelPage:
     return LabelPage(array.shape[:2], "lossy", _digest(array), {level: int(count) for level, count in counts.items()})
 
 
-def _colours(array: np.ndarray) -> dict[Colour, int] | None:
-    codes = array.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+def _colours(codes: np.ndarray) -> dict[Colour, int] | None:
     values, counts = np.unique(codes, return_counts=True)
     if len(values) > MOST_COLOURS:
         return None
-    keys = [(code >> 16, code >> 8 & 255, code & 255) for code in values.tolist()]
-    return dict(zip(keys, counts.tolist(), strict=True))
+    return dict(zip(map(colour_of, values.tolist()), counts.tolist(), strict=True))
 
 
 def _digest(array: np.ndarray) -> bytes:

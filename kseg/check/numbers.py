@@ -91,16 +91,38 @@ def _brightness() -> set[int]:
 
 
 def _binary(labels: Sequence[Label], *, mixed: bool, found: Judgement) -> dict[int, int]:
+    """Masks of 0 and 255: which of the two is the object only a person can say, and void is possible too."""
+    share = _share_of(VOID, labels)
+    inverted = share > 0.5 and not mixed
     what = f"0 and {VOID} only" + (", while other labels have 0 and 1" if mixed else "")
+    what += f", and {VOID} covers {share:.0%} of all: perhaps 0 is the object" if inverted else ""
     fix = (
         f"--fix DIR makes {VOID} a 1 where it is the object; where it is void, --set data.ignore_class={VOID}"
         if mixed
-        else f"--set data.values=0,{VOID} where {VOID} is the object; --set data.ignore_class={VOID} where it is void"
+        else f"--set data.values=0,{VOID} where {VOID} is the object; --set data.values={VOID},0 where 0 is; "
+        f"--set data.ignore_class={VOID} where {VOID} is void"
     )
     files = [label for label in labels if VOID in label.page.counts]
-    found.findings += [found_at("binary", label, VOID, what, fix, mendable=True) for label in files]
-    found.mend(files, Mend({VOID: 1}))
+    found.findings += [found_at("binary", label, VOID, what, fix, mendable=not inverted) for label in files]
+    if not inverted:
+        found.mend(files, Mend({VOID: 1}))
     return {VOID: 1}
+
+
+def _share_of(number: int, labels: Sequence[Label]) -> float:
+    """The share of all pixels that have a number, 0..1."""
+    counts = [label.page.counts for label in labels]
+    return sum(one.get(number, 0) for one in counts) / max(1, sum(sum(one.values()) for one in counts))
+
+
+def doubt_inverted(labels: Sequence[Label], options: Options, found: Judgement) -> None:
+    """Notes where masks of 0 and 1 are mostly 1."""
+    if values_of(labels, options).keys() == {0, 1} and options.values is None and not options.names:
+        share = _share_of(1, labels)
+        if share > 0.5:
+            found.notes.append(
+                f"class 1 covers {share:.0%} of the pixels: where 0 is the object, pass --set data.values=1,0"
+            )
 
 
 def _shifted(labels: Sequence[Label], order: list[int], options: Options, found: Judgement) -> dict[int, int]:

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from kseg.check.finding import Finding
-from kseg.datasets.contract import Dataset
+from kseg.datasets.contract import VOID, Dataset
+from kseg.datasets.stored import read_stored
 from kseg.errors import KsegError
-from kseg.images import open_pages, read_label
+from kseg.images import open_pages
 from kseg.instances import count_numbered
 from kseg.pictures import SEPARATOR, for_display, object_colours, overlay, sheet
 
@@ -42,7 +43,7 @@ def draw_pair(image: Path, label: Path, page: int) -> np.ndarray:
     except (KsegError, IndexError):
         shown = None
     try:
-        numbers = read_label(label, page)
+        numbers = read_stored(label, page, None, VOID)
     except (KsegError, IndexError):
         return _beside(shown, _raw(label, page))
     own = object_colours() if count_numbered(numbers, np.unique(numbers).tolist()) else ()

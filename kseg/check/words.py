@@ -21,7 +21,10 @@ def in_words(checked: Checked) -> str:
         count = f"{len(checked.findings):,} finding{'s' * (len(checked.findings) > 1)}"
     kinds = dict.fromkeys(finding.kind for finding in checked.findings)
     blocks = [_block([finding for finding in checked.findings if finding.kind == kind]) for kind in kinds]
-    return "\n\n".join([f"{checked.root or checked.name}: {images}, {count}{_shapes(checked)}", *blocks])
+    unread = any(note.startswith("not looked at") for note in checked.notes)
+    count += " in what was looked at" if unread and not checked.findings else ""
+    head = f"{checked.root or checked.name}: {images}, {count}{_shapes(checked)}"
+    return "\n\n".join([head, *blocks, *(["\n".join(checked.notes)] if checked.notes else [])])
 
 
 def _shapes(checked: Checked) -> str:
@@ -52,7 +55,8 @@ def next_command(checked: Checked, data_dir: str, settings: Mapping[str, str], c
       copy: the corrected copy, where it was written.
     """
     mendable = [finding.mendable for finding in checked.findings]
-    if not any(mendable) or checked.name != "folder":
+    nothing_left = not sum(checked.splits.values()) or checked.seen and all(one.left_out for one in checked.seen)
+    if not any(mendable) or checked.name != "folder" or nothing_left:
         return None
     if copy:
         settings = {**settings, **checked.judgement.settings}

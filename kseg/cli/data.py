@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kseg.cli.verb import VerbGroup, say_next, set_option
 
 if TYPE_CHECKING:
+    from kseg.check import Needs
     from kseg.datasets import Dataset
 
 
@@ -83,16 +84,20 @@ def download(name: str, output: str | None) -> None:
 @click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
 @click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
 @click.option("--split", metavar="NAME", help="Which part. Default: all, and whether they share an image.")
+@click.option(
+    "--recipe", metavar="NAME", help="The training whose demands are asked. Default: own-unet for folder and list."
+)
 @set_option
 @click.option("--json", "json_file", metavar="FILE|-", help="Write all findings as JSON; `-` prints nothing else.")
 @click.option("--fix", metavar="DIR", type=click.Path(), help="Write a corrected copy to the new folder DIR.")
 @click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(), help="The picture of findings. Default: DATASET-check.png."
+    "-o", "--output", metavar="FILE", type=click.Path(), help="Draw the findings into this picture. Default: none."
 )
 def check(
     dataset: str,
     data_dir: str | None,
     split: str | None,
+    recipe: str | None,
     settings: dict[str, str],
     json_file: str | None,
     fix: str | None,
@@ -100,39 +105,55 @@ def check(
 ) -> None:
     """Look at every file of a data set and say what is wrong with it; exit 1 where something is.
 
+    It asks all that `train` asks before its first step, and takes its settings of data.*, model.depth and
+    model.padding. Nothing is written but what -o, --json and --fix name.
+
     --fix (of --dataset folder) leaves the files as they are, and mends or leaves out in the copy.
     """
     import json
     import sys
 
     from kseg import check as checks
-    from kseg.datasets import options_from
     from kseg.errors import ConfigError
     from kseg.images import write_image
     from kseg.storage import write_json
 
     if fix is not None and dataset != "folder":
         raise ConfigError(f"--fix mends a folder of your own (--dataset folder), not {dataset!r}. Leave it out.")
-    options = options_from(dataset, settings)
-    found = checks.check(dataset, data_dir, split=split, **options)
-    picture = checks.contact_sheet(found.findings)
-    path = output or f"{dataset}-check.png"
-    if picture is not None:
-        write_image(path, picture)
+    needs, options = _needs(dataset, recipe, settings)
+    found = checks.check(dataset, data_dir, split=split, needs=needs, **options)
     if json_file != "-":
-        click.echo(checks.in_words(found) + (f"\n\n{path}" if picture is not None else ""))
+        click.echo(checks.in_words(found))
     if fix:
         changes = checks.write_copy(found, fix)
         click.echo(f"{fix}: a corrected copy; its changes.csv names {len(changes):,} changes", err=json_file == "-")
-    result = {**found.to_json(), "picture": None if picture is None else path, "copy": fix}
+    picture = checks.contact_sheet(found.findings) if output else None
+    result = {**found.to_json(), "picture": None if picture is None else output, "copy": fix}
     if json_file == "-":
         click.echo(json.dumps(result, indent=2))
     elif json_file:
         write_json(json_file, result)
+    if output and picture is not None:
+        write_image(output, picture)
+        click.echo(output, err=json_file == "-")
     command = checks.next_command(found, data_dir or ".", settings, fix)
     if command:
         say_next(command)
     sys.exit(1 if found.findings else 0)
+
+
+def _needs(dataset: str, recipe: str | None, settings: Mapping[str, str]) -> tuple[Needs | None, dict[str, Any]]:
+    """What a training would ask of the data set, and the data set's own options, by the settings of both."""
+    from kseg.datasets import options_from, options_taken
+    from kseg.training import RECIPES, recipes  # noqa: F401  registers them
+    from kseg.training.needs import KINDS, needs_of
+
+    own = {f"data.{name}" for name in options_taken(dataset)}
+    asked = {name: value for name, value in settings.items() if name in KINDS and name not in own}
+    options = options_from(dataset, {name: value for name, value in settings.items() if name not in asked})
+    if recipe is None and (dataset in ("folder", "list") or asked):
+        recipe = "own-unet"
+    return needs_of(RECIPES.get(recipe)(), asked) if recipe else None, options
 
 
 @data.command("show")

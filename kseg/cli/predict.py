@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,6 +89,7 @@ def predict(
         raise click.UsageError(
             f"--{asked[0].replace('_', '-')} says what counts as an object. Ask for objects: --instances or --table."
         )
+    from kseg.datasets.unread import unread_inputs
     from kseg.errors import DataError
     from kseg.images import stem_of
     from kseg.inference import load, predictor, say_above_bar
@@ -133,6 +135,8 @@ def predict(
             kinds.update(f"STEM{file.name.removeprefix(stem_of(first))}" for file in results)
             if not sys.stderr.isatty():
                 click.echo(str(results[0]))
+    for note in unread_inputs(map(Path, named)):
+        click.echo(f"note: {note}", err=True)
     if failed:
         others = f"; the results of the others are in {output}" if kinds else ""
         raise DataError(f"{len(failed)} of {len(files)} files failed, each named above{others}.") from failed[-1]

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root
-from kseg.datasets.folder import pairs
 from kseg.datasets.lines import read_lines
+from kseg.datasets.pairing import pairs
 from kseg.errors import DataError
 from kseg.images import read_image, read_label
 

@@ -86,6 +86,7 @@ class Dataset(abc.ABC):
       local_options: the options that speak of what one folder holds, as frames to leave out.
       doubt: what looks as if it was meant otherwise, and what to do; "" where nothing does.
       question: what must be settled before anything is trained or scored on the set; "" where nothing is open.
+      notes: how a person's folder was understood, and what in it was not looked at.
       ids: the items' names.
     """
 
@@ -106,6 +107,7 @@ class Dataset(abc.ABC):
     local_options: tuple[str, ...] = ()
     doubt: str = ""
     question: str = ""
+    notes: tuple[str, ...] = ()
     ids: Sequence[str]
 
     @abc.abstractmethod
@@ -227,14 +229,20 @@ class _Part(Dataset):
 DATASETS: Registry[Callable[..., Dataset]] = Registry("data set")
 
 
-def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str]) -> Path:
+def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str], said: Sequence[str] | None = None) -> Path:
     """The folder that holds one of `wanted`: `data_dir`, a folder in it, or the one around it.
+
+    Args:
+      name: the data set's, for messages.
+      data_dir: what was named.
+      wanted: files or folders.
+      said: which of them messages name; None for all.
 
     Raises:
       DataError: none does, or several folders in it do; the message says what was looked for and where.
     """
     if data_dir is None:
-        raise DataError(f"{name}: where is it? Pass --data-dir DIR, a folder that holds {' or '.join(wanted)}.")
+        raise DataError(f"{name}: where is it? Pass --data-dir DIR, a folder that holds {' or '.join(said or wanted)}.")
     given = Path(data_dir)
     if not given.is_dir():
         raise DataError(f"{name}: there is no folder {given}.")
@@ -247,7 +255,8 @@ def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str]) -> 
         if holding:
             return holding[0]
     raise DataError(
-        f"{name}: {given} does not hold it. Looked there, in its folders and around it for {', '.join(wanted)}; "
+        f"{name}: {given} does not hold it. Looked there, in its folders and around it for "
+        f"{', '.join(said or wanted)}; "
         f"found {', '.join(sorted(path.name for path in given.iterdir())[:8]) or 'nothing'}."
     )
 

@@ -1,4 +1,4 @@
-"""A person's own images: `images/` and `labels/`, paired by the name without its ending.
+"""A person's own images: `images/` and `labels/`, paired by name (kseg.datasets.layouts says what else is understood).
 
 DIR/images/a.png  DIR/labels/a.png            about 80 : 20, by a hash of each file's name
 DIR/train/images/a.png  DIR/train/labels/...  DIR/val/...  DIR/test/...
@@ -14,17 +14,26 @@ from typing import Literal
 
 import numpy as np
 
-from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root, first_of
+from kseg.datasets.colours import find_table
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, first_of
 from kseg.datasets.division import SplitRule, held_out
+from kseg.datasets.layouts import find
 from kseg.datasets.lines import read_lines
-from kseg.datasets.opening import Opening, Pair, question_of, words_for_gaps
+from kseg.datasets.opening import Opening, question_of, words_for_gaps
+from kseg.datasets.pairing import Pair, checked, no_folder
 from kseg.datasets.remembered import remembered
+from kseg.datasets.shades import flat_counts, is_smoothed
+from kseg.datasets.stored import enlarged, files_of, read_stored, scale_of
 from kseg.errors import ConfigError, DataError
-from kseg.images import NO_CLASS, Drawn, is_image, read_label, words_for_below
+from kseg.images import NO_CLASS, Drawn, words_for_below
 from kseg.instances import are_numbered, count_numbered
 
-SPLITS = ("train", "val", "test")
 MOST_GUESSED = 64
+FEW = 8  # labels that are looked at where not all are
+SMOOTHED = (
+    "These are no numbers but the grey levels of a mask of 0 and 255 whose edges were smoothed: `data check --fix DIR` "
+    "writes a copy with 1 from 128 on, else 0."
+)
 
 
 @DATASETS.register("folder")
@@ -38,6 +47,9 @@ class Folder(Dataset):
       classes: how many there are; by default the lines of classes.txt, else the largest id + 1.
       ignore_class: the number that means void in the files.
       values: the numbers that mean class 0, 1, ... in the files, where they are not 0, 1, ...
+      colours: a table of what the labels' colours mean (kseg.datasets.colours); by default one that lies in the folder.
+      unlabelled: what becomes of images without a label: refused, or left out and counted.
+      enlarge_labels: labels that are smaller than their image are enlarged, each pixel the nearest of the label.
       split_rule: how that fifth is found: by a hash of each file's name, or shuffled, as in runs that do not say.
       axes: what the pages of a TIFF are, the outermost first: CYX for channels, ZYX for slices, ZCYX for slices of
         channels; by default what the file itself says.
@@ -58,6 +70,9 @@ class Folder(Dataset):
         classes: int | None = None,
         ignore_class: int | None = None,
         values: Sequence[int] | None = None,
+        colours: str | None = None,
+        unlabelled: Literal["refuse", "leave"] = "refuse",
+        enlarge_labels: bool = False,
         split_rule: SplitRule = "hash",
         axes: str | None = None,
         alpha: Literal["channel"] | None = None,
@@ -77,7 +92,13 @@ class Folder(Dataset):
             raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}. Count the background too.")
         self.has_instances, self._void, self._values, self.split_rule = instances, ignore_class, values, split_rule
         self._opening = Opening(axes, alpha == "channel", orientation)
+        self._leave, self._enlarge = unlabelled == "leave", enlarge_labels
         self.root, parts = self._find(data_dir)
+        self._table = find_table(self.root, colours)
+        if self._table and self._table.has_void and self._void is None:
+            self._void = VOID
+        if any(pair.label.is_dir() for pairs in parts.values() for pair in pairs):
+            self.has_instances = True  # one mask per object says so
         self._parts = {part: self._opening.by_page(pairs) for part, pairs in parts.items()}
         self.choose(split, list(dict.fromkeys([*self._parts, "all"])))
         chosen = {split: self._parts[split]} if split in self._parts else self._parts
@@ -96,6 +117,14 @@ class Folder(Dataset):
         pair = self._pairs[index]
         image, gaps = self._opening.read(pair)
         label, void = (self._opening.laid(part, pair, image) for part in self._read_label(pair))
+        if scale_of(image.shape[:2], label.shape):
+            if not self._enlarge:
+                raise DataError(
+                    f"{_place(pair)}: the label is {label.shape[0]} x {label.shape[1]}, the image {image.shape[0]} x "
+                    f"{image.shape[1]}. They must be of one size: export it again, or, where it shows the whole image, "
+                    "pass --set data.enlarge_labels=true."
+                )
+            label, void = (enlarged(part, image.shape[:2]) for part in (label, void))
         if gaps is not None and gaps.shape == void.shape:
             void = void | gaps
         if not self.has_instances:
@@ -113,9 +142,11 @@ class Folder(Dataset):
             found -= {VOID}
         if found == {0, 255}:
             return (
-                "Only 0 and 255 occur: where 255 is the object, pass --set data.values=0,255; "
-                "where it is void, --set data.ignore_class=255."
+                "Only 0 and 255 occur: where 255 is the object, pass --set data.values=0,255; where 0 is, "
+                "--set data.values=255,0; where 255 is void, --set data.ignore_class=255."
             )
+        if max(found) == VOID and is_smoothed(found, flat_counts(label)):
+            return SMOOTHED
         objects = "Where every object has its own number, pass --set data.instances=true"
         if max(found) > VOID:
             return f"{objects}. There can be {VOID} classes at most."
@@ -129,13 +160,22 @@ class Folder(Dataset):
 
     def _find(self, data_dir: str | Path | None) -> tuple[Path, dict[str, list[Pair]]]:
         """The folder, and the files of each split."""
-        root = find_root(self.name, data_dir, ["images", *(f"{name}/images" for name in SPLITS)])
-        if root.name in SPLITS and (root.parent / "train" / "images").is_dir():
-            root = root.parent  # a split's own folder was named
-        parts = {part: _within(root / part) for part in SPLITS if (root / part / "images").is_dir()}
-        if {"val", "train"} <= parts.keys() or parts.keys() == {"test"} and not (root / "images").is_dir():
+        found = find(self.name, data_dir)
+        root, notes = found.root, found.notes
+        for folder in found.missing:
+            raise DataError(no_folder(folder) + "".join(f" {note}" for note in notes))
+        parts = {}
+        for part, matched in found.parts.items():
+            parts[part] = checked(matched, root, leave=self._leave)
+            if matched.images:
+                notes = [
+                    *notes,
+                    f"{len(matched.images)} images without a label are left out{f' of {part}' * bool(part)}",
+                ]
+        self.notes = tuple(notes)
+        if {"val", "train"} <= parts.keys() or parts.keys() == {"test"}:
             return root, parts
-        files = parts.pop("train", None) or parts.pop("val", None) or _within(root)
+        files = parts.pop("", None) or parts.pop("train", None) or parts.pop("val")
         return root, {**self._divide(files, root), **parts}
 
     def _divide(self, files: list[Pair], where: Path) -> dict[str, list[Pair]]:
@@ -159,11 +199,11 @@ class Folder(Dataset):
         return self._stem(pair) + ("" if pair.page is None else f"_{pair.page:03d}")
 
     def _stem(self, pair: Pair) -> str:
-        return pair.image.stem
+        return pair.name.replace("/", "_") or pair.image.stem
 
     def _read_label(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         """A label file with its numbers made ids, and where it is void, (H, W) bool."""
-        stored = read_label(pair.label, pair.page or 0)
+        stored = self._stored(pair)
         void = (stored == NO_CLASS) | (stored == (NO_CLASS if self._void is None else self._void))
         label = stored
         below = (stored < 0) & ~void
@@ -193,8 +233,9 @@ class Folder(Dataset):
 
     def _name_classes(self, classes: int | None) -> tuple[str, ...]:
         path = self.root / "classes.txt"
-        names = tuple(read_lines(path)) if path.is_file() else ()
+        names = tuple(read_lines(path)) if path.is_file() else self._table.names if self._table else ()
         if self.has_instances:
+            self._doubt_objects()
             names = names or ("background", "object")
             classes = classes or 2
         if names and classes not in (None, len(names)):
@@ -210,10 +251,21 @@ class Folder(Dataset):
             )
         return names or tuple(f"class {number}" for number in range(count))
 
+    def _doubt_objects(self) -> None:
+        """Doubts that labels number objects, where a few of them look like masks with smoothed edges."""
+        for pair in self._pairs[:FEW]:
+            stored = self._stored(pair)
+            if int(stored.max(initial=0)) == VOID and is_smoothed(np.unique(stored).tolist(), flat_counts(stored)):
+                self.doubt = f"{_place(pair)}: {SMOOTHED}"
+
+    def _stored(self, pair: Pair) -> np.ndarray:
+        return read_stored(pair.label, pair.page or 0, self._table, VOID if self._void is None else self._void)
+
     def _largest_id(self) -> int:
         """The largest id in the labels of all parts; doubts what may be numbered objects, refuses what surely is."""
-        labels = [pair.label for pairs in self._parts.values() for pair in pairs]
-        options = ["largest id, numbered", self._void, list(self._values or ())]
+        labels = [file for pairs in self._parts.values() for pair in pairs for file in files_of(pair.label)]
+        colours = sorted(self._table.numbers.items()) if self._table else None
+        options = ["largest id, numbered", self._void, list(self._values or ()), colours]
         largest, numbered = remembered(labels, options, self._look_at_ids)
         if numbered:
             self.doubt = (
@@ -241,49 +293,3 @@ class Folder(Dataset):
 
 def _place(pair: Pair) -> str:
     return f"{pair.label}" if pair.page is None else f"{pair.label}, page {pair.page}"
-
-
-def _within(folder: Path) -> list[Pair]:
-    return pairs(folder / "images", folder / "labels")
-
-
-def pairs(image_folder: Path, label_folder: Path) -> list[Pair]:
-    """Image and label of each name, in the order of the names.
-
-    Args:
-      image_folder, label_folder: two folders of one folder.
-
-    Raises:
-      DataError: a name has only one of the two, or two of one kind.
-    """
-    folder = label_folder.parent
-    for each in (image_folder, label_folder):
-        if not each.is_dir():
-            raise DataError(
-                f"{each}: there is no such folder. "
-                f"Images stand in {image_folder.name}/, their labels in {label_folder.name}/ beside it."
-            )
-    images, labels = _by_stem(image_folder), _by_stem(label_folder)
-    lonely = [f"{image_folder.name}/{images[stem].name}" for stem in sorted(images.keys() - labels.keys())]
-    lonely += [f"{label_folder.name}/{labels[stem].name}" for stem in sorted(labels.keys() - images.keys())]
-    if lonely:
-        raise DataError(
-            f"{folder}: {len(images)} images and {len(labels)} labels, {len(lonely)} of them without a partner: "
-            f"{', '.join(lonely[:5])}{', ...' if len(lonely) > 5 else ''}. "
-            "An image and its label have the same name before the ending."
-        )
-    if not images:
-        raise DataError(
-            f"{folder}: {image_folder.name}/ and {label_folder.name}/ hold no image. Put PNG, TIFF, ... files there."
-        )
-    return [Pair(images[stem], labels[stem]) for stem in sorted(images)]
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if is_image(path) and not path.is_dir():  # a link that leads nowhere is to be missed
-            if path.stem in found:
-                raise DataError(f"{folder}: {found[path.stem].name} and {path.name} share a name. Remove one of them.")
-            found[path.stem] = path
-    return found

@@ -11,12 +11,14 @@ image's path, without `weight` all weigh 1.
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, find_root
 from kseg.datasets.folder import Folder
-from kseg.datasets.opening import Pair
-from kseg.errors import DataError
+from kseg.datasets.layouts import CALLED
+from kseg.datasets.pairing import Pair
+from kseg.errors import ConfigError, DataError
 
 COLUMNS = ("image", "label", "split", "weight")
 
@@ -28,12 +30,15 @@ class Listed(Folder):
     Args:
       data_dir: the table, the folder that holds list.csv, or the one around it.
       split: one that the table names, or all; train or val where it names none.
-      instances, classes, ignore_class, values, split_rule, axes, alpha, orientation: as `folder` takes them.
+      instances, classes, ignore_class, values, colours, enlarge_labels, split_rule, axes, alpha, orientation: as
+        `folder` takes them.
     """
 
     name = "list"
 
     def _find(self, data_dir: str | Path | None) -> tuple[Path, dict[str, list[Pair]]]:
+        if self._leave:
+            raise ConfigError("data.unlabelled can't apply to a table: each line names a label. Leave it out.")
         given = Path(data_dir or "")
         table = given if given.suffix.lower() == ".csv" and given.is_file() else None
         table = table or find_root(self.name, data_dir, ["list.csv"]) / "list.csv"
@@ -48,13 +53,19 @@ class Listed(Folder):
             return table.parent, self._divide(pairs, table)
         parts: dict[str, list[Pair]] = {}
         for pair, (_, row) in zip(pairs, rows, strict=True):
-            parts.setdefault(row["split"], []).append(pair)
+            parts.setdefault(split_of(row), []).append(pair)
         return table.parent, parts
 
     def _stem(self, pair: Pair) -> str:
         """The image's path: tables may name a/image.png and b/image.png."""
         path = pair.image.relative_to(self.root) if pair.image.is_relative_to(self.root) else pair.image
         return "_".join(part for part in path.with_suffix("").parts if part not in ("..", path.anchor))
+
+
+def split_of(row: Mapping[str, str]) -> str:
+    """The split that a row names, "" where there is no such column; training and validation are train and val."""
+    name = row.get("split", "")
+    return next((split for split, names in CALLED.items() if name.lower() in names), name)
 
 
 def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:

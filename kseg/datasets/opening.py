@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kseg.datasets.pairing import Pair
+from kseg.datasets.stored import pages_of
 from kseg.errors import DataError
 from kseg.images import (
     Drawn,
     Pages,
-    label_pages,
     open_pages,
     orientation_of,
     question_of_label,
@@ -22,27 +23,6 @@ from kseg.images import (
     turned,
     words_for_no_data,
 )
-
-
-class Pair(NamedTuple):
-    """An image and its label.
-
-    Attributes:
-      image, label: the files.
-      page: None where the files have a single one.
-      weight: how much it counts.
-      tag: the orientation tag that the image has and the label has not, 1..8; 1 where there is none.
-      is_asked: whether the sizes leave open if the label was drawn on the image as that tag turns it.
-      no_data: the number that marks pixels without data in the image; None where there is none.
-    """
-
-    image: Path
-    label: Path
-    page: int | None = None
-    weight: float = 1.0
-    tag: int = 1
-    is_asked: bool = False
-    no_data: float | None = None
 
 
 class Opening(NamedTuple):
@@ -72,7 +52,7 @@ class Opening(NamedTuple):
             if pair.page is not None:
                 found.append(pair)
                 continue
-            pages, labelled = self.pages(pair.image), label_pages(pair.label)
+            pages, labelled = self.pages(pair.image), pages_of(pair.label)
             if len(pages) != labelled:
                 said = f"{len(pages)} page{'s' * (len(pages) > 1)}"
                 said += f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
@@ -81,7 +61,7 @@ class Opening(NamedTuple):
                     f"page by page: {words_for_axes(labelled)}."
                 )
             tag = pages.orientation
-            tag = tag if tag == 1 or orientation_of(pair.label) == 1 else 1
+            tag = tag if tag == 1 or pair.label.is_dir() or orientation_of(pair.label) == 1 else 1
             asked = tag != 1 and self.drawn is None and not sizes_tell(pages.shape[1:3], tag)
             pair = pair._replace(tag=tag, is_asked=asked, no_data=pages.no_data)
             found += [pair] if labelled == 1 else [pair._replace(page=page) for page in range(labelled)]

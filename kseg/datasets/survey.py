@@ -69,7 +69,7 @@ class Survey:
         if self.kind == "float32":
             raise ConfigError(
                 f"The images are float32, up to {self.brightest:g}: their white can't be known. "
-                "Pass --set data.white=VALUE."
+                f"Pass --set data.white={self.brightest:g}, or what else is white."
             )
         return {"uint8": 255.0, "uint16": 65535.0}[self.kind]
 

@@ -67,7 +67,8 @@ def read_label(path: str | Path, page: int = 0) -> np.ndarray:
         colours = len(np.unique(array.reshape(-1, array.shape[2]), axis=0))
         raise DataError(
             f"{path}: the label holds {colours} colours, not class numbers. "
-            "Save it as a grey or palette image whose values are 0, 1, 2, ..."
+            "Save it as a grey or palette image whose values are 0, 1, 2, ..., as `data check --fix DIR` does; a table "
+            "can say which colour is which class (data.colours)."
         )
     numbers = first[..., 0] if missing is None else np.where(missing, 0, first[..., 0])
     _check_numbers(path, numbers)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kseg.datasets.unread import unread_files
 from kseg.errors import ConfigError, DataError, SizeError
 from kseg.images import Pages, is_image, open_pages, stack_writer, stem_of, write_image
 from kseg.inference.objects import ObjectPages, rules_of
@@ -34,6 +35,7 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
                 raise DataError(
                     f"{path}: no image in this folder. PNG, JPEG and TIFF are read."
                     + (f" Folders in it are not looked into ({within}): name those you mean." if within else "")
+                    + "".join(f" It holds {words}." for words in unread_files(path))
                 )
             files += inside
         elif path.exists():

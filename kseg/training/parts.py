@@ -1,53 +1,16 @@
-"""The splits that a training is made of: opened, and introduced to the person who waits."""
+"""The splits that a training is made of, introduced to the person who waits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
-from kseg import datasets
 from kseg.callbacks import without_pixels
 from kseg.datasets import Dataset, Survey, by_name
-from kseg.errors import DataError
 from kseg.images import doubts_of_levels
-from kseg.training.recipe import Recipe
 
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
-HELD_OUT = {False: ("val", "test"), True: ("test",)}  # by whether val is trained on
-
-
-def open_parts(recipe: Recipe, data_dir: str | Path | None) -> dict[str, Dataset]:
-    """The splits to train on, and where there are such, to choose by and to report on.
-
-    Raises:
-      DataError: there is nothing to report on.
-    """
-    spec = recipe.data
-
-    def part(*splits: str) -> Dataset:
-        return datasets.open_first(spec.name, data_dir, splits, **spec.options)
-
-    train = part("train", "trainval") if spec.split is None else part(spec.split)
-    held_out = [split for split in HELD_OUT[train.split == "trainval"] if split in train.splits]
-    parts = {"train": train, **{split: part(split) for split in held_out}}
-    check_parts(parts)
-    return parts
-
-
-def check_parts(parts: Mapping[str, Dataset]) -> None:
-    """Checks that something is held out to report on.
-
-    Raises:
-      DataError: nothing is.
-    """
-    train = parts["train"]
-    if len(parts) == 1:
-        raise DataError(
-            f"{train.name}: there is nothing to report on that {train.split} does not hold; there are "
-            f"{', '.join(train.splits)}. Train on another part, or keep some images apart."
-        )
 
 
 def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, white: float | None) -> list[str]:
@@ -65,6 +28,8 @@ def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, wh
         shares = [f"{name} {count / total:.1%}" for name, count in zip(data.heads[head], pixels, strict=True)]
         text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
     click.echo(text, err=True)
+    for note in data.notes:
+        click.echo(f"note: {note}", err=True)
     doubts = _doubts(parts, surveys, white)
     for doubt in doubts:
         click.echo(f"warning: {doubt}", err=True)

@@ -15,8 +15,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kseg.datasets import Dataset, Survey, by_name, survey
-from kseg.datasets.agreement import check_parts_agree, check_whole_images
+from kseg.check.preflight import check_parts, check_scored, open_parts, surveyed
+from kseg.datasets import Dataset, Survey, by_name
+from kseg.datasets.agreement import check_whole_images
 from kseg.datasets.places import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, did_you_mean
@@ -29,9 +30,10 @@ from kseg.pipeline import AUGMENTATIONS, Augmentation, batch_indices, batches
 from kseg.training.devices import dtype_policy, synchronise, worker_of
 from kseg.training.given import Given, as_batch_loss
 from kseg.training.memory import check_memory
+from kseg.training.needs import needs_of
 from kseg.training.network import check_brought, copied, plain
 from kseg.training.optimizers import check_factors, freeze, make_optimizer
-from kseg.training.parts import check_parts, introduce, open_parts
+from kseg.training.parts import introduce
 from kseg.training.plugins import used_plugins
 from kseg.training.recipe import Recipe
 from kseg.training.specs import GIVEN, AugmentSpec, LossSpec, ModelSpec
@@ -318,16 +320,13 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
     given = given or Given()
     for spec in (recipe.data, recipe.model, recipe.loss):
         spec.check_signature()
-    parts = dict(given.data) or open_parts(recipe, data_dir)
+    parts = dict(given.data) or open_parts(recipe.data.name, data_dir, recipe.data.split, recipe.data.options)
     check_parts(parts)
     recipe = _with_measure(recipe, parts)
     chosen = given.measure or measure(recipe.measure)
-    for data in parts.values():
-        if lacks := chosen.lacks(data):
-            raise ConfigError(f"measure is {chosen.name}, but {data.name} has {lacks}. Pass --set measure=mean_iu.")
+    check_scored(parts, chosen)
     check_average(recipe.average, upright=parts["train"].upright)
-    surveys = {split: survey(data) for split, data in parts.items()}
-    check_parts_agree(parts, surveys)
+    surveys = surveyed(parts, needs_of(recipe))
     prepared = Prepared(recipe, data_dir, parts, surveys, given)
     depends_on_white = by_name(_scaling(recipe.model)) != prepared.scalings
     doubts = introduce(parts, prepared.surveys, white=prepared.white if depends_on_white else None)

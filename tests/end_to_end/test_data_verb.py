@@ -54,13 +54,15 @@ def test_a_whole_folder_ends_with_exit_0_and_leaves_no_picture(mine):
     assert [path.name for path in mine.parent.iterdir()] == ["mine"]
 
 
-def test_findings_end_with_exit_1_a_line_the_fix_a_picture_and_the_next_command(mine):
+def test_findings_end_with_exit_1_a_line_the_fix_the_next_command_and_a_picture_on_request(mine):
     for path in (mine / "labels").iterdir():
         Image.fromarray(255 * MASK).save(path)
     shown = call(*WORDS, exit_code=1)
     assert "  labels/a.png: 0 and 255 only, first at row 3, column 5 (16 pixels, 8.3%)\n" in shown.stdout
     assert "fix: --set data.values=0,255 where 255 is the object" in shown.stdout
-    assert shown.stdout.endswith("\nfolder-check.png\n") and read_image("folder-check.png").shape[1] > 200
+    assert [path.name for path in mine.parent.iterdir()] == ["mine"]
+    shown = call(*WORDS, "-o", "seen.png", exit_code=1)
+    assert shown.stdout.endswith("\nseen.png\n") and read_image("seen.png").shape[1] > 200
     assert "data check --dataset folder --data-dir mine --fix mine-mended" in shown.stderr
     assert "nothing wrong" in call(*WORDS, "--set", "data.values=0,255").stdout
 
@@ -82,14 +84,43 @@ def test_json_names_all_findings_and_nothing_else_is_printed(mine, place):
     Image.fromarray(np.where(MASK, 255, MASK * 0 + 2).astype(np.uint8)).save(mine / "labels/b.png")
     shown = call(*WORDS, "--json", place, exit_code=1)
     found = json.loads(shown.stdout if place == "-" else (mine.parent / place).read_text())
-    assert found["dataset"] == "folder" and found["splits"] == {"": 3} and found["picture"] == "folder-check.png"
+    assert found["dataset"] == "folder" and found["splits"] == {"": 3} and found["picture"] is None
     first, second = found["findings"]
     assert first == {
         "kind": "unpaired", "file": "images/a.png", "what": "there is no label of that name", "row": None,
         "column": None, "pixels": None, "share": None, "mendable": True,
-        "fix": "bring the label, or leave the file out; --fix DIR leaves it out",
+        "fix": "bring the label, or leave the file out; --fix DIR leaves it out; "
+        "--set data.unlabelled=leave leaves such images out",
     }  # fmt: skip
     assert [second[key] for key in ("kind", "row", "column", "pixels")] == ["void", 3, 5, 16]
+
+
+def test_the_check_asks_what_the_recipe_asks_and_takes_its_settings(mine):
+    assert "nothing wrong" in call(*WORDS).stdout  # 12 x 16 pixels, cut to 256 x 256
+    shown = call(*WORDS, "--set", "data.crop=none", exit_code=1).stdout
+    assert "what a training would stop at (1)\n  folder: image a: height 12 does not fit" in shown
+    assert "nothing wrong" in call(*WORDS, "--set", "data.crop=none", "--set", "model.depth=2").stdout
+    shown = call(*WORDS, "--recipe", "isbi2012-unet-paper", "--set", "data.crop=301,300", exit_code=1).stdout
+    assert "data.crop: height 301 does not fit" in shown
+    assert "Did you mean 'own-unet'" in call(*WORDS, "--recipe", "own-unt", exit_code=3).stderr
+    assert "optimizer.name can't apply here" in call(*WORDS, "--set", "optimizer.name=adam", exit_code=3).stderr
+    assert "Did you mean 'data.values'" in call(*WORDS, "--set", "data.value=1,2", exit_code=3).stderr
+
+
+def test_the_findings_are_there_where_the_picture_can_not_be_written(mine):
+    for path in (mine / "labels").iterdir():
+        Image.fromarray(255 * MASK).save(path)
+    (mine.parent / "file").write_text("no folder")
+    shown = call(*WORDS, "-o", "file/seen.png", exit_code=5)
+    assert "masks saved as 0 and 255 (4)" in shown.stdout and "error: " in shown.stderr
+
+
+def test_what_was_not_looked_at_stands_below_the_findings(mine):
+    (mine / "images/e.czi").write_bytes(b"ZISRAWFILE")
+    shown = call(*WORDS).stdout
+    assert shown.startswith(
+        "mine: 4 images with a label, nothing wrong in what was looked at\n\nnot looked at: 1 .czi in"
+    )
 
 
 def test_a_published_set_is_checked_and_not_mended(mine):

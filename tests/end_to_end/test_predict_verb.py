@@ -50,6 +50,20 @@ def test_where_all_files_fail_there_are_no_others(network, tmp_path):
     assert said.endswith("error: 2 of 2 files failed, each named above.\n") and not (tmp_path / "out").exists()
 
 
+def test_predict_says_which_files_of_a_folder_it_did_not_look_at(network, image, tmp_path):
+    (tmp_path / "in/more").mkdir(parents=True)
+    for name in ("a.png", "more/b.png"):
+        (tmp_path / "in" / name).write_bytes(image.read_bytes())
+    for name in ("c.czi", "d.nii.gz", "Thumbs.db", ".DS_Store"):
+        (tmp_path / "in" / name).write_bytes(b"x")
+    said = call("predict", network, tmp_path / "in", "-o", tmp_path / "out").stderr
+    (note,) = [line for line in said.splitlines() if "not looked at" in line]
+    assert note == "note: not looked at: 1 .czi in in/ (c.czi); 1 .nii.gz in in/ (d.nii.gz); the folder more/ in in/."
+    (tmp_path / "in/a.png").unlink()
+    said = call("predict", network, tmp_path / "in", "-o", tmp_path / "out", exit_code=3).stderr
+    assert "no image in this folder" in said and "It holds 1 .czi in in/ (c.czi)." in said
+
+
 def test_predict_leaves_its_images_and_their_folder_as_they_are(network, image, tmp_path):
     before = image.read_bytes()
     (tmp_path / "link").symlink_to(image.parent)

@@ -112,7 +112,8 @@ def test_colours_of_ones_own_are_numbered_alike_in_all_files(tmp_path):
     folder, _ = copied(tree(tmp_path / "mine", own[LABEL], own[np.where(LABEL == 1, 2, 0)]))
     np.testing.assert_array_equal(label_of(folder), LABEL)
     np.testing.assert_array_equal(label_of(folder, "train/labels/b.png"), 2 * (LABEL == 1))
-    assert "1,10,200,7\n2,255,0,0\n" in (folder / "colours.csv").read_text()
+    assert "1,#0ac807,10,200,7\n2,#ff0000,255,0,0\n" in (folder / "colours.csv").read_text()
+    assert (folder / "classes.txt").read_text() == "#000000\n#0ac807\n#ff0000\n"
 
 
 def test_black_and_white_jpegs_become_masks_and_others_are_left_out(tmp_path):

@@ -43,14 +43,17 @@ def test_hidden_and_foreign_files_are_passed_over(tmp_path):
     assert not lines(tmp_path)
 
 
-def test_a_label_with_a_suffix_is_a_name_that_does_not_pair(tmp_path):
+def test_two_files_that_could_both_be_meant_are_told_and_never_chosen_from(tmp_path):
     tree(tmp_path)
-    (tmp_path / "train/labels/a.png").rename(tmp_path / "train/labels/a_mask.png")
     put(tmp_path / "train/labels/b.tif", LABEL)
-    assert lines(tmp_path) == [
-        "train/labels/b.tif: b.png has the same name before the ending",
-        "train/labels/a_mask.png: it belongs to images/a.png, but has another name",
-    ]
+    put(tmp_path / "train/labels/a_mask.png", LABEL)
+    found = check("folder", tmp_path)
+    assert kinds(found) == ["name"] * 6 and len(found.seen) == 2
+    assert str(found.findings[0]) == (
+        "train/images/a.png: it can't be told which of these belong together: "
+        "train/images/a.png, train/labels/a.png, train/labels/a_mask.png"
+    )
+    assert found.findings[5].file == "train/labels/b.tif" and "remove or rename" in found.findings[5].fix
 
 
 def test_a_missing_folder_of_labels_is_named(tmp_path):

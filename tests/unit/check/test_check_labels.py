@@ -149,7 +149,7 @@ def test_colours_with_smoothed_edges_are_hopeless(tmp_path):
     put(root / "train/images/a.png", noisy)
     put(root / "train/labels/a.png", noisy)
     finding = only(root)
-    assert "over 256 colours" in str(finding) and "without smoothed edges" in finding.fix and not finding.mendable
+    assert "over 64 colours" in str(finding) and "without smoothed edges" in finding.fix and not finding.mendable
 
 
 def test_numbers_of_objects_are_asked_about(tmp_path):

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from kseg import datasets
-from kseg.datasets import folder as folder_module
+from kseg.datasets import stored as stored_module
 from kseg.errors import ConfigError, DataError
 from kseg.images import read_label
 
@@ -140,7 +140,7 @@ def test_an_image_or_label_without_partner_is_named(tmp_path):
 def test_two_files_of_one_name_are_refused(tmp_path):
     fill(tmp_path, LABEL, LABEL)
     write(tmp_path / "images" / "a.tif", IMAGE)
-    with pytest.raises(DataError, match="images: a.png and a.tif share a name. Remove one of them"):
+    with pytest.raises(DataError, match="belong together: images/a.png, images/a.tif, labels/a.png. Remove or rename"):
         opened(tmp_path)
 
 
@@ -157,7 +157,7 @@ def test_missing_empty_and_single_folders_are_said(tmp_path):
     with pytest.raises(DataError, match="labels: there is no such folder. Images stand in images/, their labels in"):
         opened(tmp_path)
     (tmp_path / "labels").mkdir()
-    with pytest.raises(DataError, match="images/ and labels/ hold no image. Put PNG, TIFF, ... files there"):
+    with pytest.raises(DataError, match="there is no image with a label. Put PNG, TIFF, ... files into images/"):
         opened(tmp_path)
     fill(tmp_path, LABEL)
     with pytest.raises(DataError, match="a single image. There must be two at least"):
@@ -277,7 +277,7 @@ def test_masks_of_0_and_255_are_told_both_ways_and_both_work(tmp_path, options):
     message = re.escape(
         "png: label 255 at row 0, column 2 (12 pixels, 60.0%), which is no class.\n"
         "Only 0 and 255 occur: where 255 is the object, pass --set data.values=0,255; "
-        "where it is void, --set data.ignore_class=255."
+        "where 0 is, --set data.values=255,0; where 255 is void, --set data.ignore_class=255."
     )
     with pytest.raises(DataError, match=message):
         items(tmp_path, **options)
@@ -286,6 +286,8 @@ def test_masks_of_0_and_255_are_told_both_ways_and_both_work(tmp_path, options):
     found = items(tmp_path, ignore_class=255, **options)["a"]
     assert found.label.tolist() == mask.tolist()
     assert opened(tmp_path, values=(0, 255)).classes == ("class 0", "class 1")
+    found = items(tmp_path, values=(255, 0), **options)["a"]
+    assert found.label.tolist() == (LABEL == 0).astype(int).tolist()
 
 
 def test_255_beside_few_classes_is_often_void(tmp_path):
@@ -412,7 +414,7 @@ def reads(monkeypatch, tmp_path):
     names: list[str] = []
     monkeypatch.setenv("KSEG_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(
-        folder_module, "read_label", lambda path, page=0: names.append(path.name) or read_label(path, page)
+        stored_module, "read_label", lambda path, page=0: names.append(path.name) or read_label(path, page)
     )
     return names
 

@@ -15,6 +15,7 @@ from kseg.models import NETWORKS
 from kseg.objectives import LOSSES, BatchLoss
 from kseg.pipeline import AUGMENTATIONS
 from kseg.training import recipes  # noqa: F401
+from kseg.training.parts import introduce
 from kseg.training.plugins import check_plugins
 from kseg.training.preparation import make_loss, prepare
 from kseg.training.recipe import RECIPES, Recipe
@@ -219,3 +220,18 @@ def test_a_plugin_that_is_missing_is_asked_for_in_words_that_can_be_pasted():
         check_plugins("runs/a", {"plugins": [plugin]})
     with pytest.raises(ConfigError, match="of a notebook. Register it there again"):
         check_plugins("runs/a", {"plugins": [{**plugin, "plugin": "__main__"}]})
+
+
+def test_how_a_folder_was_understood_and_what_was_not_looked_at_is_said_first(tmp_path, capsys):
+    from kseg import datasets
+
+    for split in ("training", "valid"):
+        for kind in ("images", "masks"):
+            for name in "ab":
+                write_image(tmp_path / split / kind / f"{name}.png", np.eye(4, dtype=np.uint8))
+    (tmp_path / "valid/images/c.czi").write_bytes(b"x")
+    parts = {split: datasets.open("folder", tmp_path, split=split) for split in ("train", "val")}
+    introduce(parts, {split: datasets.survey(data) for split, data in parts.items()}, white=None)
+    notes = [line.removeprefix("note: ") for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert "valid/ is taken for val/" in notes and "masks/ is taken for labels/" in notes
+    assert [note for note in notes if note.startswith("not looked at: 1 .czi in images/ (c.czi)")]

@@ -1,0 +1,85 @@
+"""What lies in a person's folders and is not looked at: files that kseg does not read, other folders."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from kseg.datasets.pairing import Pair, folders_in
+from kseg.images import is_image
+
+MOST_NAMED = 3
+# What systems and people put beside images, and nobody misses.
+_UNSAID = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+# Texts say something only where they are called as an image, as YOLO's labels are.
+_TEXTS = {".txt", ".md", ".csv", ".xml", ".yaml", ".yml", ".log", ".pdf", ".html", ".ini", ".tfw", ".pgw", ".jgw"}
+_MEANT = {
+    ".txt": "boxes or outlines of YOLO?",
+    ".xml": "boxes of VOC or CVAT?",
+    ".json": "outlines of LabelMe or COCO?",
+    ".npy": "arrays of NumPy or Cellpose",
+    ".npz": "arrays of NumPy",
+    ".roi": "outlines of ImageJ",
+    ".zip": "an archive, or outlines of ImageJ",
+}
+_HOW = " Save images as PNG or TIFF, and labels as images in which each pixel has its class."
+
+
+def unread_files(folder: Path) -> list[str]:
+    """The files directly in `folder` that are not read, by their endings, in words."""
+    stems = {path.stem for path in folder.iterdir() if is_image(path)}
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.iterdir()):
+        name = path.name.lower()
+        if path.is_dir() or is_image(path) or name.startswith(".") or name in _UNSAID:
+            continue
+        ending = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
+        if ending not in _TEXTS and ending or path.stem in stems and ending in _MEANT:
+            found.setdefault(ending, []).append(path.name)
+    return [_in_words(folder, ending, names) for ending, names in found.items()]
+
+
+def unread_inputs(paths: Iterable[Path]) -> list[str]:
+    """One sentence of what is not looked at in the folders among the paths; none where there is nothing."""
+    found = []
+    for folder in (path for path in paths if path.is_dir()):
+        found += unread_files(folder)
+        found += [f"the folder {name}/ in {folder.name}/" for name in folders_in(folder)]
+    return said(found)
+
+
+def _in_words(folder: Path, ending: str, names: Collection[str]) -> str:
+    some = ", ".join([*names][:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
+    meant = f"; {_MEANT[ending]}" if ending in _MEANT else ""
+    return f"{len(names)} {ending} in {folder.name}/ ({some}{meant})"
+
+
+def said(found: Sequence[str], how: str = "") -> list[str]:
+    """One sentence of what was not looked at; none where there is nothing."""
+    return [f"not looked at: {'; '.join(found)}.{how}"] if found else []
+
+
+def unread(root: Path, looked_into: Sequence[Path], paired: Sequence[Path], pairs: Collection[Pair]) -> list[str]:
+    """One sentence of what was not looked at in a folder of images and labels.
+
+    Args:
+      root: the folder.
+      looked_into: folders in it whose folders were looked into, itself among them.
+      paired: folders in it whose files were paired.
+      pairs: the files that were paired.
+    """
+    used = list(dict.fromkeys([*paired, *looked_into]))
+    files = [words for folder in used for words in unread_files(folder)]
+    known = {*used}
+    for pair in pairs:
+        for path in (pair.image, pair.label):
+            known |= {path, *path.parents}
+    rest = []
+    for folder in used:
+        inside = sorted(folder.iterdir())
+        images = 0 if folder in paired else sum(is_image(path) and path.is_file() for path in inside)
+        rest += [f"{images} images directly in {folder.name}/"] if images else []
+        for path in inside:
+            if path.is_dir() and path not in known and path.name[0] not in "._" and any(path.iterdir()):
+                rest.append(f"the folder {path.relative_to(root).as_posix()}/")
+    return said([*files, *rest], how=_HOW if files else "")
