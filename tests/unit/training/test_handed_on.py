@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import kseg
+from kseg.check.preflight import open_parts
 from kseg.errors import EnvironmentFailure
 from kseg.images import write_image
 from kseg.pipeline import Elastic, Grey, Mirror
 from kseg.training import preparation, recipes  # noqa: F401  registers recipes
-from kseg.training.parts import open_parts
 from kseg.training.preparation import prepare
 from kseg.training.recipe import RECIPES
 
@@ -121,5 +121,4 @@ class Parts(kseg.datasets.Dataset):
 def test_what_is_trained_on_does_not_choose(has, parts, monkeypatch):
     monkeypatch.setattr(Parts, "has", has)
     monkeypatch.setitem(kseg.datasets.DATASETS._entries, "parts", Parts)
-    recipe = RECIPES.get("own-unet")().with_settings({"data.name": "parts"})
-    assert {use: data.split for use, data in open_parts(recipe, None).items()} == parts
+    assert {use: data.split for use, data in open_parts("parts", None, None, {}).items()} == parts
