@@ -192,7 +192,7 @@ def test_a_dark_set_is_pointed_at_its_white(tmp_path):
     for path in (data / "images").iterdir():
         Image.fromarray(kseg.images.read_image(path)[..., 0] // 16).save(path)
     words = ["--dataset", "folder", "--data-dir", data, "--run", tmp_path / "run", "--steps", 1]
-    assert "pass --set data.white=3212" in call("train", *words, *SMALL).stderr
+    assert "pass --set data.white=4095" in call("train", *words, *SMALL).stderr
 
 
 def test_a_run_of_another_configuration_is_refused_and_its_fields_are_named(run):
