@@ -189,9 +189,9 @@ def folders_in(folder: Path) -> list[str]:
 def apart(files: Sequence[Path]) -> tuple[dict[Path, str], dict[Path, str]]:
     """Files of one folder as images and labels: a label is called as an image beside it, and a label's word more."""
     names = {path: stem_of(path) for path in files}
-    images = {bare_image(name) for name in names.values() if bare_label(name) == plain(name)}
+    images = {bare_image(name) for name in names.values() if _unlabelled(name) == plain(name)}
     labels = {
-        path: name for path, name in names.items() if bare_label(name) in images and bare_label(name) != plain(name)
+        path: name for path, name in names.items() if bare_label(name) in images and _unlabelled(name) != plain(name)
     }
     return {path: name for path, name in names.items() if path not in labels}, labels
 
@@ -207,7 +207,11 @@ def bare_image(name: str) -> str:
 
 
 def bare_label(name: str) -> str:
-    """A label's name without what says that it is one."""
+    """A label's name without what says that it is one, and then without what says that its image is one."""
+    return _without(_IMAGE_AFFIX, _unlabelled(name))
+
+
+def _unlabelled(name: str) -> str:
     return _without(_LABEL_AFFIX, plain(name))
 
 

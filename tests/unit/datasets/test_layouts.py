@@ -51,6 +51,8 @@ def opened(root, **options):
         ("img_{}.png", "labels/mask_{}.png"),
         ("image{}.png", "labels/label{}.png"),
         ("{}_img.png", "masks/{}_mask.png"),
+        ("img{}.png", "labels/img{}_mask.png"),
+        ("image_{}.png", "labels/image_{}_cp_masks.png"),
         ("{}.PNG", "Masks/{}.png"),
         ("{}.png", "groundtruth/{}_GT.bmp"),
         ("Cell{}.png", "labels/cell{}.png"),
