@@ -5,7 +5,7 @@ softmax. The losses take weights (`sample_weight`) of a label's shape, or (N,), 
 pixel of the image; the metric heeds none. Where the scores are smaller than the label, as a U-Net with
 valid convolutions gives them, the centre of label and weights counts. Any other rank is a ValueError.
 
-A label that is neither a class nor void makes loss and metric NaN rather than passing unseen.
+A label that is neither a class nor void, or no whole number, makes loss and metric NaN rather than passing unseen.
 Everything is computed in float32, whatever the precision of the scores.
 """
 
@@ -66,12 +66,21 @@ def centre(pixels: Any, scores: Any) -> Any:
 
 
 def check_scores(scores: Any, classes: int | None = None) -> None:
-    """Checks the last axis of scores (N, H, W, K).
+    """Checks the last axis of scores (N, H, W, K), and for a loss that they were not through Keras' softmax.
+
+    Args:
+      scores: of a batch.
+      classes: how many a metric counts, to which probabilities are as good; None for a loss.
 
     Raises:
-      ValueError: there is one score per pixel, or not one for each of the classes.
+      ValueError: there is one score per pixel, or not one for each of the classes; or they are probabilities.
     """
     found = scores.shape[-1]
+    if classes is None and found != 1 and getattr(scores, "_keras_logits", None) is not None:  # what Keras' losses ask
+        raise ValueError(
+            "Scores per pixel before softmax are wanted, but the network ends in softmax or sigmoid, so that the loss "
+            "would take it twice. Leave that activation out."
+        )
     if found is not None and (found < 2 or classes not in (None, found)):
         wanted = "two or more scores" if classes is None else f"{classes} scores, one for each class,"
         raise ValueError(
@@ -81,10 +90,19 @@ def check_scores(scores: Any, classes: int | None = None) -> None:
         )
 
 
+def _whole(label: Any) -> Any:
+    """Labels as int32; fractions, as a resized mask of floats has them, as a number that is neither class nor void."""
+    label = ops.convert_to_tensor(label)
+    numbers = ops.cast(label, "int32")
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(label.dtype)):
+        return numbers
+    return ops.where(label == ops.floor(label), numbers, -(2**31))
+
+
 def _truth(label: Any, scores: Any, ignore_class: int) -> tuple[Any, Any, Any]:
     """The truth, (N, H', W', K) of 0 and 1; which pixels count, (N, H', W'); whether a label is no class, nor void."""
     check_scores(scores)
-    label, classes = centre(ops.cast(label, "int32"), scores), scores.shape[-1]
+    label, classes = centre(_whole(label), scores), scores.shape[-1]
     counts, is_class = label != ignore_class, (label >= 0) & (label < classes)
     truth = ops.one_hot(ops.where(counts & is_class, label, 0), classes, dtype="float32")
     return truth, ops.cast(counts, "float32"), ops.any(counts & ~is_class)
@@ -227,7 +245,7 @@ class KerasLoss(BatchLoss):
     def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
         scores = ops.cast(scores, "float32")
         check_scores(scores)
-        label = centre(ops.cast(label, "int32"), scores)
+        label = centre(_whole(label), scores)
         counts, is_class = label != self.ignore_class, (label >= 0) & (label < scores.shape[-1])
         strays, counted = ops.any(counts & ~is_class), ops.cast(counts, "float32")
         values = ops.cast(self.loss.call(ops.where(counts & is_class, label, 0), scores), "float32")
@@ -333,7 +351,7 @@ class MeanIU(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         check_scores(y_pred, self.classes)
-        label = centre(ops.cast(y_true, "int32"), y_pred)
+        label = centre(_whole(y_true), y_pred)
         prediction = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
         row = ops.where((label >= 0) & (label < self.classes), label, self.classes)
         row = ops.where(label == self.ignore_class, self.classes + 1, row)

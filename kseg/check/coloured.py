@@ -77,7 +77,8 @@ def _judge_one(
         fix = "save it as a palette or grey image of class numbers, without smoothed edges"
     elif options.table:
         unknown = sorted((drawn or set()) - options.table.numbers.keys())
-        fix = f"name the colour {unknown[:1]} in {options.table.path.name}" if unknown else "see the other labels"
+        named = ",".join(map(str, unknown[0])) if unknown else ""
+        fix = f"name the colour {named} in {options.table.path.name}" if unknown else "see the other labels"
     else:
         fix = (
             "say which colour is which class: put a table colours.csv into the folder, its first line "
@@ -89,7 +90,7 @@ def _judge_one(
 
 
 def _shades(seen: Counter[Colour], flat: Counter[int], given: Mapping[Colour, int] | None) -> set[Colour]:
-    """The colours that smoothing made of two that were drawn."""
+    """The colours that smoothing made of two or three that were drawn."""
     codes = {red << 16 | green << 8 | blue: (red, green, blue) for red, green, blue in seen}
     drawn = [code for code, colour in codes.items() if (colour in given if given else flat[code])]
     other = [code for code in codes if code not in drawn]

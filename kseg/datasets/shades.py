@@ -7,6 +7,7 @@ it fills 3 x 3 pixels.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -67,12 +68,12 @@ def unshaded(codes: np.ndarray, drawn: Collection[int]) -> np.ndarray:
 
 
 def are_shades(colours: np.ndarray, drawn: np.ndarray, fewest: int = 1, tolerance: float = 12.0) -> np.ndarray:
-    """Which colours are blends of two that were drawn: (N,) bool.
+    """Which colours are blends of two that were drawn, or where there are such, of three: (N,) bool.
 
     Args:
       colours, drawn: (N,) and (K,) codes.
-      fewest: how many blends there must be of the same two.
-      tolerance: how far a blend may lie from the line between two colours, in grey levels.
+      fewest: how many blends there must be of the same two or three.
+      tolerance: how far a blend may lie from the line or triangle between them, in grey levels.
     """
     points, corners = _channels(colours), _channels(drawn)
     blended = np.zeros(len(points), bool)
@@ -83,6 +84,15 @@ def are_shades(colours: np.ndarray, drawn: np.ndarray, fewest: int = 1, toleranc
             near = np.linalg.norm(points - start - share[:, None] * along, axis=1) <= tolerance
             if near.sum() >= fewest:
                 blended |= near
+    rest = np.flatnonzero(~blended)
+    if blended.any() and len(rest):
+        for start, second, third in combinations(corners, 3):
+            sides = np.stack([second - start, third - start])
+            shares = (points[rest] - start) @ np.linalg.pinv(sides)
+            near = np.linalg.norm(points[rest] - start - shares @ sides, axis=1) <= tolerance
+            near &= (shares >= 0).all(1) & (shares.sum(1) <= 1)
+            if near.sum() >= fewest:
+                blended[rest[near]] = True
     return blended
 
 

@@ -8,6 +8,7 @@ import click
 
 from kseg.callbacks import without_pixels
 from kseg.datasets import Dataset, Survey, by_name
+from kseg.datasets.agreement import some_names
 from kseg.images import doubts_of_levels
 
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
@@ -50,8 +51,15 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
     if white is not None:
         doubts += doubts_of_levels(found.darkest, found.brightest, white)
     for split, part in parts.items():
-        if part.has_instances and not next(iter(by_name(surveys[split].class_pixels).values()))[1:].any():
-            doubts.append(f"no image of {part.split} has an object: its scores of objects say nothing.")
+        for head, pixels in by_name(surveys[split].class_pixels).items():
+            trained = by_name(found.class_pixels)[head]
+            lost = [
+                name for name, here, there in zip(data.heads[head], pixels, trained, strict=True) if there > here == 0
+            ]
+            if part.has_instances and not pixels[1:].any():
+                doubts.append(f"no image of {part.split} has an object: its scores of objects say nothing.")
+            elif lost:
+                doubts.append(f"no image of {part.split} has {some_names(lost)}: its scores say nothing of it.")
     for head, pixels in by_name(found.class_pixels).items():
         doubts += filter(None, [without_pixels(data.heads[head], pixels)])
     return doubts

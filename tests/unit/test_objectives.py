@@ -243,3 +243,22 @@ def test_a_metric_counts_on_beyond_what_float32_holds():
     for _ in range(3):  # in float32 2^24 + 1 is 2^24
         metric.update_state(np.array([[[1]]]), np.array([[[[1, 0]]]], "f4"))
     assert np.asarray(metric.matrix).tolist() == [[2**24, 0], [3, 2**24], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_fractions_are_no_labels_and_whole_floats_are(loss):
+    whole = np.array([[[[1.0], [0.0]], [[1.0], [255.0]]]], np.float32)
+    scores = np.zeros((1, 2, 2, 2), np.float32)
+    assert float(loss(whole, scores)) == float(loss(whole.astype(np.int32), scores))
+    assert np.isnan(float(loss(whole * 0.5, scores)))
+    metric = MeanIU(2)
+    metric.update_state(whole * 0.5, scores)
+    assert np.isnan(float(metric.result()))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_network_that_ends_in_softmax_is_refused_by_the_losses(loss):
+    network = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 1, activation="softmax")])
+    network.compile("sgd", loss, metrics=[MeanIU(2)])
+    with pytest.raises(ValueError, match="ends in softmax or sigmoid.*Leave that activation out"):
+        network.fit(np.zeros((1, 4, 4, 1)), np.zeros((1, 4, 4), int), verbose=0)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -199,6 +200,16 @@ def test_thin_lines_of_a_colour_of_their_own_are_no_shades(tmp_path):
     assert len(found.judgement.colours) == 4
     data = datasets.open("folder", tmp_path / "new", split="all")
     assert data.classes == ("#000000", "#141ef0", "#780a0f", "#fa141e") and set(data[0].label[40]) == {2}
+
+
+def test_shades_where_three_colours_meet_are_no_classes(tmp_path):
+    def met(path, label):
+        colours = np.zeros((40, 40, 3), np.uint8)
+        colours[10:30, 10:20], colours[10:30, 20:30] = (250, 20, 30), (20, 30, 240)
+        put(path, cv2.GaussianBlur(colours, (5, 5), 1))
+
+    fill(tmp_path / "mine", met, 3)
+    assert list(check("folder", tmp_path / "mine").judgement.colours) == [(0, 0, 0), (20, 30, 240), (250, 20, 30)]
 
 
 TABLES = {

@@ -121,6 +121,10 @@ def test_a_val_without_objects_is_warned_of(tmp_path, capsys):
         write_image(label, 0 * read_label(label).astype(np.uint8))
     prepare(RECIPES.get("own-unet")().with_settings({"data.instances": True}), place)
     assert "warning: no image of val has an object: its scores of objects say nothing." in capsys.readouterr().err
+    for label in (place / "train" / "labels").iterdir():
+        write_image(label, (read_label(label) > 0).astype(np.uint8))
+    prepare(RECIPES.get("own-unet")(), place)
+    assert "warning: no image of val has cell: its scores say nothing of it." in capsys.readouterr().err
 
 
 def test_a_measure_that_is_not_known_or_not_of_these_classes_is_refused_before_a_step(tmp_path):
