@@ -10,6 +10,7 @@ from typing import Any
 from kseg import datasets
 from kseg.datasets import Dataset, Survey, survey
 from kseg.datasets.agreement import check_parts_agree, check_whole_images
+from kseg.datasets.contract import NoSuchSplit
 from kseg.errors import ConfigError, DataError
 from kseg.geometry import Geometry
 from kseg.metrics import Measure, measure
@@ -56,7 +57,16 @@ def open_parts(
     def part(*splits: str) -> Dataset:
         return datasets.open_first(name, data_dir, splits, **options)
 
-    train = part("train", "trainval") if split is None else part(split)
+    try:
+        train = part("train", "trainval") if split is None else part(split)
+    except NoSuchSplit as error:
+        if split is not None:
+            raise
+        known = str(error).rpartition("Known: ")[2].rstrip(".")
+        raise NoSuchSplit(
+            f"{name}: there is {known}, and nothing to train on. Put images for that into train/; `evaluate RUN` "
+            "scores a network on these."
+        ) from error
     held_out = [split for split in HELD_OUT[train.split == "trainval"] if split in train.splits]
     parts = {"train": train, **{split: part(split) for split in held_out}}
     check_parts(parts)

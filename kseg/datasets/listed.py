@@ -41,7 +41,13 @@ class Listed(Folder):
             raise ConfigError("data.unlabelled can't apply to a table: each line names a label. Leave it out.")
         given = Path(data_dir or "")
         table = given if given.suffix.lower() == ".csv" and given.is_file() else None
-        table = table or find_root(self.name, data_dir, ["list.csv"]) / "list.csv"
+        if table is None:
+            try:
+                table = find_root(self.name, data_dir, ["list.csv"]) / "list.csv"
+            except DataError as error:
+                if "does not hold it" not in str(error):
+                    raise
+                raise DataError(f"{error} A table of another name is passed itself: --data-dir TABLE.csv.") from error
         rows = read_table(table)
         pairs = [
             Pair(table.parent / row["image"], table.parent / row["label"], weight=_weight(table, line, row))

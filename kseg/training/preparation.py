@@ -326,8 +326,9 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
     chosen = given.measure or measure(recipe.measure)
     check_scored(parts, chosen)
     check_average(recipe.average, upright=parts["train"].upright)
-    surveys = surveyed(parts, needs_of(recipe))
+    needs = needs_of(recipe)
+    surveys = surveyed(parts, needs)
     prepared = Prepared(recipe, data_dir, parts, surveys, given)
-    depends_on_white = by_name(_scaling(recipe.model)) != prepared.scalings
+    depends_on_white = needs.is_scaled or by_name(_scaling(recipe.model)) != prepared.scalings
     doubts = introduce(parts, prepared.surveys, white=prepared.white if depends_on_white else None)
     return replace(prepared, doubts=doubts)

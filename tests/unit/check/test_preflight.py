@@ -100,3 +100,9 @@ def test_every_recipe_says_what_it_asks_without_its_network():
     assert needs_of(RECIPES.get("voc-fcn8s")()).geometry is None
     with pytest.raises(ConfigError, match="model.dept can't apply here. Did you mean 'model.depth'"):
         needs_of(RECIPES.get("own-unet")(), {"model.dept": 2})
+
+
+def test_a_folder_with_test_alone_is_no_part_to_train_on(tmp_path):
+    tree(tmp_path, splits=("test",))
+    with pytest.raises(DataError, match="there is all, test, and nothing to train on. Put images for that into train/"):
+        preflight("folder", tmp_path, Needs(), {})

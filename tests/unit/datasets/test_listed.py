@@ -29,7 +29,9 @@ def test_rows_give_image_label_split_and_weight(root):
 def test_the_table_itself_may_be_named_whatever_it_is_called(root):
     (root / "list.csv").rename(root / "patients.csv")
     assert len(datasets.open("list", root / "patients.csv", split="train")) == 4
-    with pytest.raises(DataError, match="list: .*mine does not hold it. .* for list.csv;"):
+    with pytest.raises(
+        DataError, match="list: .*mine does not hold it. .* for list.csv;.*itself: --data-dir TABLE.csv"
+    ):
         datasets.open("list", root, split="train")
 
 

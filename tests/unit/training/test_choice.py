@@ -10,7 +10,7 @@ import pytest
 import kseg
 from kseg.datasets.demo import write_demo
 from kseg.errors import ConfigError
-from kseg.images import read_label, write_image
+from kseg.images import read_image, read_label, write_image
 from kseg.inference.choice import choose_objects
 from kseg.layers import readings_of
 from kseg.metrics import MEASURES, Measure
@@ -125,6 +125,14 @@ def test_a_val_without_objects_is_warned_of(tmp_path, capsys):
         write_image(label, (read_label(label) > 0).astype(np.uint8))
     prepare(RECIPES.get("own-unet")(), place)
     assert "warning: no image of val has cell: its scores say nothing of it." in capsys.readouterr().err
+
+
+def test_dark_images_of_8_bits_are_warned_of_as_the_check_does(tmp_path, capsys):
+    place = demo_at(tmp_path / "demo")
+    for image in place.glob("*/images/*"):
+        write_image(image, read_image(image)[..., 0] // 16)
+    prepare(RECIPES.get("own-unet")(), place)
+    assert "white is 255. Is that the camera's white? Else pass --set data.white=" in capsys.readouterr().err
 
 
 def test_a_measure_that_is_not_known_or_not_of_these_classes_is_refused_before_a_step(tmp_path):
