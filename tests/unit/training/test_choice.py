@@ -131,7 +131,7 @@ def test_dark_images_of_8_bits_are_warned_of_as_the_check_does(tmp_path, capsys)
     place = demo_at(tmp_path / "demo")
     for image in place.glob("*/images/*"):
         write_image(image, read_image(image)[..., 0] // 16)
-    prepare(RECIPES.get("own-unet")(), place)
+    prepare(RECIPES.get("own-unet")().with_settings({"data.instances": True}), place)
     assert "white is 255. Is that the camera's white? Else pass --set data.white=" in capsys.readouterr().err
 
 
