@@ -81,7 +81,11 @@ def read_table(path: Path) -> ColourTable:
             numbers[colour] = VOID
         else:
             numbers[colour] = next(free) if number is None else number
-            names[numbers[colour]] = name
+            if numbers[colour] > VOID or names.setdefault(numbers[colour], name) != name:
+                raise DataError(
+                    f"{path}: {numbers[colour]} is the number of {names.get(numbers[colour]) or 'one class'} and of "
+                    f"{name or 'another'}, or above {VOID}. Give every class a number of its own, or none any."
+                )
     complete = names.keys() == set(range(len(names))) and all(names.values())
     return ColourTable(path, numbers, tuple(names[number] for number in range(len(names))) if complete else ())
 
@@ -96,11 +100,15 @@ def _of_csv(lines: list[str]) -> Iterator[tuple[int | None, str, Colour]]:
         cells = {name: (row.get(column) or "").strip() for name, column in columns.items()}
         number = next((cells[name] for name in _NUMBER if name in cells), "")
         name = next((cells[name] for name in _NAME if name in cells), "")
-        if not number and name.isdigit():
+        if not number and _is_number(name):
             number, name = name, ""
         values = [str(row.get(channel) or "").strip() for channel in channels]
-        if all(value.isdigit() for value in values):
-            yield int(number) if number.isdigit() else None, name, (int(values[0]), int(values[1]), int(values[2]))
+        if all(map(_is_number, values)):
+            yield int(number) if _is_number(number) else None, name, (int(values[0]), int(values[1]), int(values[2]))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _of_text(lines: list[str]) -> Iterator[tuple[int | None, str, Colour]]:

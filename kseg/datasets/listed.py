@@ -65,7 +65,7 @@ class Listed(Folder):
     def _stem(self, pair: Pair) -> str:
         """The image's path: tables may name a/image.png and b/image.png."""
         path = pair.image.relative_to(self.root) if pair.image.is_relative_to(self.root) else pair.image
-        return "_".join(part for part in path.with_suffix("").parts if part not in ("..", path.anchor))
+        return "_".join(part for part in (path.parent / path.stem).parts if part not in ("..", path.anchor))
 
 
 def split_of(row: Mapping[str, str]) -> str:
@@ -100,7 +100,11 @@ def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
             )
     if not rows:
         raise DataError(f"{path}: there is no line below the names of the columns. Name an image and a label in each.")
-    return [(line, {column: cell.strip() for column, cell in row.items()}) for line, row in rows]
+    found = [(line, {column: cell.strip() for column, cell in row.items()}) for line, row in rows]
+    for line, row in found:
+        if row.get("split") == "all":
+            raise DataError(f"{path}: line {line} names the split all, which stands for every line. Name another.")
+    return found
 
 
 def _weight(table: Path, line: int, row: dict[str, str]) -> float:

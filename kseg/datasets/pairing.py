@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,14 +102,16 @@ def match(images: Mapping[Path, str], labels: Mapping[Path, str]) -> Matched:
 
 def _beside_pairs(found: Matched, right: dict[Path, str]) -> None:
     """A label that is left over may be meant for an image that has found one: then which of them is unknown."""
-    bare = {bare_image(pair.name): pair for pair in found.pairs}
+    bare = {bare_image(pair.name): pair for pair in found.pairs} if right else {}
+    doubtful = set()
     for path, name in list(right.items()):
         pair = bare.get(bare_label(name))
         if pair is not None:
             del right[path]
-            if pair in found.pairs:
-                found.pairs.remove(pair)
+            if pair not in doubtful:
+                doubtful.add(pair)
                 found.rivals.append((pair.image, pair.label, path))
+    found.pairs = [pair for pair in found.pairs if pair not in doubtful]
 
 
 def pairs(images: Path, labels: Path) -> list[Pair]:
@@ -173,10 +176,10 @@ def names_in(folder: Path, beside: Collection[str] = ()) -> dict[Path, str]:
     That is the path within `folder` without the ending.
     """
     found = {}
-    for place in (folder, *(folder / name for name in sorted(beside))):
-        for path in sorted(place.iterdir()):
+    for within in ("", *(f"{name}/" for name in sorted(beside))):
+        for path in sorted((folder / within).iterdir(), key=attrgetter("name")):
             if is_image(path) and not path.is_dir():  # a link that leads nowhere is to be missed
-                found[path] = (path.relative_to(folder).parent / stem_of(path)).as_posix()
+                found[path] = within + stem_of(path)
     return found
 
 

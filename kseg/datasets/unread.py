@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from kseg.datasets.pairing import Pair, folders_in
@@ -29,9 +30,9 @@ def unread_files(folder: Path) -> list[str]:
     """The files directly in `folder` that are not read, by their endings, in words."""
     stems = {path.stem for path in folder.iterdir() if is_image(path)}
     found: dict[str, list[str]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=attrgetter("name")):
         name = path.name.lower()
-        if path.is_dir() or is_image(path) or name.startswith(".") or name in _UNSAID:
+        if is_image(path) or path.is_dir() or name.startswith(".") or name in _UNSAID:
             continue
         ending = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
         if ending not in _TEXTS and ending or path.stem in stems and ending in _MEANT:
@@ -70,16 +71,15 @@ def unread(root: Path, looked_into: Sequence[Path], paired: Sequence[Path], pair
     """
     used = list(dict.fromkeys([*paired, *looked_into]))
     files = [words for folder in used for words in unread_files(folder)]
-    known = {*used}
-    for pair in pairs:
-        for path in (pair.image, pair.label):
-            known |= {path, *path.parents}
+    files_of_pairs = {path for pair in pairs for path in (pair.image, pair.label)}
+    around = {path.parent for path in files_of_pairs}
+    known = {*used, *files_of_pairs, *around, *(path for folder in around for path in folder.parents)}
     rest = []
     for folder in used:
-        inside = sorted(folder.iterdir())
+        inside = sorted(folder.iterdir(), key=attrgetter("name"))
         images = 0 if folder in paired else sum(is_image(path) and path.is_file() for path in inside)
         rest += [f"{images} images directly in {folder.name}/"] if images else []
         for path in inside:
-            if path.is_dir() and path not in known and path.name[0] not in "._" and any(path.iterdir()):
+            if path not in known and path.is_dir() and path.name[0] not in "._" and any(path.iterdir()):
                 rest.append(f"the folder {path.relative_to(root).as_posix()}/")
     return said([*files, *rest], how=_HOW if files else "")

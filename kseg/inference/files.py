@@ -230,7 +230,9 @@ class _Results:
         self._objects: ObjectPages | None = None
 
     def open_objects(self, with_table: bool, rules: Mapping[str, Any]) -> None:
-        self._objects = ObjectPages(rules_of(self._reading, **rules), self._classes, len(self._source))
+        self._objects = ObjectPages(
+            rules_of(self._reading, **rules), self._classes, len(self._source), with_table=with_table
+        )
         self._table = Path(f"{self._stem}_objects.csv") if with_table else None
         self._written += [self._table] if self._table else []
 

@@ -78,16 +78,18 @@ class ObjectPages:
       count: how many there are so far.
     """
 
-    def __init__(self, rules: ObjectRules, classes: int, slices: int) -> None:
+    def __init__(self, rules: ObjectRules, classes: int, slices: int, *, with_table: bool = True) -> None:
         """What will come.
 
         Args:
           rules: what counts as an object.
           classes: of the network; a table names them where there are three or more.
           slices: how many; a table names them where there are several.
+          with_table: whether they are measured; a row takes much more memory than an object.
         """
         self.count = 0
         self._rules, self._has_classes, self._has_slices = rules, classes > 2, slices > 1
+        self._with_table = with_table
         self._shape, self._pages = (0, 0), list[bytes]()  # compressed: as good as nothing beside an image
         self._table, self._columns = list[dict[str, Any]](), list[str]()
 
@@ -95,6 +97,15 @@ class ObjectPages:
         """The objects of the next slice, (H, W) int32, from its class ids (H, W) and image (H, W, C)."""
         found = number(ids, self._rules)
         found[found > 0] += self.count
+        if self._with_table:
+            self._measure(found, ids, image)
+        self.count = max(self.count, int(found.max()))
+        self._shape = found.shape
+        self._pages.append(zlib.compress(found.tobytes(), 1))
+        return found
+
+    def _measure(self, found: np.ndarray, ids: np.ndarray, image: np.ndarray) -> None:
+        """Adds the rows of a slice to the table."""
         class_of = np.zeros(int(found.max()) + 1, np.int64)
         class_of[found] = ids
         for row in object_table(found, image):
@@ -102,10 +113,6 @@ class ObjectPages:
             self._table.append(which | row)
         first, *others = column_names(image.shape[2])
         self._columns = [first, *["slice"] * self._has_slices, *["class"] * self._has_classes, *others]
-        self.count = max(self.count, int(found.max()))
-        self._shape = found.shape
-        self._pages.append(zlib.compress(found.tobytes(), 1))
-        return found
 
     @property
     def bits(self) -> int:

@@ -77,7 +77,7 @@ def run_stage(
         _steps(stage, model, strategy, stop, [], saved)
         return None
     for each in (whole, stage):
-        _write_config(each)
+        _begin_folder(each)
     click.echo(
         f"network: {model.name}, {model.count_params():,} parameters; run folder: {stage.folder}",
         err=True,
@@ -85,6 +85,8 @@ def run_stage(
     with alone(stage.folder):
         if newest_of(stage.folder / "checkpoints") != newest:
             raise ConfigError(f"{stage.folder}: another process has trained there since. Start this one again.")
+        for each in (whole, stage):
+            _note_more_steps(each)
         callbacks, log, events = _callbacks(stage)
         _steps(stage, model, strategy, stop, [*callbacks, *others], saved)
         with averaged(model):
@@ -122,15 +124,22 @@ def _check_together(
         )
 
 
-def _write_config(stage: Stage) -> None:
-    """The run folder with its configuration, where they are not there yet, or more steps are asked for."""
-    recorded, config = read_config(stage.folder), stage.prepared.config()
-    if recorded and not is_longer(recorded, config):
+def _begin_folder(stage: Stage) -> None:
+    """Makes the run folder with its configuration, where it is not there yet."""
+    if read_config(stage.folder):
         return
     with writing(stage.folder):
         stage.folder.mkdir(parents=True, exist_ok=True)
-        (stage.folder / "report.json").unlink(missing_ok=True)
-    write_json(stage.folder / "config.json", {**(recorded or config), "recipe": config["recipe"]})
+    write_json(stage.folder / "config.json", stage.prepared.config())
+
+
+def _note_more_steps(stage: Stage) -> None:
+    """Writes down that more steps are asked for than the run was begun with."""
+    recorded, config = read_config(stage.folder), stage.prepared.config()
+    if recorded and is_longer(recorded, config):
+        with writing(stage.folder):
+            (stage.folder / "report.json").unlink(missing_ok=True)
+        write_json(stage.folder / "config.json", {**recorded, "recipe": config["recipe"]})
 
 
 def _steps(

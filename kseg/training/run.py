@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,7 +81,8 @@ def alone(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    with (folder / "config.json").open() as lock:
+    lock = os.open(folder, os.O_RDONLY)  # of the folder, since files in it are replaced by new ones
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -90,6 +92,8 @@ def alone(folder: Path) -> Iterator[None]:
         except OSError:
             pass  # a file system without locks
         yield
+    finally:
+        os.close(lock)
 
 
 def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, Any]) -> None:

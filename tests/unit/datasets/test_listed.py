@@ -71,6 +71,7 @@ def test_stacks_are_read_page_by_page_and_labels_as_the_folder_s_options_say(roo
         ("image,label,weight\na,b,-1\n", "line 2 has the weight '-1'"),
         ("image,label,weight\na,b,nan\n", "line 2 has the weight 'nan'"),
         ('image,label\n"a,b\n', "no table in UTF-8"),
+        ("image,label,split\na,b,train\na,b,all\n", "line 3 names the split all, which stands for every line"),
         ("image,label\na,b\n", "a single image. There must be two at least"),
     ],
 )
@@ -81,6 +82,12 @@ def test_a_table_that_does_not_hold_is_refused_with_the_line(tmp_path, text, com
         (tmp_path / f"{name}.png").rename(tmp_path / name)
     with pytest.raises(DataError, match=f"list.csv: {complaint}"):
         datasets.open("list", tmp_path, split="train")
+
+
+def test_a_folder_in_place_of_an_image_is_told(root):
+    (root / "list.csv").write_text("image,label\n.,drawn/0.png\nscan0/image.png,drawn/0.png\n")
+    with pytest.raises(DataError, match="mine: this is a folder, not an image"):
+        datasets.open("list", root, split="train")
 
 
 def test_a_table_in_another_encoding_or_with_a_missing_file_is_named(root):

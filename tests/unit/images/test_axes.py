@@ -125,6 +125,7 @@ def test_overviews_and_masks_are_no_slices(tmp_path):
             "6 pages, but it holds 2 images .OME-XML.. Save",
         ),
         ('<!DOCTYPE a [<!ENTITY b "c">]><OME><Image><Pixels/></Image></OME>', "6 pages, but its OME-XML is broken"),
+        ('<?xml version="1.0" encoding="nobodys"?><OME/>', "6 pages, but its OME-XML is broken"),
     ],
 )
 def test_channels_that_do_not_fit_the_pages_are_asked_about(tmp_path, text, message):

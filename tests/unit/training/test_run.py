@@ -101,3 +101,12 @@ def test_two_processes_do_not_train_in_one_folder(run):
         pass
     with alone(run):
         pass
+
+
+def test_a_run_is_kept_from_others_after_its_configuration_was_written_anew(run):
+    """As a run that is lengthened does: the file is another one then."""
+    with alone(run):
+        (run / "new").write_text((run / "config.json").read_text())
+        (run / "new").replace(run / "config.json")
+        with pytest.raises(ConfigError, match="another process trains there"), alone(run):
+            pass
