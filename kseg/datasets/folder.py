@@ -28,7 +28,7 @@ from kseg.errors import ConfigError, DataError
 from kseg.images import NO_CLASS, Drawn, words_for_below
 from kseg.instances import are_numbered, count_numbered
 
-MOST_GUESSED = 64
+MOST_GUESSED, MANY_CLASSES = 64, 20  # classes without names: more are refused, or asked about
 FEW = 8  # labels that are looked at where not all are
 SMOOTHED = (
     "These are no numbers but the grey levels of a mask of 0 and 255 whose edges were smoothed: `data check --fix DIR` "
@@ -271,6 +271,11 @@ class Folder(Dataset):
             self.doubt = (
                 f"the labels seem to number their objects, each 1, 2, ... on its own, up to {largest}; they are taken "
                 f"for {largest + 1} classes. Where every object has its own number, pass --set data.instances=true."
+            )
+        elif largest >= MANY_CLASSES:
+            self.doubt = (
+                f"the labels hold numbers up to {largest}, which makes {largest + 1} classes. Where every object has "
+                f"its own number, pass --set data.instances=true; where these are classes, data.classes={largest + 1}."
             )
         return largest
 

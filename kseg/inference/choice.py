@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
@@ -58,7 +59,8 @@ def choose_objects(
 
     Args:
       model: a network; its class 1 is that of the objects.
-      data: whose objects are numbered. Of a large set the images are taken from all over it, 6 million pixels in all.
+      data: whose objects are numbered. Of a large set the images are taken from all over it, and of a large image
+        the middle, 6 million pixels in all.
       average: as in `predict`.
       thresholds: those to choose from, probabilities of class 1; None for the largest score, as it always is of more
         than two classes.
@@ -74,13 +76,15 @@ def choose_objects(
     for index in _looked_at(data):
         item = data[index]
         assert item.instances is not None
-        image = call.image_of(item.image, item.id)
+        seen = _middle(item.instances.shape)
+        images = {stream: image[seen] for stream, image in item.images.items()}
+        image = call.image_of(images.get("", images), item.id)
         scores = by_name(predict_scores(call, image, average=average))[head]
-        void = item.labels[head] == data.ignore_class
+        void = item.labels[head][seen] == data.ignore_class
         for threshold, fill_holes, separate in choices:
             mask = class_ids(scores, ScoreReading(threshold=threshold))
             objects = number(mask == 1, ObjectRules(0, fill_holes, separate))
-            found[threshold, fill_holes, separate].append(compare_objects(objects, item.instances, void))
+            found[threshold, fill_holes, separate].append(compare_objects(objects, item.instances[seen], void))
     true_areas = np.concatenate([each.true_areas for each in found[choices[0]]])
     if not len(true_areas):
         return None
@@ -92,6 +96,16 @@ def choose_objects(
     best = max(product(choices, sizes), key=lambda one: round(scored[one[0]].score(one[1]), 6))
     (threshold, fill_holes, separate), min_size = best
     return threshold, ObjectRules(min_size, fill_holes, separate)
+
+
+def _middle(size: tuple[int, ...]) -> tuple[slice, slice]:
+    """The middle of an image, as large as `MOST_PIXELS` allow; all of a smaller one."""
+    share = min(1.0, math.sqrt(MOST_PIXELS / math.prod(size)))
+    starts = [int(length * (1 - share) / 2) for length in size]
+    rows, columns = (
+        slice(start, start + math.ceil(length * share)) for start, length in zip(starts, size, strict=True)
+    )
+    return rows, columns
 
 
 def _looked_at(data: Dataset) -> list[int]:

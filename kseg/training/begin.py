@@ -112,6 +112,9 @@ def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: 
     chosen = recipe.with_settings(settings)
     if chosen.init_weights not in ("none", "imagenet") and Path(chosen.init_weights).exists():
         chosen = chosen.with_settings({"init_weights": str(Path(chosen.init_weights).resolve())})
+    colours = chosen.data.options.get("colours")
+    if isinstance(colours, str | Path) and Path(colours).exists():  # to be found from any folder
+        chosen = chosen.with_settings({"data.colours": str(Path(colours).resolve())})
     if chosen.measure == "auto" and began:
         chosen = chosen.with_settings({"measure": began.measure})
     if chosen.precision == "auto" and began:

@@ -61,6 +61,11 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
             elif lost:
                 doubts.append(f"no image of {part.split} has {some_names(lost)}: its scores say nothing of it.")
     for head, pixels in by_name(found.class_pixels).items():
+        if tuple(data.heads[head]) == ("class 0", "class 1") and pixels[1] > pixels[0]:
+            share = pixels[1] / pixels.sum()
+            doubts.append(
+                f"class 1 covers {share:.0%} of the pixels: where 0 is the object, pass --set data.values=1,0."
+            )
         doubts += filter(None, [without_pixels(data.heads[head], pixels)])
     return doubts
 

@@ -69,6 +69,10 @@ def open_data(
     if not dataset:
         raise ConfigError("On which data? Pass --dataset NAME --data-dir DIR; only a run folder remembers its own.")
     kind, asked = DATASETS.get(dataset), datasets.options_from(dataset, settings)
+    if config and "split_rule" in asked:
+        raise ConfigError(
+            "data.split_rule is the run's: another would score images that it was trained on. Leave it out."
+        )
     trained_there = bool(config) and (data_dir is None or _same_place(data_dir, (config or {}).get("data_dir")))
     if config and not trained_there and not getattr(kind, "published", True):
         trained_there = _is_moved(dataset, data_dir, own | asked, config)

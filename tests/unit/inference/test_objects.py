@@ -10,7 +10,7 @@ import tifffile
 import kseg
 from kseg.errors import ConfigError
 from kseg.geometry import Geometry
-from kseg.inference import Predictor, evaluate
+from kseg.inference import Predictor, choice, evaluate
 from kseg.inference.choice import choose_objects
 from kseg.inference.files import predict_file
 from kseg.inference.objects import ObjectPages
@@ -172,3 +172,9 @@ def test_what_counts_as_an_object_travels_with_the_network(tmp_path):
     assert reading.rules == ObjectRules(20, True, True)
     with pytest.raises(ConfigError, match="min_size is -1"):
         ScoreReading(min_size=-1)
+
+
+def test_of_a_large_image_the_middle_is_looked_at():
+    assert choice._middle((40, 50)) == (slice(0, 40), slice(0, 50))
+    rows, columns = choice._middle((6000, 4000))  # four times as many pixels: half of each side
+    assert (rows, columns) == (slice(1500, 4500), slice(1000, 3000))

@@ -33,3 +33,19 @@ def test_the_same_settings_are_taken_where_they_count(mine):
     prepared, _ = begin(None, mine, None, {**SLIM, **counting, "optimizer.power": 2}, "auto")
     assert (prepared.recipe.loss.border_weight, prepared.recipe.optimizer.power) == (5, 2)
     begin(None, mine, None, {**SLIM, "loss.border_weight": 0}, "auto")
+
+
+def test_a_table_of_colours_is_found_from_any_folder(mine, tmp_path, monkeypatch):
+    (mine / "tab.csv").write_text("class,red,green,blue\ndark,0,0,0\nbright,1,1,1\n")
+    monkeypatch.chdir(mine)
+    prepared, _ = begin(None, mine, None, {**SLIM, "data.colours": "tab.csv"}, "auto")
+    assert prepared.recipe.data.colours == str(mine / "tab.csv")
+
+
+def test_masks_that_are_mostly_1_are_doubted(mine, capsys):
+    for path in (mine / "labels").iterdir():
+        write_image(path, 1 - np.eye(16, dtype=np.uint8))
+    begin(None, mine, None, SLIM, "auto")
+    assert (
+        "class 1 covers 94% of the pixels: where 0 is the object, pass --set data.values=1,0" in capsys.readouterr().err
+    )

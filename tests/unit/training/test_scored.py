@@ -109,3 +109,8 @@ def test_a_network_of_a_run_knows_what_it_was_chosen_by(run, mine):
 def test_without_a_data_set_the_message_asks_for_one():
     with pytest.raises(ConfigError, match="On which data"):
         open_data("network.keras", None, None, None, {})
+
+
+def test_the_rule_by_which_val_was_held_out_is_the_runs(run):
+    with pytest.raises(ConfigError, match="data.split_rule is the run's"):
+        open_data(run, None, None, None, {"data.split_rule": "shuffle"})
