@@ -756,3 +756,11 @@ def test_channels_change_only_where_nothing_is_lost():
         with_channels(COLOUR, 1, "a.png")
     with pytest.raises(DataError, match="a.png: 3 channels, but the network takes 4"):
         with_channels(COLOUR, 4, "a.png")
+
+
+@pytest.mark.parametrize("ending", ["avif", "jp2", "webp", "jpg"])
+def test_a_grey_label_of_a_format_with_loss_is_refused_by_its_name(tmp_path, ending):
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / f"a.{ending}")
+    named = {"avif": "AVIF", "jp2": "JPEG2000", "webp": "WEBP", "jpg": "JPEG"}[ending]
+    with pytest.raises(DataError, match=f"a.{ending}: a label saved as {named}, which blurs class numbers"):
+        read_label(tmp_path / f"a.{ending}")

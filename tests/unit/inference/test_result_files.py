@@ -9,10 +9,10 @@ from PIL import Image
 
 import kseg
 from kseg import datasets
-from kseg.errors import DataError
+from kseg.errors import ConfigError, DataError
 from kseg.images import read_label, write_image
 from kseg.inference import predict, predictor
-from kseg.inference.files import list_streams, predict_file
+from kseg.inference.files import check_apart, list_streams, predict_file
 from kseg.inference.tiles import class_ids, predict_maps
 from kseg.pictures import palette
 
@@ -152,3 +152,14 @@ def test_pages_are_channels_where_a_person_says_so(tmp_path):
     assert predict_file(network, tmp_path / "a.tif", tmp_path / "out")[0].name == "a.tif"  # three slices of grey
     (path,) = predict_file(network, tmp_path / "a.tif", tmp_path / "out", axes="CYX")
     np.testing.assert_array_equal(read_label(path), predict(network, np.moveaxis(stack, 0, -1)))
+
+
+def test_no_result_goes_where_it_could_replace_an_image(tmp_path):
+    for name in ("a.png", "b.tif", "c.jpg"):
+        (tmp_path / name).touch()
+    for name in ("a.png", "b.tif"):
+        with pytest.raises(ConfigError, match=f"{name}: its result in .* may have the same name and replace it"):
+            check_apart([tmp_path / name], [tmp_path / name], tmp_path)
+    check_apart([tmp_path / "c.jpg"], [tmp_path / "c.jpg"], tmp_path)
+    with pytest.raises(ConfigError, match="the images lie there"):
+        check_apart([tmp_path], [tmp_path / "c.jpg"], tmp_path)
