@@ -30,6 +30,7 @@ class Survey:
       present_pixels: (K,) int64, pixels of those images that are not void, or a dict of such.
       void_pixels: pixels without a class, or a dict of such numbers.
       mean, deviation: (C,) float64, of each channel's grey levels over all pixels, or a dict of such by stream.
+      object_area: pixels of the median object; None where none is numbered.
       fingerprint: SHA-256 over all images, labels and instances.
       darkest: the smallest grey level; 0 where none is below 0.
     """
@@ -46,6 +47,7 @@ class Survey:
     mean: Any
     deviation: Any
     fingerprint: str
+    object_area: float | None = None
     darkest: float = 0.0
 
     @property
@@ -89,6 +91,7 @@ def survey(data: Dataset) -> Survey:
     counts = {head: np.zeros((3, VOID + 1), np.int64) for head in data.heads}
     sums: dict[tuple[str, int], np.ndarray] = {}
     sizes: dict[tuple[int, int], str] = {}
+    areas = [np.zeros(0, np.int64)]
     darkest = brightest = 0.0
     for item in (data[index] for index in range(len(data))):
         for stream, image in item.images.items():
@@ -103,6 +106,7 @@ def survey(data: Dataset) -> Survey:
             counts[head] += _counts(label)
         if item.instances is not None:
             digest.update(item.instances.tobytes())
+            areas.append(np.unique(item.instances[item.instances > 0], return_counts=True)[1])
         channels.setdefault(_channels(item.images), item.id)
         sizes.setdefault(label.shape, item.id)
     _check_alike(data, kinds, channels)
@@ -122,6 +126,7 @@ def survey(data: Dataset) -> Survey:
         void_pixels=_plain({head: int(count[0, VOID]) for head, count in counts.items()}),
         mean=mean,
         deviation=deviation,
+        object_area=float(np.median(found)) if len(found := np.concatenate(areas)) else None,
         fingerprint=digest.hexdigest(),
         darkest=darkest,
     )

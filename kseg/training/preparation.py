@@ -95,17 +95,19 @@ class Prepared:
 
     @property
     def readings(self) -> dict[str, ScoreReading]:
-        """How the network's scores are read, by head.
+        """How the network's scores are read while it is trained, by head.
+
+        What is smaller than a quarter of the median object is none: a network that is half trained finds many specks,
+        which would say little about it.
 
         Raises:
           ConfigError: the recipe's average does not suit the images, or a data set's colours do not fit its classes.
         """
         data = self.parts["train"]
         colours = by_name(data.colours) if data.colours is not None else {}
-        return {
-            head: ScoreReading(names, colours.get(head, ()), self.recipe.average, upright=data.upright)
-            for head, names in data.heads.items()
-        }
+        shared = {"average": self.recipe.average, "upright": data.upright}
+        shared["min_size"] = int((self.surveys["train"].object_area or 0) / 4)
+        return {head: ScoreReading(names, colours.get(head, ()), **shared) for head, names in data.heads.items()}
 
     @property
     def epoch_steps(self) -> int:

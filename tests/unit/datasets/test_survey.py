@@ -78,3 +78,10 @@ def test_a_split_without_items_is_refused():
 def test_the_first_wrong_label_stops_it():
     with pytest.raises(DataError, match="0: label 2 at row 0, column 0 .*, but there are 2 classes"):
         survey(Listed(GREY, label=2))
+
+
+def test_the_median_object_is_that_of_all_images():
+    assert survey(Listed(GREY, GREY)).object_area is None
+    cells = np.array([[0, 7, 7], [7, 9, 100_000]], np.int32)  # of 3, 1 and 1 pixels
+    assert survey(Listed(GREY, GREY, label=1, instances=cells)).object_area == 1
+    assert survey(Listed(GREY, label=1, instances=np.full((2, 3), 5, np.int32))).object_area == 6
