@@ -105,9 +105,11 @@ class Prepared:
         """
         data = self.parts["train"]
         colours = by_name(data.colours) if data.colours is not None else {}
-        shared = {"average": self.recipe.average, "upright": data.upright}
-        shared["min_size"] = int((self.surveys["train"].object_area or 0) / 4)
-        return {head: ScoreReading(names, colours.get(head, ()), **shared) for head, names in data.heads.items()}
+        average, specks = self.recipe.average, int((self.surveys["train"].object_area or 0) / 4)
+        return {
+            head: ScoreReading(names, colours.get(head, ()), average, upright=data.upright, min_size=specks)
+            for head, names in data.heads.items()
+        }
 
     @property
     def epoch_steps(self) -> int:

@@ -57,7 +57,9 @@ def open_data(
     """
     config = config_of(model)
     own: dict[str, Any] = {}
+    own_data = False
     if config and dataset in (None, config["recipe"]["data"]["name"]):
+        own_data = True
         check_plugins(model or "", config)
         spec = Recipe.from_json(config["recipe"]).data
         dataset, own = spec.name, dict(spec.options)
@@ -74,6 +76,7 @@ def open_data(
             "data.split_rule is the run's: another would score images that it was trained on. Leave it out."
         )
     trained_there = bool(config) and (data_dir is None or _same_place(data_dir, (config or {}).get("data_dir")))
+    own_data = own_data and trained_there
     if config and not trained_there and not getattr(kind, "published", True):
         trained_there = _is_moved(dataset, data_dir, own | asked, config)
         if not trained_there:
@@ -82,6 +85,9 @@ def open_data(
     splits = ("test", "val") if split is None else (split,)
     data = datasets.open_first(dataset, data_dir or (config or {}).get("data_dir"), splits, **(own | asked))
     click.echo(f"data: {_introduced(data, unsure=config is None and split is None)}", err=True)
+    before = (config or {}).get("fingerprint", {}).get(data.split)
+    if own_data and not asked and before not in (None, survey(data).fingerprint):
+        click.echo(f"warning: images or labels of {data.split} are not those that the run began with.", err=True)
     return data
 
 

@@ -114,3 +114,14 @@ def test_without_a_data_set_the_message_asks_for_one():
 def test_the_rule_by_which_val_was_held_out_is_the_runs(run):
     with pytest.raises(ConfigError, match="data.split_rule is the run's"):
         open_data(run, None, None, None, {"data.split_rule": "shuffle"})
+
+
+def test_labels_that_changed_since_the_training_are_told(run, mine, capsys):
+    config = json.loads((run / "config.json").read_text())
+    config["fingerprint"]["val"] = datasets.survey(datasets.open("folder", mine, split="val")).fingerprint
+    (run / "config.json").write_text(json.dumps(config))
+    open_data(run, None, None, None, {})
+    assert "warning" not in capsys.readouterr().err
+    cv2.imwrite(str(mine / "labels" / "c.png"), np.zeros((6, 6), np.uint8))
+    open_data(run, None, None, None, {})
+    assert "warning: images or labels of val are not those that the run began with" in capsys.readouterr().err
