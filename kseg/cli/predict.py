@@ -42,7 +42,11 @@ TICKS = 1000  # of the progress bar for each file, so that it moves with the sli
     "--probabilities", is_flag=True, help="Also STEM_probabilities.tif: float32, class 1 of two, else a page per class."
 )
 @click.option("--instances", is_flag=True, help="Also STEM_instances.tif: one number per object, through all slices.")
-@click.option("--table", is_flag=True, help="Also STEM_objects.csv: area, place in the image as it is shown, grey level of each.")
+@click.option(
+    "--table",
+    is_flag=True,
+    help="Also STEM_objects.csv: area, place in the image as it is shown, grey level of each object.",
+)
 @click.option(
     "--min-size",
     metavar="N",
