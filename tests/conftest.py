@@ -19,3 +19,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the builders' data, which is not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_plugins_of_others():
+    """What a module's tests register is not there for the next: the order of tests changes nothing."""
+    from kseg.registry import REGISTRIES
+
+    yield
+    for registry in REGISTRIES.values():
+        for name in [name for name in registry if registry.origin(name)]:
+            del registry._entries[name], registry._origins[name]
