@@ -16,7 +16,7 @@ setup(
         "tensorflow>=2.21",
         "keras>=3.15",
         "opencv-python-headless>=4.10",
-        "click>=8.1",
+        "click>=8.2",
         "numpy>=2",
         "h5py>=3.11",
         "ml_dtypes>=0.5",

@@ -7,25 +7,78 @@ KsegError                      3
 ├── WeightsError  (ValueError)   a file of weights or a saved network
 ├── ExportError  (RuntimeError)  a bundle that can't be written or does not hold
 ├── ServingError  (RuntimeError) 5: a server's answer
-├── TrainingDiverged  (RuntimeError)  4: a loss that is no number
+├── TrainingDiverged  (RuntimeError)  4: a loss that is not a number
 ├── Interrupted  (RuntimeError)      75: a training that was told to stop, its state saved
 └── EnvironmentFailure  (OSError)     5: disk, permission, network
 
-A message has four parts: what is wrong, where, what was found, what to do.
+A message has four parts: what is wrong, where, what was found, what to do. The first three are text (`error.what`).
+The last is data (`error.fix`): text with settings in it, so that Python and the command line each write a setting in
+their own way.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field and the value that mends something; as text it reads as Python does: `ignore_class=255`.
+
+    Attributes:
+      name: a recipe's field by its dotted name ("data.ignore_class"), or an argument ("data_dir").
+      value: what to set it to; `...` where only the user can know it.
+    """
+
+    name: str
+    value: Any = ...
+
+    def __str__(self) -> str:
+        value = "..." if self.value is ... else repr(self.value)
+        section, _, field = self.name.partition(".")
+        if field and section != "data":
+            return f'settings={{"{self.name}": {value}}}'
+        return f"{field or section}={value}"
+
+
+Advice = Sequence[str | Setting]
+Spelling = Callable[[Setting], str]
+
+
+def spelled(advice: Advice, spelling: Spelling = str) -> str:
+    """The advice as text, its settings written by `spelling`."""
+    return "".join(part if isinstance(part, str) else spelling(part) for part in advice)
 
 
 class KsegError(Exception):
-    """The root of everything a user can cause; `exit_code` is the command line's."""
+    """The root of everything a user can cause.
+
+    Attributes:
+      what: what is wrong, where, and what was found.
+      fix: what to do about it; empty where nobody can say.
+      exit_code: the command line's.
+    """
 
     exit_code = 3
+
+    def __init__(self, what: str = "", *fix: str | Setting) -> None:
+        super().__init__(what)
+        self.what, self.fix = what, fix
+
+    def told(self, spelling: Spelling = str) -> str:
+        """The whole message, its settings written by `spelling`."""
+        return " ".join(filter(None, [self.what, spelled(self.fix, spelling)]))
+
+    def __str__(self) -> str:
+        return self.told()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, *self.fix), self.__dict__
 
 
 class ConfigError(KsegError, ValueError):
@@ -55,7 +108,7 @@ class ServingError(KsegError, RuntimeError):
 
 
 class TrainingDiverged(KsegError, RuntimeError):
-    """A loss that stopped being a number."""
+    """A loss that is not a number any more."""
 
     exit_code = 4
 
@@ -65,8 +118,8 @@ class Interrupted(KsegError, RuntimeError):
 
     exit_code = 75
 
-    def __init__(self, message: str, folder: str | Path | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, what: str, *fix: str | Setting, folder: str | Path | None = None) -> None:
+        super().__init__(what, *fix)
         self.folder = folder
 
 

@@ -244,7 +244,7 @@ def pack(
                 with click.progressbar(length=len(items), label=f"packing {split}", file=sys.stderr) as bar:
                     pack_split(items, output, shards=shards, settings=settings, progress=bar.update)
         except KeyboardInterrupt as error:
-            raise Interrupted("Interrupted; finished shards stay. The same command goes on.", output) from error
+            raise Interrupted("Interrupted; finished shards stay. The same command goes on.", folder=output) from error
         click.echo(f"{split}: {len(items)} image{'s' * (len(items) > 1)}", err=True)
     click.echo(output)
     say_next(f"train --dataset packed --data-dir {shlex.quote(output)}")

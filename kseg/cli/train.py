@@ -101,7 +101,7 @@ def train(
         if error.folder is None:
             raise Interrupted("Interrupted before the first step; nothing was written.") from error
         command = f"{program_name()} train --run {shlex.quote(str(error.folder))}{plugins}"
-        raise Interrupted(f"Interrupted; the state is saved. To go on:\n  {command}", error.folder) from error
+        raise Interrupted(f"Interrupted; the state is saved. To go on:\n  {command}", folder=error.folder) from error
     if finished.report is None:
         return  # the first worker says what came of it
     click.echo(str(finished.report))

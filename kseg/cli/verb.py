@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from kseg.cli.spelling import as_option
 from kseg.device import LOG_LEVEL, without_notes
 from kseg.errors import EnvironmentFailure, Interrupted, KsegError, did_you_mean
 from kseg.registry import load_plugin
@@ -57,7 +59,7 @@ class Verb(click.Command):
         except BrokenPipeError:
             raise  # as in `kseg data list | head`; click ends quietly
         except OSError as error:
-            _end(context, EnvironmentFailure(f"{error}. Is there space, and permission?"), error)
+            _end(context, _of_system(error), error)
 
 
 class VerbGroup(click.Group):
@@ -153,10 +155,20 @@ def _remember_plugins(context: click.Context, parameter: click.Parameter, value:
     context.meta["kseg.plugins"] = value
 
 
+def _of_system(error: OSError) -> EnvironmentFailure:
+    """What to say of an error of the system that no room has told in its own words."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EnvironmentFailure(f"{error}.", "Free some space.")
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return EnvironmentFailure(f"{error}.", "Ask for permission, or name another folder.")
+    return EnvironmentFailure(f"{error or type(error).__name__}.")
+
+
 def _end(context: click.Context, error: KsegError, cause: BaseException) -> None:
     if context.meta.get("kseg.traceback") or os.environ.get("KSEG_TRACEBACK") == "1":
         import traceback
 
         traceback.print_exception(cause)
-    click.echo(str(error) if isinstance(error, Interrupted) else f"error: {error}", err=True)
+    text = error.told(as_option)
+    click.echo(text if isinstance(error, Interrupted) else f"error: {text}", err=True)
     sys.exit(error.exit_code)

@@ -166,7 +166,7 @@ def train(
             except Interrupted as error:
                 if not (folder / "config.json").is_file():
                     raise
-                raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder) from error
+                raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder=folder) from error
             except LOST as error:
                 if workers == 1:
                     raise

@@ -1,0 +1,34 @@
+"""How the command line writes a setting that an error or a finding proposes."""
+
+from __future__ import annotations
+
+import shlex
+
+from kseg.errors import Setting
+
+# Fields of a recipe that have an option of their own, by the option's name.
+OPTIONS = {
+    "data.batch_size": "batch-size",
+    "data.crop": "crop",
+    "data.name": "dataset",
+    "model.name": "model",
+}
+# Fields of a recipe without a section that --set alone reaches.
+ONLY_SET = ("epoch_steps", "measure")
+
+
+def as_option(setting: Setting) -> str:
+    """The option for a setting: `--set data.ignore_class=255`, `--crop 256,256`, `--deterministic`."""
+    name, text = setting.name, _as_text(setting.value)
+    if name not in OPTIONS and ("." in name or name in ONLY_SET):
+        return f"--set {shlex.quote(f'{name}={text}') if setting.value is not ... else f'{name}={text}'}"
+    option = f"--{OPTIONS.get(name, name.replace('_', '-'))}"
+    return option if setting.value is True else f"{option} {text}"
+
+
+def _as_text(value: object) -> str:
+    if value is ...:
+        return "..."
+    if isinstance(value, list | tuple):
+        return ",".join(map(_as_text, value))
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
