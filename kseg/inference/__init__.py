@@ -2,7 +2,7 @@
 
 from kseg.inference.averaging import pixels_read
 from kseg.inference.evaluate import evaluate, measures_for, usual_measures
-from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
+from kseg.inference.load import load
 from kseg.inference.precision import PRECISIONS, computing_in, precision_of, set_precision, settled_precision
 from kseg.inference.predictor import (
     SEGMENTS,
@@ -20,7 +20,6 @@ from kseg.inference.report import Report
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
-    "FACTS",
     "PRECISIONS",
     "SEGMENTS",
     "Predictor",
@@ -28,7 +27,6 @@ __all__ = [
     "call_joined",
     "computing_in",
     "evaluate",
-    "find_bundle",
     "geometry_of",
     "heads_of",
     "load",
@@ -39,9 +37,7 @@ __all__ = [
     "predict",
     "predict_scores",
     "predictor",
-    "presets",
     "probabilities",
-    "resolved",
     "say_above_bar",
     "set_precision",
     "settled_precision",

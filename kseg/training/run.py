@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from kseg.errors import ConfigError
-from kseg.inference import resolved
+from kseg.folders import path_of
 from kseg.training.recipe import Recipe
 
 
@@ -23,7 +23,7 @@ def read_config(folder: str | Path) -> dict[str, Any] | None:
     Raises:
       ConfigError: the file is damaged.
     """
-    path = resolved(folder) / "config.json"
+    path = path_of(folder) / "config.json"
     if not path.is_file():
         return None
     try:

@@ -12,6 +12,7 @@ from typing import Literal
 import keras
 
 from kseg.errors import WeightsError
+from kseg.folders import BEST_NETWORK, keras_file
 from kseg.layers import InputScaling
 from kseg.models import NETWORKS, build
 from kseg.weights.caffemodel import START, other_kind
@@ -40,10 +41,10 @@ def kind_of(path: str | Path) -> Kind:
       WeightsError: there is no such file, it is broken, or known to be of another kind.
     """
     path = Path(path)
-    if path.is_dir() and (path / "model.keras").is_file():
+    if keras_file(path):
         return "keras"
     if not path.is_file():
-        found = "a folder without model.keras" if path.is_dir() else "there is no such file"
+        found = f"a folder without {BEST_NETWORK}" if path.is_dir() else "there is no such file"
         raise WeightsError(f"{path}: {found}. {_TAKEN}")
     with path.open("rb") as stream:
         start = stream.read(START)
