@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         weights,
     )
     from kseg.bundles import export
-    from kseg.inference.evaluate import evaluate
+    from kseg.reports.evaluate import evaluate
     from kseg.inference.load import load
     from kseg.inference.objects import objects
     from kseg.inference.predictor import predictor
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kseg.models import build
     from kseg.pipeline import batches
     from kseg.training import Recipe
-    from kseg.training.trainer import train
+    from kseg.runs.trainer import train
 
     __version__: str
 else:
@@ -53,7 +53,7 @@ else:
             "objects": "kseg.inference.objects",
             "predict": "kseg.inference",
             "predictor": "kseg.inference",
-            "train": "kseg.training.trainer",
+            "train": "kseg.runs.trainer",
         },
     )
 

@@ -39,7 +39,7 @@ def evaluate(
     from kseg.inference import evaluate as score
     from kseg.inference import load, predictor, usual_measures
     from kseg.storage import write_json
-    from kseg.training.scored import measures_of, open_data
+    from kseg.runs.scoring import measures_of, open_data
 
     network = predictor(load(model), precision=precision or "float32")
     data = open_data(model, dataset, data_dir, split, settings)

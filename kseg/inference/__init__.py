@@ -1,7 +1,7 @@
 """From a network to predictions and scores."""
 
 from kseg.inference.averaging import pixels_read
-from kseg.inference.evaluate import evaluate, measures_for, usual_measures
+from kseg.reports.evaluate import evaluate, measures_for, usual_measures
 from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
 from kseg.inference.precision import PRECISIONS, computing_in, precision_of, set_precision, settled_precision
 from kseg.inference.predictor import (
@@ -16,7 +16,7 @@ from kseg.inference.predictor import (
     streams_of,
     white_of,
 )
-from kseg.inference.report import Report
+from kseg.reports.report import Report
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [

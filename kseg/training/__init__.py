@@ -8,9 +8,9 @@ from kseg.lazy import lazy
 
 if TYPE_CHECKING:
     from kseg.training import optimizers
-    from kseg.training.recipe import RECIPES, Recipe
-    from kseg.training.recipes import names
-    from kseg.training.specs import (
+    from kseg.recipes.recipe import RECIPES, Recipe
+    from kseg.recipes import names
+    from kseg.recipes.specs import (
         AugmentSpec,
         CheckpointSpec,
         DataSpec,
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
         OptimizerSpec,
         PublishedSpec,
     )
-    from kseg.training.trainer import Run, train
+    from kseg.runs.trainer import Run, train
 else:
     _SPECS = ("AugmentSpec", "CheckpointSpec", "DataSpec", "LossSpec", "ModelSpec", "OptimizerSpec", "PublishedSpec")
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            **dict.fromkeys(_SPECS, "kseg.training.specs"),
-            "RECIPES": "kseg.training.recipe",
-            "Recipe": "kseg.training.recipe",
-            "Run": "kseg.training.trainer",
-            "names": "kseg.training.recipes",
-            "train": "kseg.training.trainer",
+            **dict.fromkeys(_SPECS, "kseg.recipes.specs"),
+            "RECIPES": "kseg.recipes.recipe",
+            "Recipe": "kseg.recipes.recipe",
+            "Run": "kseg.runs.trainer",
+            "names": "kseg.recipes",
+            "train": "kseg.runs.trainer",
         },
     )
 

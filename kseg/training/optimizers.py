@@ -19,8 +19,8 @@ import keras
 
 from kseg.errors import ConfigError, did_you_mean
 from kseg.options import Option, options_of
-from kseg.training.settings import from_json, to_json
-from kseg.training.specs import OptimizerSpec
+from kseg.recipes.settings import from_json, to_json
+from kseg.recipes.specs import OptimizerSpec
 
 
 class _Factors:

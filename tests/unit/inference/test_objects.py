@@ -11,7 +11,7 @@ import kseg
 from kseg.errors import ConfigError
 from kseg.geometry import Geometry
 from kseg.inference import Predictor, choice, evaluate
-from kseg.inference.choice import choose_objects
+from kseg.reports.choice import choose_objects
 from kseg.inference.files import predict_file
 from kseg.inference.objects import ObjectPages
 from kseg.instances import ObjectRules

@@ -9,8 +9,8 @@ from kseg.errors import EnvironmentFailure
 from kseg.images import write_image
 from kseg.pipeline import Elastic, Grey, Mirror
 from kseg.training import preparation, recipes  # noqa: F401  registers recipes
-from kseg.training.preparation import prepare
-from kseg.training.recipe import RECIPES
+from kseg.preparation.prepared import prepare
+from kseg.recipes.recipe import RECIPES
 
 SETTINGS = {
     "data.instances": True,

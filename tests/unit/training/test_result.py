@@ -12,13 +12,13 @@ from kseg.images import write_image
 from kseg.inference import Report
 from kseg.layers import ScoreReading
 from kseg.metrics import Score, measure
-from kseg.training import recipes  # noqa: F401
-from kseg.training.card import write_card
-from kseg.training.page import write_page
-from kseg.training.preparation import Prepared
-from kseg.training.recipe import RECIPES, Recipe
-from kseg.training.result import Result, machine
-from kseg.training.specs import DataSpec, PublishedSpec
+import kseg.recipes  # noqa: F401
+from kseg.reports.card import write_card
+from kseg.reports.page import write_page
+from kseg.preparation.prepared import Prepared
+from kseg.recipes.recipe import RECIPES, Recipe
+from kseg.reports.result import Result, machine
+from kseg.recipes.specs import DataSpec, PublishedSpec
 
 
 class Streets(Dataset):
