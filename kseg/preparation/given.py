@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kseg.chosen import GIVEN
 from kseg.datasets import Dataset
 from kseg.datasets.contract import check_made
 from kseg.errors import ConfigError
@@ -18,7 +19,6 @@ from kseg.metrics import Measure
 from kseg.objectives import BatchLoss, KerasLoss
 from kseg.pipeline import AUGMENTATIONS, check_augmentations
 from kseg.preparation.brought import plain
-from kseg.recipes.specs import GIVEN
 
 PARTS = ("train", "val", "test")
 

@@ -16,27 +16,29 @@ import keras
 import tensorflow as tf
 
 from kseg.check.preflight import check_parts, check_scored, open_parts, surveyed
+from kseg.chosen import GIVEN
 from kseg.datasets import Dataset, Survey, by_name
 from kseg.datasets.agreement import check_whole_images
 from kseg.datasets.places import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, did_you_mean
-from kseg.inference import geometry_of, measures_for, resolved, set_precision, usual_measures
+from kseg.inference import geometry_of, resolved, set_precision
 from kseg.layers import SCALINGS, InputScaling, ScoreReading, check_average, with_reading
 from kseg.metrics import Measure, measure
 from kseg.models import NETWORKS, build, own_scaling
 from kseg.objectives import LOSSES, BatchLoss
 from kseg.pipeline import AUGMENTATIONS, Augmentation, batch_indices, batches
-from kseg.training.devices import dtype_policy, synchronise, worker_of
+from kseg.preparation.brought import check_brought, copied, plain
 from kseg.preparation.given import Given, as_batch_loss
+from kseg.preparation.introduction import introduce
 from kseg.preparation.memory import check_memory
 from kseg.preparation.needs import needs_of
-from kseg.preparation.brought import check_brought, copied, plain
-from kseg.training.optimizers import check_factors, freeze, make_optimizer
-from kseg.preparation.introduction import introduce
-from kseg.runs.plugins import used_plugins
 from kseg.recipes.recipe import Recipe
-from kseg.recipes.specs import GIVEN, AugmentSpec, LossSpec, ModelSpec
+from kseg.recipes.specs import AugmentSpec, LossSpec, ModelSpec
+from kseg.reports import measures_for, usual_measures
+from kseg.runs.plugins import used_plugins
+from kseg.training.devices import dtype_policy, synchronise, worker_of
+from kseg.training.optimizers import check_factors, freeze, make_optimizer
 from kseg.weights import initial_weights
 
 # What the loss is multiplied by at first under mixed_float16: Keras' own; of a sum over some 2^18 pixels as much less.

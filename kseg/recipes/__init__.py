@@ -1,6 +1,5 @@
-"""One file per paper or task; importing them registers them."""
+"""Recipes: what a training is, one file per paper or task. Importing the room registers them; no TensorFlow yet."""
 
-from kseg.recipes.recipe import RECIPES
 from kseg.recipes import (
     camvid_fcn,
     context_fcn,
@@ -13,8 +12,20 @@ from kseg.recipes import (
     siftflow_fcn,
     voc_fcn,
 )
+from kseg.recipes.recipe import RECIPES, Recipe
+from kseg.recipes.specs import AugmentSpec, DataSpec, LossSpec, ModelSpec, PublishedSpec
+from kseg.training.specs import CheckpointSpec, OptimizerSpec
 
 __all__ = [
+    "RECIPES",
+    "AugmentSpec",
+    "CheckpointSpec",
+    "DataSpec",
+    "LossSpec",
+    "ModelSpec",
+    "OptimizerSpec",
+    "PublishedSpec",
+    "Recipe",
     "camvid_fcn",
     "context_fcn",
     "ctc_unet",

@@ -1,7 +1,8 @@
 """Street scenes with slim fully convolutional networks, on two CPU cores."""
 
 from kseg.recipes.recipe import RECIPES, Recipe
-from kseg.recipes.specs import AugmentSpec, DataSpec, ModelSpec, OptimizerSpec
+from kseg.recipes.specs import AugmentSpec, DataSpec, ModelSpec
+from kseg.training.specs import OptimizerSpec
 
 
 def _camvid(network: str) -> Recipe:

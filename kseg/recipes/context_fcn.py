@@ -11,8 +11,8 @@ The paper of 2015 does not say how long it trained here: as many epochs as for i
 
 from functools import partial
 
-from kseg.recipes.recipe import RECIPES, Recipe
 from kseg.recipes.fcn_release import first_paper, learned, released, whole_images
+from kseg.recipes.recipe import RECIPES, Recipe
 from kseg.recipes.specs import ModelSpec, PublishedSpec
 
 _2015 = partial(PublishedSpec, "arXiv 1411.4038v2", "pascal-context", "val", 5105)

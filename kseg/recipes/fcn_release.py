@@ -6,7 +6,8 @@ Source: the FCN release's solver.prototxt files; Long, Shelhamer, Darrell, CVPR 
 from dataclasses import replace
 
 from kseg.recipes.recipe import Recipe
-from kseg.recipes.specs import AugmentSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec
+from kseg.recipes.specs import AugmentSpec, DataSpec, LossSpec, ModelSpec
+from kseg.training.specs import OptimizerSpec
 
 
 def whole_images(name: str, **options) -> DataSpec:

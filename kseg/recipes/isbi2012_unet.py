@@ -1,5 +1,6 @@
 from kseg.recipes.recipe import RECIPES, Recipe
-from kseg.recipes.specs import AugmentSpec, DataSpec, ModelSpec, OptimizerSpec
+from kseg.recipes.specs import AugmentSpec, DataSpec, ModelSpec
+from kseg.training.specs import OptimizerSpec
 
 
 @RECIPES.register("isbi2012-unet")

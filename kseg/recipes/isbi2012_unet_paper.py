@@ -1,5 +1,6 @@
 from kseg.recipes.recipe import RECIPES, Recipe
-from kseg.recipes.specs import AugmentSpec, DataSpec, ModelSpec, OptimizerSpec, PublishedSpec
+from kseg.recipes.specs import AugmentSpec, DataSpec, ModelSpec, PublishedSpec
+from kseg.training.specs import OptimizerSpec
 
 
 @RECIPES.register("isbi2012-unet-paper")

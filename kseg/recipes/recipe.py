@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kseg.errors import ConfigError
+from kseg.recipes import settings
+from kseg.recipes.specs import DataSpec, LossSpec, ModelSpec, PublishedSpec
 from kseg.registry import Registry
-from kseg.training import settings
-from kseg.recipes.specs import CheckpointSpec, DataSpec, LossSpec, ModelSpec, OptimizerSpec, PublishedSpec
+from kseg.training.specs import CheckpointSpec, OptimizerSpec
 
 POSITIVE = (
     "steps",

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kseg.chosen import Chosen
 from kseg.errors import ConfigError, did_you_mean
 from kseg.options import check_required, checked, convert, options_of
-from kseg.recipes.specs import AugmentSpec, Chosen
+from kseg.recipes.specs import AugmentSpec
 
 AUGMENT = "data.augment"
 PARTS = ("model", "data", "loss", "optimizer")  # those with options
@@ -72,7 +73,7 @@ def from_json(kind: Any, values: Any, prefix: str) -> Any:
         return spec
     if options:
         unknown = prefix + next(iter(options))
-        raise ConfigError(f"A recipe has no field {unknown!r}. {did_you_mean(unknown, fixed_names(kind, prefix))}")
+        raise ConfigError(f"A recipe has no field {unknown!r}.", did_you_mean(unknown, fixed_names(kind, prefix)))
     return kind(**fields)
 
 
@@ -91,14 +92,14 @@ def augmentation_options(name: str, value: Any) -> dict[str, Any] | None:
     if name not in AUGMENTATIONS.names():
         dotted = [f"{AUGMENT}.{each}" for each in AUGMENTATIONS]
         dotted += [f"{AUGMENT}.{each}.{key}" for each in AUGMENTATIONS for key in options_of(AUGMENTATIONS.get(each))]
-        raise ConfigError(f"There is no augmentation {name!r}. {did_you_mean(f'{AUGMENT}.{name}', dotted)}")
+        raise ConfigError(f"There is no augmentation {name!r}.", did_you_mean(f"{AUGMENT}.{name}", dotted))
     known = options_of(AUGMENTATIONS.get(name))
     if not isinstance(value, Mapping):
         text = str(value).lower()
         if text in ("none", "false", "0", "0.0", ""):
             return None
         if text != "true" and not known:
-            raise ConfigError(f"{AUGMENT}.{name} is {value!r}, but takes no option. Write true or none.")
+            raise ConfigError(f"{AUGMENT}.{name} is {value!r}, but takes no option.", "Write true or none.")
         value = {} if text == "true" else {next(iter(known)): value}
     found = checked(f"The augmentation {name!r}", known, value, f"{AUGMENT}.{name}.")
     check_required(f"The augmentation {name!r}", known, found, f"{AUGMENT}.{name}.")
@@ -170,11 +171,11 @@ def _unknown(recipe: Any, changes: Mapping[str, Any], name: str, known: set[str]
     if part not in PARTS or part == name:
         specs = {part: getattr(recipe, part) for part in PARTS}
         known = known | {f"{part}.{each}" for part, spec in specs.items() for each in spec.takes(spec.name)}
-        return ConfigError(f"A recipe has no field {name!r}. {did_you_mean(name, known)}")
+        return ConfigError(f"A recipe has no field {name!r}.", did_you_mean(name, known))
     chosen = changes.get(f"{part}.name", getattr(recipe, part).name)
     near = [each for each in known if each.startswith(f"{part}.")]
     return ConfigError(
-        f"The {getattr(recipe, part).kind} {chosen!r} takes no option {name!r}. {did_you_mean(name, near)}"
+        f"The {getattr(recipe, part).kind} {chosen!r} takes no option {name!r}.", did_you_mean(name, near)
     )
 
 

@@ -10,8 +10,8 @@ What `--dry-run` says of full width on two slow cores with AVX2, float32: a step
 The paper of 2015 has FCN-16s alone, and does not say how long it trained here: as many epochs as for its table 1, 175.
 """
 
-from kseg.recipes.recipe import RECIPES, Recipe
 from kseg.recipes.fcn_release import first_paper, learned, released, whole_images
+from kseg.recipes.recipe import RECIPES, Recipe
 from kseg.recipes.specs import ModelSpec, PublishedSpec
 
 

@@ -12,8 +12,8 @@ FCN-GoogLeNet 1.6 s and 1.2 GiB.
 from dataclasses import replace
 from functools import partial
 
-from kseg.recipes.recipe import RECIPES, Recipe
 from kseg.recipes.fcn_release import first_paper, learned, released, whole_images
+from kseg.recipes.recipe import RECIPES, Recipe
 from kseg.recipes.specs import LossSpec, ModelSpec, PublishedSpec
 
 DATA = whole_images("voc-fcn")

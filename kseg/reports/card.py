@@ -7,8 +7,8 @@ from functools import partial
 from textwrap import fill
 
 from kseg.pages import in_figures, in_share
-from kseg.storage import write_text
 from kseg.reports.result import Result, machine
+from kseg.storage import write_text
 
 WIDTH = 120
 MOST_CLASSES = 12  # of a head that are named in the first line

@@ -12,10 +12,10 @@ from kseg.datasets import Dataset, by_name
 from kseg.datasets.agreement import difference_of_classes, some_names
 from kseg.errors import ConfigError, DataError
 from kseg.inference.predictor import Predictor, predictor
-from kseg.reports.report import ALWAYS, OF_OBJECTS, USUAL, Report
 from kseg.inference.tiles import predict_scores
 from kseg.layers import Average, ScoreReading
 from kseg.metrics import OBJECT_COUNTS, Measure, Seen, measure
+from kseg.reports.report import ALWAYS, OF_OBJECTS, USUAL, Report
 
 
 def evaluate(

@@ -10,8 +10,8 @@ from kseg.images import read_image
 from kseg.metrics import class_iu
 from kseg.pages import in_figures
 from kseg.pictures import fitted, png
-from kseg.storage import write_text
 from kseg.reports.result import Result, machine
+from kseg.storage import write_text
 
 STRIP_WIDTH = 1600
 

@@ -17,10 +17,10 @@ import tensorflow as tf
 from kseg.callbacks.progress import clock
 from kseg.callbacks.samples import spread
 from kseg.datasets.downloads import PUBLISHED
-from kseg.inference import Report
 from kseg.layers import ScoreReading
 from kseg.preparation.prepared import Prepared
 from kseg.recipes.recipe import RECIPES, as_registered
+from kseg.reports.report import Report
 from kseg.runs.config import read_config
 
 SHOWN, WORST = 4, 4  # pictures from all over the split, and of the images with the worst scores

@@ -13,11 +13,11 @@ from typing import Any
 import tensorflow as tf
 
 from kseg.callbacks.progress import clock
+from kseg.recipes.recipe import Recipe
+from kseg.runs.stages import Stage, stages_of
 from kseg.runs.start import begin
 from kseg.training.devices import shared, strategy_at_hand, workers_named
 from kseg.training.loop import readable
-from kseg.recipes.recipe import Recipe
-from kseg.runs.stages import Stage, stages_of
 from kseg.training.step import step_of
 from kseg.weights.initial import classifier_of
 

@@ -26,20 +26,21 @@ from kseg.callbacks import (
     write_samples,
 )
 from kseg.errors import ConfigError, EnvironmentFailure
-from kseg.inference import Report, evaluate, load
-from kseg.reports.choice import THRESHOLDS, choose_objects
-from kseg.reports.report import OF_OBJECTS
+from kseg.inference import load
 from kseg.layers import readings_of, with_reading
-from kseg.storage import write_json, writing
-from kseg.reports.card import write_card
-from kseg.training.checkpoint import Checkpoint, Keeper, newest_of, newest_whole, read_checkpoint, sweep
-from kseg.training.devices import SharedStop, mean_over_workers, worker_of
-from kseg.training.loop import run_steps
-from kseg.reports.page import write_page
 from kseg.preparation.prepared import Prepared
+from kseg.reports import Report, evaluate
+from kseg.reports.card import write_card
+from kseg.reports.choice import THRESHOLDS, choose_objects
+from kseg.reports.page import write_page
+from kseg.reports.report import OF_OBJECTS
 from kseg.reports.result import Result
 from kseg.runs.config import alone, is_longer, read_config
 from kseg.runs.stages import Stage
+from kseg.storage import write_json, writing
+from kseg.training.checkpoint import Checkpoint, Keeper, newest_of, newest_whole, read_checkpoint, sweep
+from kseg.training.devices import SharedStop, mean_over_workers, worker_of
+from kseg.training.loop import run_steps
 from kseg.training.step import averaged
 from kseg.training.stopping import StopSignal
 

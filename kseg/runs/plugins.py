@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kseg.errors import ConfigError
-from kseg.registry import REGISTRIES
 from kseg.recipes.recipe import Recipe
+from kseg.registry import REGISTRIES
 
 KEYS = {"kind", "name", "plugin"}  # of each in config.json
 

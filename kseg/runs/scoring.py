@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from kseg import datasets
+from kseg.chosen import GIVEN
 from kseg.datasets import DATASETS, Dataset, survey
 from kseg.datasets.places import is_address
 from kseg.errors import ConfigError, KsegError
 from kseg.metrics import Measure, measure
-from kseg.runs.plugins import check_plugins
 from kseg.recipes.recipe import Recipe
 from kseg.runs.config import read_config
-from kseg.recipes.specs import GIVEN
+from kseg.runs.plugins import check_plugins
 
 
 def config_of(model: str | Path | None) -> dict[str, Any] | None:

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kseg.chosen import GIVEN
 from kseg.errors import ConfigError
 from kseg.inference import settled_precision
-import kseg.recipes  # noqa: F401  registers them
-from kseg.training.devices import make_deterministic
 from kseg.preparation.given import Given
-from kseg.runs.plugins import check_plugins
 from kseg.preparation.prepared import Prepared, prepare
-from kseg.recipes.recipe import RECIPES, Recipe
+from kseg.recipes import RECIPES, Recipe
 from kseg.runs.config import check_given, check_same, open_run
-from kseg.recipes.specs import GIVEN
+from kseg.runs.plugins import check_plugins
+from kseg.training.devices import make_deterministic
 
 # Settings that hold beside an object of that part.
 BESIDE_OBJECTS = ("optimizer.skip", "data.augment.interpolation", "data.augment.beyond")

@@ -19,20 +19,21 @@ import tensorflow as tf
 from kseg import pages
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError, EnvironmentFailure, Interrupted
-from kseg.inference import Report, evaluate, load
+from kseg.inference import load
 from kseg.metrics import Measure
-from kseg.storage import writing
-from kseg.runs.start import begin
-from kseg.training.checkpoint import newest_of
-from kseg.runs.one_stage import run_stage
-from kseg.training.devices import LOST, strategy_at_hand, worker_of, workers_named
 from kseg.preparation.given import Given
-from kseg.training.optimizers import check_callbacks
 from kseg.preparation.prepared import Prepared
 from kseg.recipes.recipe import Recipe
-from kseg.runs.config import is_longer, read_config
 from kseg.recipes.specs import PublishedSpec
+from kseg.reports import Report, evaluate
+from kseg.runs.config import is_longer, read_config
+from kseg.runs.one_stage import run_stage
 from kseg.runs.stages import Stage, stages_of
+from kseg.runs.start import begin
+from kseg.storage import writing
+from kseg.training.checkpoint import newest_of
+from kseg.training.devices import LOST, strategy_at_hand, worker_of, workers_named
+from kseg.training.optimizers import check_callbacks
 from kseg.training.stopping import StopSignal
 
 NAMED = {"model": "model.name", "loss": "loss.name", "measure": "measure", "optimizer": "optimizer.name"}

@@ -25,7 +25,7 @@ from kseg.callbacks import KeepBest
 from kseg.errors import Interrupted, WeightsError
 from kseg.storage import aside, writing
 from kseg.training.devices import SharedStop
-from kseg.recipes.specs import CheckpointSpec
+from kseg.training.specs import CheckpointSpec
 from kseg.training.stopping import StopSignal
 
 STATE, BEST = "state.npz", "best.keras"

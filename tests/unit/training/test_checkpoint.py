@@ -17,7 +17,7 @@ from kseg.training.checkpoint import Keeper, Place, newest_whole, read_checkpoin
 from kseg.training.devices import dtype_policy
 from kseg.training.loop import run_steps
 from kseg.training.optimizers import freeze, make_optimizer
-from kseg.recipes.specs import CheckpointSpec, OptimizerSpec
+from kseg.training.specs import CheckpointSpec, OptimizerSpec
 
 
 def network(precision: str = "float32", width: int = 2) -> keras.Model:

@@ -4,7 +4,6 @@ from click.testing import CliRunner
 from kseg.cli import main
 from kseg.options import kind_in_words, meanings
 from kseg.pipeline import AUGMENTATIONS
-import kseg.recipes  # noqa: F401  enters them
 from kseg.recipes.manual import settings_in_words, settings_of
 from kseg.recipes.recipe import POSITIVE, RECIPES, field_names
 from kseg.recipes.settings import PARTS

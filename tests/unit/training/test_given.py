@@ -14,7 +14,7 @@ from kseg.datasets import Dataset, Item
 from kseg.errors import ConfigError, DataError
 from kseg.preparation.given import Given
 from kseg.preparation.prepared import prepare
-from kseg.recipes.recipe import RECIPES
+from kseg.recipes import RECIPES
 
 SLIM = {
     "steps": 4, "epoch_steps": 2, "data.crop": "16,16", "data.batch_size": 2, "precision": "float32",

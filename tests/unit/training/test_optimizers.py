@@ -13,7 +13,7 @@ from kseg.training.optimizers import (
     freeze,
     make_optimizer,
 )
-from kseg.recipes.specs import OptimizerSpec
+from kseg.training.specs import OptimizerSpec
 
 CAFFE = OptimizerSpec(
     name="sgd",

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from kseg.models import NETWORKS
-import kseg.recipes  # noqa: F401
-from kseg.recipes.recipe import RECIPES
+from kseg.recipes import RECIPES
 from kseg.recipes.specs import ModelSpec
 
 # base_lr, the steps its scripts run, what it is initialised from, the means its input loses

@@ -3,7 +3,6 @@ import json
 import pytest
 
 from kseg.errors import ConfigError
-import kseg.recipes  # noqa: F401
 from kseg.recipes.recipe import RECIPES, Recipe, field_names
 from kseg.recipes.specs import ModelSpec, PublishedSpec
 

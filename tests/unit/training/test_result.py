@@ -9,16 +9,15 @@ import pytest
 import kseg
 from kseg.datasets import Dataset, Item, survey
 from kseg.images import write_image
-from kseg.inference import Report
 from kseg.layers import ScoreReading
 from kseg.metrics import Score, measure
-import kseg.recipes  # noqa: F401
+from kseg.preparation.prepared import Prepared
+from kseg.recipes import RECIPES, Recipe
+from kseg.recipes.specs import DataSpec, PublishedSpec
+from kseg.reports import Report
 from kseg.reports.card import write_card
 from kseg.reports.page import write_page
-from kseg.preparation.prepared import Prepared
-from kseg.recipes.recipe import RECIPES, Recipe
 from kseg.reports.result import Result, machine
-from kseg.recipes.specs import DataSpec, PublishedSpec
 
 
 class Streets(Dataset):

@@ -4,8 +4,8 @@ import pytest
 
 from kseg.errors import ConfigError
 from kseg.recipes.recipe import Recipe
-from kseg.runs.config import alone, check_same, open_run
 from kseg.recipes.specs import PublishedSpec
+from kseg.runs.config import alone, check_same, open_run
 
 
 def config(**changes) -> dict:

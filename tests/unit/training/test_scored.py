@@ -9,8 +9,7 @@ import pytest
 
 from kseg import datasets
 from kseg.errors import ConfigError
-import kseg.recipes  # noqa: F401  registers them
-from kseg.recipes.recipe import RECIPES, Recipe
+from kseg.recipes import RECIPES, Recipe
 from kseg.runs.scoring import measures_of, open_data
 
 NAMES = "abcdefghij"  # of which c, d, f, j are held out

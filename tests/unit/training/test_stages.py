@@ -9,12 +9,11 @@ import pytest
 
 import kseg
 from kseg.errors import ConfigError, Interrupted, WeightsError
-import kseg.recipes  # noqa: F401
-from kseg.runs.start import settled
 from kseg.preparation.given import Given
-from kseg.recipes.recipe import RECIPES
+from kseg.recipes import RECIPES
 from kseg.runs.dry_run import rehearse
 from kseg.runs.stages import of_stage, stages_of
+from kseg.runs.start import settled
 from kseg.runs.trainer import run_stage
 
 SLIM = {"model.width": 1 / 64, "model.fc_width": 4, "init_weights": "none", "steps": 2}

@@ -15,9 +15,9 @@ import tifffile
 import kseg
 from kseg.errors import ConfigError, EnvironmentFailure, Interrupted, TrainingDiverged
 from kseg.images import write_image
-from kseg.runs.start import settled
 from kseg.runs.dry_run import rehearse
 from kseg.runs.stages import Stage
+from kseg.runs.start import settled
 from kseg.runs.trainer import _lost
 
 SLIM = {"model.width": 2, "model.depth": 1, "data.crop": "16,16", "data.batch_size": 1, "steps": 1}

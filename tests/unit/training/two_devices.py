@@ -17,7 +17,7 @@ from kseg.training.checkpoint import Keeper, newest_whole
 from kseg.training.devices import dtype_policy, synchronise
 from kseg.training.loop import run_steps
 from kseg.training.optimizers import freeze, make_optimizer
-from kseg.recipes.specs import CheckpointSpec, OptimizerSpec
+from kseg.training.specs import CheckpointSpec, OptimizerSpec
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
