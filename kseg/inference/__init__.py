@@ -3,6 +3,7 @@
 from kseg.inference.averaging import pixels_read
 from kseg.inference.load import load
 from kseg.inference.precision import PRECISIONS, computing_in, precision_of, set_precision, settled_precision
+from kseg.inference.prediction import predict, predict_scores, probabilities
 from kseg.inference.predictor import (
     SEGMENTS,
     Predictor,
@@ -15,7 +16,6 @@ from kseg.inference.predictor import (
     streams_of,
     white_of,
 )
-from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
     "PRECISIONS",

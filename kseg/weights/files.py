@@ -15,16 +15,16 @@ from kseg.errors import WeightsError
 from kseg.folders import BEST_NETWORK, keras_file
 from kseg.layers import InputScaling
 from kseg.models import NETWORKS, build
-from kseg.weights.caffemodel import START, other_kind
+from kseg.weights.caffe.caffemodel import START, other_kind
+from kseg.weights.caffe.loading import import_caffemodel, load_caffemodel
+from kseg.weights.caffe.recognition import own_preprocessing, recognised
 from kseg.weights.hdf5 import open_hdf5
-from kseg.weights.imports import import_caffemodel, load_caffemodel
 from kseg.weights.keras_applications import load_keras_applications, read_keras_applications
 from kseg.weights.layouts import Tensor
-from kseg.weights.recognition import own_preprocessing, recognised
-from kseg.weights.report import Report
+from kseg.weights.load_report import Report
 from kseg.weights.sources import recognised as published
-from kseg.weights.torch_file import open_torch
-from kseg.weights.torchvision import layers_of, load_torchvision
+from kseg.weights.torch.torch_file import open_torch
+from kseg.weights.torch.torchvision import layers_of, load_torchvision
 from kseg.weights.transplants import transplant
 
 _TAKEN = (

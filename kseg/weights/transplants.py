@@ -16,7 +16,7 @@ from kseg.weights.fill import fill
 from kseg.weights.keras_applications import NAMES
 from kseg.weights.keras_file import read_keras_file
 from kseg.weights.layouts import Tensor
-from kseg.weights.report import Report
+from kseg.weights.load_report import Report
 from kseg.weights.spread import spread
 
 Network: TypeAlias = "keras.Model | str | Path"
