@@ -17,8 +17,9 @@ class _OnStandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         head = "warning: " if record.levelno >= logging.WARNING else ""
+        over_bar = "\r\x1b[K" if sys.stderr.isatty() else ""  # a terminal's progress bar is drawn again below the line
         # Not click.echo, which in some locales goes past a bar that is drawn, and into its line.
-        print(f"{head}{record.getMessage()}", file=sys.stderr, flush=True)
+        print(f"{over_bar}{head}{record.getMessage()}", file=sys.stderr, flush=True)
 
 
 def _logger() -> logging.Logger:
