@@ -199,7 +199,7 @@ class Keeper:
         self._best_scores = [each.best for each in self._bests]
 
     def begin(self) -> None:
-        """Gives the other callbacks their attributes back; to be called after their `on_train_begin`, which resets them."""
+        """Gives the other callbacks their attributes back, after their `on_train_begin` has reset them."""
         for name, state in self._of_others.items():
             vars(self._others[name]).update(state)
 
