@@ -62,9 +62,11 @@ class KsegError(Exception):
       what: what is wrong, where, and what was found.
       fix: what to do about it; empty where nobody can say.
       exit_code: the command line's.
+      spelling: how `str` writes the settings of the fix; None as Setting itself does.
     """
 
     exit_code = 3
+    spelling: Spelling | None = None
 
     def __init__(self, what: str = "", *fix: str | Setting) -> None:
         super().__init__(what)
@@ -75,7 +77,7 @@ class KsegError(Exception):
         return " ".join(filter(None, [self.what, spelled(self.fix, spelling)]))
 
     def __str__(self) -> str:
-        return self.told()
+        return self.told(self.spelling or str)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.what, *self.fix), self.__dict__

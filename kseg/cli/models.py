@@ -17,8 +17,7 @@ def list_models() -> None:
     """Name the networks, the recipes and the presets."""
     from kseg.inference import presets
     from kseg.models import NETWORKS
-    from kseg.training import recipes  # noqa: F401  (enters them)
-    from kseg.training.recipe import RECIPES
+    from kseg.recipes import RECIPES
 
     width = max(map(len, (*NETWORKS.names(), *RECIPES.names())))
     for title, registry in (("networks", NETWORKS), ("recipes", RECIPES)):
@@ -48,9 +47,8 @@ def describe_model(name: str, settings: dict[str, str], draw: str | None, image:
     from kseg.models import NETWORKS, build, describe
     from kseg.models import draw as draw_network
     from kseg.options import Option, checked, options_of
-    from kseg.training import recipes  # noqa: F401  (enters them)
-    from kseg.training.explained import settings_in_words
-    from kseg.training.recipe import RECIPES
+    from kseg.recipes import RECIPES
+    from kseg.recipes.manual import settings_in_words
 
     if name in RECIPES.names():
         if draw:

@@ -1,7 +1,6 @@
-"""From a network to predictions and scores."""
+"""From a network to predictions."""
 
 from kseg.inference.averaging import pixels_read
-from kseg.inference.evaluate import evaluate, measures_for, usual_measures
 from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
 from kseg.inference.precision import PRECISIONS, computing_in, precision_of, set_precision, settled_precision
 from kseg.inference.predictor import (
@@ -16,7 +15,6 @@ from kseg.inference.predictor import (
     streams_of,
     white_of,
 )
-from kseg.inference.report import Report
 from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
@@ -24,15 +22,12 @@ __all__ = [
     "PRECISIONS",
     "SEGMENTS",
     "Predictor",
-    "Report",
     "call_joined",
     "computing_in",
-    "evaluate",
     "find_bundle",
     "geometry_of",
     "heads_of",
     "load",
-    "measures_for",
     "parts_of",
     "pixels_read",
     "precision_of",
@@ -46,6 +41,5 @@ __all__ = [
     "set_precision",
     "settled_precision",
     "streams_of",
-    "usual_measures",
     "white_of",
 ]

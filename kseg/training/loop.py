@@ -13,7 +13,7 @@ import tensorflow as tf
 from kseg.errors import DataError, TrainingDiverged, in_a_line
 from kseg.training.checkpoint import Keeper, Place
 from kseg.training.devices import agreement, shared, worker_of
-from kseg.training.diagnosis import first_not_finite
+from kseg.training.first_nan import first_not_finite
 from kseg.training.step import averaged, step_of
 
 

@@ -4,10 +4,9 @@ from click.testing import CliRunner
 from kseg.cli import main
 from kseg.options import kind_in_words, meanings
 from kseg.pipeline import AUGMENTATIONS
-from kseg.training import recipes  # noqa: F401  enters them
-from kseg.training.explained import settings_in_words, settings_of
-from kseg.training.recipe import POSITIVE, RECIPES, field_names
-from kseg.training.settings import PARTS
+from kseg.recipes.manual import settings_in_words, settings_of
+from kseg.recipes.recipe import POSITIVE, RECIPES, field_names
+from kseg.recipes.settings import PARTS
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
