@@ -15,7 +15,7 @@ def models() -> None:
 @models.command("list", tensorflow=True)
 def list_models() -> None:
     """Name the networks, the recipes and the presets."""
-    from kseg.inference import presets
+    from kseg.folders import presets
     from kseg.models import NETWORKS
     from kseg.recipes import RECIPES
 

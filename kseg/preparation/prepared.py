@@ -22,7 +22,8 @@ from kseg.datasets.agreement import check_whole_images
 from kseg.datasets.places import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, did_you_mean
-from kseg.inference import geometry_of, resolved, set_precision
+from kseg.folders import path_of
+from kseg.inference import geometry_of, set_precision
 from kseg.layers import SCALINGS, InputScaling, ScoreReading, check_average, with_reading
 from kseg.metrics import Measure, measure
 from kseg.models import NETWORKS, build, own_scaling
@@ -191,7 +192,7 @@ class Prepared:
         recipe, found = self.recipe, self.surveys["train"]
         keras.utils.set_random_seed(recipe.seed)
         model = with_reading(self._bare_network(), self.readings)
-        initial_weights(model, start or str(resolved(recipe.init_weights)))
+        initial_weights(model, start or str(path_of(recipe.init_weights)))
         if recipe.data.crop:
             geometry_of(model).check(*recipe.data.crop, "data.crop")
         else:

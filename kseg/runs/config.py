@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kseg.errors import Advice, ConfigError, Setting
-from kseg.inference import resolved
+from kseg.folders import path_of
 from kseg.log import LOG
 from kseg.recipes import Recipe
 
@@ -24,7 +24,7 @@ def read_config(folder: str | Path) -> dict[str, Any] | None:
     Raises:
       ConfigError: the file is damaged.
     """
-    path = resolved(folder) / "config.json"
+    path = path_of(folder) / "config.json"
     if not path.is_file():
         return None
     try:
