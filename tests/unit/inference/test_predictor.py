@@ -254,7 +254,7 @@ def test_a_layer_that_refuses_a_size_while_it_is_traced_is_told_without_its_stac
 
 
 def test_what_is_no_network_is_refused_with_how_to_load_it():
-    with pytest.raises(ConfigError, match=r"model: found 'demo1', which is no network. Load it first: kseg.load\('demo1'\)"):
+    with pytest.raises(ConfigError, match=r"found 'demo1', which is no network. Load it first: kseg.load\('demo1'\)"):
         predict("demo1", np.zeros((4, 4)))
-    with pytest.raises(ConfigError, match="model: found 3, which is no network. Give a keras.Model or a kseg.predictor.$"):
+    with pytest.raises(ConfigError, match="found 3, which is no network. Give a keras.Model or a kseg.predictor.$"):
         predict(3, np.zeros((4, 4)))
