@@ -77,7 +77,7 @@ def test_pytorch_fcns_networks_are_imported_with_all_they_compute(tmp_path, netw
 
 def test_fcn8s_and_its_at_once_form_are_asked_for(tmp_path):
     path, expected = pytorch_fcn(tmp_path / "a.pth", "fcn8s")
-    with pytest.raises(WeightsError, match=r"a\.pth: .*network='fcn8s' or network='fcn8s-atonce'\"):
+    with pytest.raises(WeightsError, match=r"a\.pth: .*network='fcn8s' or network='fcn8s-atonce'"):
         import_weights(path)
     np.testing.assert_allclose(
         import_weights(path, network="fcn8s")(images(size=50)), expected(images(size=50)), rtol=1e-5, atol=1e-5
