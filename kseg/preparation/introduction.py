@@ -73,6 +73,6 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
 
 
 def _paths(data: Dataset) -> set[str]:
-    """The paths of the labels, as far as the data set knows them. An id alone may belong to another image in each part."""
+    """The paths of the labels, as far as the data set knows them. Two parts may use one id for different images."""
     paths = (data.place(index) for index in range(len(data)))
     return {path for path, name in zip(paths, data.ids, strict=True) if path != name}
