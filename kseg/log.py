@@ -11,20 +11,31 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from kseg.errors import Setting, Spelling, spelled
+
 
 class _OnStandardError(logging.Handler):
-    """Prints to today's sys.stderr, which notebooks and tests replace."""
+    """Prints to today's sys.stderr, which notebooks and tests replace.
+
+    Attributes:
+      spelling: how `told` writes settings.
+    """
+
+    spelling: Spelling = str
 
     def emit(self, record: logging.LogRecord) -> None:
         head = "warning: " if record.levelno >= logging.WARNING else ""
-        # Not click.echo, which in some locales goes past a bar that is drawn, and into its line.
+        # Not click.echo: in some locales it prints past a bar that is drawn, and into the bar's line.
         print(f"{head}{record.getMessage()}", file=sys.stderr, flush=True)
+
+
+_HANDLER = _OnStandardError()
 
 
 def _logger() -> logging.Logger:
     logger = logging.getLogger("kseg")
     if not logger.handlers:
-        logger.addHandler(_OnStandardError())
+        logger.addHandler(_HANDLER)
         logger.propagate = False  # else a user's own root handler would show each line twice
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
@@ -32,6 +43,21 @@ def _logger() -> logging.Logger:
 
 
 LOG = _logger()
+
+
+def told(*advice: str | Setting) -> str:
+    """The advice as text, for LOG and for files: its settings as Python writes them, or as `settings_spelled` says."""
+    return spelled(advice, _HANDLER.spelling)
+
+
+@contextmanager
+def settings_spelled(spelling: Spelling) -> Iterator[None]:
+    """Within the block `told` writes settings by `spelling`: the command line's verbs work within one."""
+    before, _HANDLER.spelling = _HANDLER.spelling, spelling
+    try:
+        yield
+    finally:
+        _HANDLER.spelling = before
 
 
 def is_shown() -> bool:
