@@ -163,7 +163,7 @@ def test_a_plugin_that_is_not_there_or_fails_is_named(tmp_path):
         "from kseg.datasets import DATASETS\n@DATASETS.register('camvid')\nclass Mine: ...\n"
     )
     said = call("data", "list", "--plugin", tmp_path / "taking_plugin.py", exit_code=3).stderr
-    assert "The data set 'camvid' is there already" in said
+    assert "The data set 'camvid' is registered already" in said
 
 
 def test_names_list_what_plugins_brought(plugin):

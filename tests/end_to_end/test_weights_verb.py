@@ -50,7 +50,7 @@ def test_a_wrong_file_ends_with_exit_1_and_one_that_can_not_be_had_with_5(known)
     known.write_bytes(b"others")
     assert "expected md5" in call("verify", known, exit_code=1).stdout
     message = call("fetch", "voc-fcn8s", exit_code=5).stderr
-    assert "another file came and was removed" in message and f"put it at {place_of('voc-fcn8s')}" in message
+    assert "it gave another file, which was removed" in message and f"put it at {place_of('voc-fcn8s')}" in message
     assert "Did you mean 'voc-fcn16s'" in call("fetch", "fcn16s", exit_code=3).stderr
     assert not place_of("voc-fcn8s").exists()
 
