@@ -25,8 +25,9 @@ class _OnStandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         head = "warning: " if record.levelno >= logging.WARNING else ""
+        over_bar = "\r\x1b[K" if sys.stderr.isatty() else ""  # a terminal's progress bar is drawn again below the line
         # Not click.echo: in some locales it prints past a bar that is drawn, and into the bar's line.
-        print(f"{head}{record.getMessage()}", file=sys.stderr, flush=True)
+        print(f"{over_bar}{head}{record.getMessage()}", file=sys.stderr, flush=True)
 
 
 _HANDLER = _OnStandardError()

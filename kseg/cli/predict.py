@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kseg.inference import Predictor
     from kseg.layers import Average
 
+from kseg.cli.spelling import as_option
 from kseg.cli.verb import Verb, average_option, precision_option, stream_option
 
 TICKS = 1000  # of the progress bar for each file, so that it moves with the slices of a stack
@@ -97,8 +98,9 @@ def predict(
     from kseg.errors import DataError
     from kseg.folders import axes_of_run
     from kseg.images import stem_of
-    from kseg.inference import load, predictor, say_above_bar
-    from kseg.inference.files.results import check_apart, list_images, list_streams, predict_file
+    from kseg.inference import load, predictor
+    from kseg.inference.files import check_apart, list_images, list_streams, predict_file
+    from kseg.log import LOG
 
     named = tuple(streams.values()) or inputs + paths
     files: Sequence[Any] = [] if streams else list_images(named)
@@ -133,7 +135,7 @@ def predict(
                     raise
                 failed.append(error)
                 advance(1, 1)
-                say_above_bar(f"error: {error}")
+                LOG.info("error: %s", error.told(as_option))
                 continue
             first = next(iter(path.values())) if streams else path
             kinds.update(f"STEM{file.name.removeprefix(stem_of(first))}" for file in results)
