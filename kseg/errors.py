@@ -55,6 +55,26 @@ def spelled(advice: Advice, spelling: Spelling = str) -> str:
     return "".join(part if isinstance(part, str) else spelling(part) for part in advice)
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """What may be wrong, though nothing stops at it.
+
+    Attributes:
+      what: what looks wrong, where, and what was found.
+      fix: what to do about it, as an error's.
+    """
+
+    what: str
+    fix: Advice = ()
+
+    def told(self, spelling: Spelling = str) -> str:
+        """The whole message, its settings written by `spelling`."""
+        return " ".join(filter(None, [self.what, spelled(self.fix, spelling)]))
+
+    def __str__(self) -> str:
+        return self.told()
+
+
 class KsegError(Exception):
     """The root of everything a user can cause.
 

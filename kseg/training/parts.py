@@ -40,7 +40,7 @@ def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, wh
 def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: float | None) -> list[str]:
     """What looks wrong with the data, in words."""
     data, found = parts["train"], surveys["train"]
-    doubts = [data.doubt] if data.doubt else []
+    doubts = [str(doubt) for doubt in data.doubts]
     trained_on = _places(data)
     for split, part in parts.items():
         seen = trained_on & _places(part)
@@ -49,7 +49,7 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
                 f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little."
             )
     if white is not None:
-        doubts += doubts_of_levels(found.darkest, found.brightest, white)
+        doubts += map(str, doubts_of_levels(found.darkest, found.brightest, white))
     for split, part in parts.items():
         for head, pixels in by_name(surveys[split].class_pixels).items():
             trained = by_name(found.class_pixels)[head]
@@ -72,5 +72,5 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
 
 def _places(data: Dataset) -> set[str]:
     """Where the items' labels lie, as far as the set says so: ids may be those of other images in another part."""
-    places = (data.place(index) for index in range(len(data)))
+    places = (data.location(index) for index in range(len(data)))
     return {place for place, name in zip(places, data.ids, strict=True) if place != name}
