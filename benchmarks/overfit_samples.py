@@ -37,7 +37,7 @@ import numpy as np
 import kseg
 from kseg.datasets import VOID, by_name
 from kseg.metrics import confusion_matrix, mean_iu
-from kseg.training.recipe import Recipe
+from kseg.recipes.recipe import Recipe
 
 # Recipe, folder of the samples, and settings of its own; the stages of a recipe are forms too.
 FORMS = {

@@ -23,37 +23,39 @@ if TYPE_CHECKING:
         objectives,
         pictures,
         pipeline,
+        recipes,
+        reports,
         training,
         weights,
     )
     from kseg.bundles import export
-    from kseg.inference.evaluate import evaluate
     from kseg.inference.load import load
     from kseg.inference.objects import objects
+    from kseg.inference.prediction import predict
     from kseg.inference.predictor import predictor
-    from kseg.inference.tiles import predict
     from kseg.instances import object_table
     from kseg.models import build
     from kseg.pipeline import batches
-    from kseg.training import Recipe
-    from kseg.training.trainer import train
+    from kseg.recipes import Recipe
+    from kseg.reports.evaluate import evaluate
+    from kseg.runs.trainer import train
 
     __version__: str
 else:
     _resolve, __dir__ = lazy(
         __name__,
         {
-            "Recipe": "kseg.training",
+            "Recipe": "kseg.recipes",
             "batches": "kseg.pipeline",
             "build": "kseg.models",
-            "evaluate": "kseg.inference",
+            "evaluate": "kseg.reports",
             "export": "kseg.bundles",
             "load": "kseg.inference",
             "object_table": "kseg.instances",
             "objects": "kseg.inference.objects",
             "predict": "kseg.inference",
             "predictor": "kseg.inference",
-            "train": "kseg.training.trainer",
+            "train": "kseg.runs.trainer",
         },
     )
 
@@ -69,6 +71,7 @@ else:
         "metrics",
         "object_table",
         "pictures",
+        "recipes",
         "training",
     )
 
@@ -120,6 +123,8 @@ __all__ = [
     "pipeline",
     "predict",
     "predictor",
+    "recipes",
+    "reports",
     "train",
     "training",
     "weights",

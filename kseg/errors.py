@@ -67,12 +67,13 @@ class Doubt:
     what: str
     fix: Advice = ()
 
-    def told(self, spelling: Spelling = str) -> str:
-        """The whole message, its settings written by `spelling`."""
-        return " ".join(filter(None, [self.what, spelled(self.fix, spelling)]))
+    @property
+    def parts(self) -> Advice:
+        """The whole message."""
+        return (self.what, " ", *self.fix) if self.fix else (self.what,)
 
     def __str__(self) -> str:
-        return self.told()
+        return spelled(self.parts)
 
 
 class KsegError(Exception):
@@ -82,9 +83,11 @@ class KsegError(Exception):
       what: what is wrong, where, and what was found.
       fix: what to do about it; empty where nobody can say.
       exit_code: the command line's.
+      spelling: how `str` writes the settings of the fix; None as Setting itself does.
     """
 
     exit_code = 3
+    spelling: Spelling | None = None
 
     def __init__(self, what: str = "", *fix: str | Setting) -> None:
         super().__init__(what)
@@ -92,10 +95,11 @@ class KsegError(Exception):
 
     def told(self, spelling: Spelling = str) -> str:
         """The whole message, its settings written by `spelling`."""
-        return " ".join(filter(None, [self.what, spelled(self.fix, spelling)]))
+        between = "" if not self.fix or not self.what or self.what.endswith("\n") else " "
+        return f"{self.what}{between}{spelled(self.fix, spelling)}"
 
     def __str__(self) -> str:
-        return self.told()
+        return self.told(self.spelling or str)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.what, *self.fix), self.__dict__

@@ -11,14 +11,29 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from kseg.errors import Setting, Spelling, spelled
+
+
+class Told:
+    """A message with settings in it, for LOG: Python and the command line each write a setting in their own way."""
+
+    def __init__(self, *parts: str | Setting) -> None:
+        self.parts = parts
+
+    def __str__(self) -> str:
+        return spelled(self.parts)
+
 
 class _OnStandardError(logging.Handler):
-    """Prints to today's sys.stderr, which notebooks and tests replace."""
+    """Prints to the sys.stderr of the moment, which notebooks and tests replace."""
+
+    spelling: Spelling = staticmethod(str)
 
     def emit(self, record: logging.LogRecord) -> None:
         head = "warning: " if record.levelno >= logging.WARNING else ""
-        # Not click.echo, which in some locales goes past a bar that is drawn, and into its line.
-        print(f"{head}{record.getMessage()}", file=sys.stderr, flush=True)
+        text = spelled(record.msg.parts, self.spelling) if isinstance(record.msg, Told) else record.getMessage()
+        # click.echo would print into the line of a progress bar in some locales.
+        print(f"{head}{text}", file=sys.stderr, flush=True)
 
 
 def _logger() -> logging.Logger:
@@ -32,6 +47,11 @@ def _logger() -> logging.Logger:
 
 
 LOG = _logger()
+
+
+def spell_settings(spelling: Spelling) -> None:
+    """Makes kseg's own handler write settings by `spelling`, as the command line does."""
+    _OnStandardError.spelling = staticmethod(spelling)
 
 
 def is_shown() -> bool:

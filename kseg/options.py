@@ -6,14 +6,44 @@ import enum
 import functools
 import inspect
 import math
+import operator
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from kseg.errors import ConfigError, did_you_mean
+from kseg.errors import ConfigError, Setting, did_you_mean
+
+_HOLDS: dict[str, Callable[[Any, Any], bool]] = {
+    "above": operator.gt,
+    "at least": operator.ge,
+    "below": operator.lt,
+    "at most": operator.le,
+}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A bound of a number, beside its type: `Annotated[float | None, Above(0)]`. None is within every bound.
+
+    Attributes:
+      relation: above, at least, below or at most.
+      number: what a value is compared with.
+    """
+
+    relation: str
+    number: float
+
+    def holds(self, value: float) -> bool:
+        return _HOLDS[self.relation](value, self.number)
+
+    def __str__(self) -> str:
+        return f"{self.relation} {self.number:,}"
+
+
+Above, AtLeast, Below, AtMost = (functools.partial(Bound, relation) for relation in _HOLDS)
 
 
 @dataclass(frozen=True)
@@ -60,10 +90,7 @@ def check_required(owner: str, known: Mapping[str, Option], values: Mapping[str,
     """
     for name, option in known.items():
         if option.is_required and name not in values:
-            raise ConfigError(
-                f"{owner} needs {prefix}{name}, which has no default: pass --set {prefix}{name}=... "
-                f"(in Python {name}=...)."
-            )
+            raise ConfigError(f"{owner} needs {prefix}{name}, which has no default.", "Pass ", Setting(prefix + name))
 
 
 def _hint(entry: Any, name: str, annotation: Any) -> Any:
@@ -75,7 +102,8 @@ def _hint(entry: Any, name: str, annotation: Any) -> Any:
         return None
     try:
         holder = types.SimpleNamespace(__annotations__={name: annotation})
-        return typing.get_type_hints(holder, globalns=getattr(maker, "__globals__", {}))[name]
+        known = getattr(maker, "__globals__", {})
+        return typing.get_type_hints(holder, globalns=known, include_extras=True)[name]
     except (NameError, TypeError, AttributeError, SyntaxError):
         return None
 
@@ -112,7 +140,9 @@ def kind_in_words(kind: Any) -> str:
         return " or ".join(kind_in_words(each) for each in arguments)
     if origin is Literal:
         return ", ".join(map(str, arguments[:-1])) + f" or {arguments[-1]}"
-    if _is_sequence(origin):
+    if origin is Annotated:
+        return ", ".join([kind_in_words(arguments[0]), *map(str, _bounds(kind))])
+    if origin in (list, tuple, Sequence):
         each = {int: "whole numbers", float: "numbers"}.get(arguments[0] if arguments else Any, "names")
         count = "" if Ellipsis in arguments or len(arguments) < 2 else f"{len(arguments)} "
         return f"{count}{each} with commas between"
@@ -137,44 +167,45 @@ def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], 
             takes = did_you_mean(prefix + name, [prefix + each for each in known]) if known else "It takes none."
             raise ConfigError(f"{owner} takes no option {prefix + name!r}. {takes}")
         kind, default = known[name].kind, known[name].default
+        plain = typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
         is_none = isinstance(value, str) and value in ("none", "None")
-        if is_none and default is not None and type(None) in typing.get_args(kind):
+        if is_none and default is not None and type(None) in typing.get_args(plain):
             raise ConfigError(
-                f"{prefix}{name} can't be none, which stands for the default here, {default}. Give another value."
+                f"{prefix}{name} can't be none, which stands for the default here, {default}.", "Give another value."
             )
-        is_default = is_none and kind in (int, float, bool)
-        found[name] = None if is_default else convert(value, known[name].kind, prefix + name)
+        is_default = is_none and plain in (int, float, bool)
+        found[name] = None if is_default else convert(value, kind, prefix + name)
     return {name: value for name, value in found.items() if value is not None}
 
 
 def convert(value: Any, hint: Any, name: str) -> Any:
-    """`value`, from JSON or as text, as the type `hint` says.
+    """`value`, from JSON or as text, as the type `hint`; a value of any other type than those of _READERS stays.
 
     Raises:
-      ConfigError: it is not of that type.
+      ConfigError: it is not of that type, or beyond the bounds that stand beside the type.
     """
-    if hint is Any:
-        return _guessed(value) if isinstance(value, str) else value
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return _one_of(value, arguments, name)
-    if origin is Literal:
-        if value not in arguments:
-            raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(map(str, arguments))}.")
-        return value
-    if _is_sequence(origin) or hint in (list, tuple, Sequence):
-        return _sequence(value, origin or hint, arguments, name)
-    if inspect.isclass(hint) and issubclass(hint, enum.Enum):
-        return _member(value, hint, name)
-    if hint is Path:
-        return Path(_plain(value, str, name))
-    if hint is bool and not isinstance(value, bool):
-        if str(value).lower() not in ("true", "false"):
-            raise ConfigError(f"{name} is {value!r}, but must be true or false.")
-        return str(value).lower() == "true"
-    if hint in (int, float, str):
-        return _plain(value, hint, name)
-    return value
+    reader = _READERS.get(typing.get_origin(hint) or hint)
+    if reader is None and inspect.isclass(hint) and issubclass(hint, enum.Enum):
+        reader = _member
+    return value if reader is None else reader(value, hint, name)
+
+
+def check_values(entry: Any, values: Mapping[str, Any], prefix: str = "") -> None:
+    """Checks numbers against the bounds in the signature of a function, or in the fields of a dataclass.
+
+    A dataclass checks itself in __post_init__: `check_values(type(self), vars(self), "checkpoint.")`.
+
+    Args:
+      entry: the function or the dataclass.
+      values: its arguments or fields by name; only numbers are checked.
+      prefix: what stands before their names in messages, as "data.".
+
+    Raises:
+      ConfigError: a number is not finite, or is beyond its bounds.
+    """
+    for name, hint in typing.get_type_hints(entry, include_extras=True).items():
+        if isinstance(values.get(name), int | float):
+            _check_number(values[name], _bounds(hint), prefix + name)
 
 
 def check_numbers(owner: str, positive: Collection[str] = (), **numbers: float | None) -> None:
@@ -193,8 +224,31 @@ def check_numbers(owner: str, positive: Collection[str] = (), **numbers: float |
             raise ConfigError(f"{owner}.{name} is {value}, but {bound}.")
 
 
-def _one_of(value: Any, kinds: Sequence[Any], name: str) -> Any:
+def _check_number(value: Any, bounds: Sequence[Bound], name: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name} is {value}, but must be a finite number.")
+    for bound in bounds:
+        if not bound.holds(value):
+            raise ConfigError(f"{name} is {value}, but must be {bound}.")
+
+
+def _bounds(hint: Any) -> list[Bound]:
+    """The bounds that stand beside a type, or beside one of several."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [bound for each in typing.get_args(hint) for bound in _bounds(each)]
+    return [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Bound)]
+
+
+def _bounded(value: Any, hint: Any, name: str) -> Any:
+    found = convert(value, hint.__origin__, name)
+    if found is not None:
+        _check_number(found, _bounds(hint), name)
+    return found
+
+
+def _one_of(value: Any, hint: Any, name: str) -> Any:
     """`value` as the first of several types that takes it."""
+    kinds = typing.get_args(hint)
     if type(None) in kinds and (value is None or value in ("none", "None", "")):
         return None
     reasons: list[ConfigError] = []
@@ -210,12 +264,16 @@ def _one_of(value: Any, kinds: Sequence[Any], name: str) -> Any:
     raise reasons[0]
 
 
-def _sequence(value: Any, kind: type, arguments: Sequence[Any], name: str) -> Any:
-    """`value`, or text with commas, as a tuple, or as a list where that is the type.
+def _choice(value: Any, hint: Any, name: str) -> Any:
+    choices = typing.get_args(hint)
+    if value not in choices:
+        raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(map(str, choices))}.")
+    return value
 
-    Args:
-      arguments: the types within, as `typing.get_args` gives them.
-    """
+
+def _sequence(value: Any, hint: Any, name: str) -> Any:
+    """`value`, or text with commas, as a list or a tuple."""
+    kind, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
     count = len(arguments) if kind is tuple and Ellipsis not in arguments else 0
     parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     if not isinstance(parts, Sequence) or count and len(parts) != count:
@@ -226,12 +284,18 @@ def _sequence(value: Any, kind: type, arguments: Sequence[Any], name: str) -> An
     return found if kind is list else tuple(found)
 
 
-def _member(value: Any, kind: type[enum.Enum], name: str) -> Any:
-    """`value`, or the name or value of a member of `kind`, as that member."""
+def _member(value: Any, kind: Any, name: str) -> Any:
+    """`value`, or the name or value of a member of an enumeration, as that member."""
     for member in kind:
         if value is member or value in (member.name, member.value, str(member.value)):
             return member
     raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(kind.__members__)}.")
+
+
+def _truth(value: Any, hint: Any, name: str) -> bool:
+    if str(value).lower() not in ("true", "false"):
+        raise ConfigError(f"{name} is {value!r}, but must be true or false.")
+    return str(value).lower() == "true"
 
 
 def _plain(value: Any, hint: Any, name: str) -> Any:
@@ -241,25 +305,32 @@ def _plain(value: Any, hint: Any, name: str) -> Any:
             raise ValueError
         found = hint(value)
     except (TypeError, ValueError, OverflowError) as error:
-        kind = {"int": "a whole number", "float": "a number"}.get(hint.__name__, hint.__name__)
+        kind = {int: "a whole number", float: "a number", Path: "a path"}[hint]
         raise ConfigError(f"{name} is {value!r}, but must be {kind}.") from error
-    if hint is float and not math.isfinite(found):
-        raise ConfigError(f"{name} is {found}, but must be a finite number.")
+    _check_number(found, (), name)
     return found
 
 
-def _is_sequence(origin: Any) -> bool:
-    return inspect.isclass(origin) and issubclass(origin, Sequence)
-
-
-def _guessed(text: str) -> Any:
+def _guessed(value: Any, hint: Any, name: str) -> Any:
     """What a text most likely means, where nothing says its type: nothing, a truth, a number, or itself."""
     known = {"none": None, "true": True, "false": False}
-    if text.lower() in known:
-        return known[text.lower()]
+    if not isinstance(value, str) or value.lower() in known:
+        return known[value.lower()] if isinstance(value, str) else value
     for kind in (int, float):
         try:
-            return kind(text)
+            return kind(value)
         except ValueError:
             continue
-    return text
+    return value
+
+
+# How a value of each type is read; of a type with parts, as `tuple[int, ...]`, by what it is made from.
+_READERS: dict[Any, Callable[[Any, Any, str], Any]] = {
+    Any: _guessed,
+    Annotated: _bounded,
+    **dict.fromkeys((typing.Union, types.UnionType), _one_of),
+    Literal: _choice,
+    **dict.fromkeys((list, tuple, Sequence), _sequence),
+    bool: _truth,
+    **dict.fromkeys((int, float, str, Path), _plain),
+}

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 
 from kseg.datasets import Dataset
-from kseg.inference import Predictor, Report, evaluate, measures_for, precision_of, predictor
+from kseg.inference import Predictor, precision_of, predictor
 from kseg.metrics import Measure, Seen, is_higher_better
 from kseg.metrics import measure as measure_of
 from kseg.objectives import BatchLoss
+from kseg.reports import Report, evaluate, measures_for
 from kseg.storage import aside
 
 LOGGED = ("mean_iu", "pixel_accuracy", "mean_accuracy")

@@ -34,7 +34,7 @@ def check(
         gives.
       data_dir, options: as `kseg.datasets.open` takes them.
       split: which part; None for all, and whether they share an image.
-      needs: what a training would ask of the data (`kseg.training.needs.needs_of`); None for what every one asks of a
+      needs: what a training would ask of the data (`kseg.preparation.needs`); None for what every one asks of a
         folder.
 
     Raises:

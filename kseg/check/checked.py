@@ -11,7 +11,7 @@ from kseg.check.judgement import Judgement
 from kseg.check.looks import ImageLook, LabelLook
 from kseg.datasets.colours import ColourTable
 from kseg.datasets.pairing import Pair
-from kseg.errors import Doubt, Spelling
+from kseg.errors import Doubt, Spelling, spelled
 from kseg.images import Drawn, orientation_of, turn_of_label
 
 
@@ -70,7 +70,7 @@ class Checked:
 
     def remarks(self, spelling: Spelling = str) -> list[str]:
         """The notes and doubts, the settings in them written by `spelling`."""
-        return [*self.notes, *(doubt.told(spelling) for doubt in self.doubts)]
+        return [*self.notes, *(spelled(doubt.parts, spelling) for doubt in self.doubts)]
 
     def to_json(self, spelling: Spelling = str, copy: str = "write_copy") -> dict[str, Any]:
         """As JSON; the arguments are those of `Finding.advice`."""

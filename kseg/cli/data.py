@@ -161,8 +161,8 @@ def next_command(found: Checked, data_dir: str, settings: Mapping[str, str], cop
 def _needs(dataset: str, recipe: str | None, settings: Mapping[str, str]) -> tuple[Needs | None, dict[str, Any]]:
     """What a training would ask of the data set, and the data set's own options, by the settings of both."""
     from kseg.datasets import options_from, options_taken
-    from kseg.training import RECIPES, recipes  # noqa: F401  registers them
-    from kseg.training.needs import KINDS, needs_of
+    from kseg.preparation.needs import KINDS, needs_of
+    from kseg.recipes import RECIPES
 
     own = {f"data.{name}" for name in options_taken(dataset)}
     asked = {name: value for name, value in settings.items() if name in KINDS and name not in own}

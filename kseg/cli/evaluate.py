@@ -36,10 +36,11 @@ def evaluate(
     json_file: str | None,
 ) -> None:
     """Score MODEL (a run folder, a preset, a .keras file or a bundle), per class and per image."""
-    from kseg.inference import evaluate as score
-    from kseg.inference import load, predictor, usual_measures
+    from kseg.inference import load, predictor
+    from kseg.reports import evaluate as score
+    from kseg.reports import usual_measures
+    from kseg.runs.scoring import measures_of, open_data
     from kseg.storage import write_json
-    from kseg.training.scored import measures_of, open_data
 
     network = predictor(load(model), precision=precision or "float32")
     data = open_data(model, dataset, data_dir, split, settings)

@@ -38,13 +38,14 @@ def export(
     """
     from kseg.bundles import export as write
     from kseg.errors import ExportError
-    from kseg.inference import Predictor, load, pixels_read, predictor, resolved
+    from kseg.folders import path_of
+    from kseg.inference import Predictor, load, pixels_read, predictor
     from kseg.layers import AVERAGES
 
     network = load(model)
     if isinstance(network, Predictor):
         raise ExportError(f"{model}: this is a bundle already. Export the run folder or the .keras file it came from.")
-    place = resolved(model).resolve()
+    place = path_of(model).resolve()
     run = place if place.is_dir() else place.parent  # a run's model.keras is named as the run
     named = name or (run.name if (run / "config.json").is_file() else place.stem)
     folder = write(network, output, name=named, version=version, average=average, precision=precision or "float32")

@@ -15,10 +15,9 @@ def models() -> None:
 @models.command("list", tensorflow=True)
 def list_models() -> None:
     """Name the networks, the recipes and the presets."""
-    from kseg.inference import presets
+    from kseg.folders import presets
     from kseg.models import NETWORKS
-    from kseg.training import recipes  # noqa: F401  (enters them)
-    from kseg.training.recipe import RECIPES
+    from kseg.recipes import RECIPES
 
     width = max(map(len, (*NETWORKS.names(), *RECIPES.names())))
     for title, registry in (("networks", NETWORKS), ("recipes", RECIPES)):
@@ -48,14 +47,13 @@ def describe_model(name: str, settings: dict[str, str], draw: str | None, image:
     from kseg.models import NETWORKS, build, describe
     from kseg.models import draw as draw_network
     from kseg.options import Option, checked, options_of
-    from kseg.training import recipes  # noqa: F401  (enters them)
-    from kseg.training.explained import settings_in_words
-    from kseg.training.recipe import RECIPES
+    from kseg.recipes import RECIPES
+    from kseg.recipes.manual import manual_of
 
     if name in RECIPES.names():
         if draw:
             raise ConfigError(f"--draw is for a network, and {name} is a recipe. Leave it out.")
-        click.echo(settings_in_words(RECIPES.get(name)().with_settings(settings)))
+        click.echo(manual_of(RECIPES.get(name)().with_settings(settings)))
         return
     if name not in NETWORKS.names():
         names = [*NETWORKS.names(), *RECIPES.names()]

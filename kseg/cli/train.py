@@ -14,7 +14,7 @@ class Train(Verb):
     """The verb, whose help ends with what `--set` reaches."""
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        from kseg.training.explained import names_by_part
+        from kseg.recipes.manual import names_by_part
 
         formatter.write_paragraph()
         formatter.write_text(
@@ -77,8 +77,8 @@ def train(
     if fields["steps"] and fields["epochs"]:
         raise click.UsageError("Give either --steps or --epochs.")
     from kseg.device import keep_freed_memory
-    from kseg.training.rehearsal import rehearse
-    from kseg.training.trainer import train as run_training
+    from kseg.runs.dry_run import rehearse
+    from kseg.runs.trainer import train as run_training
 
     keep_freed_memory()
     given = {

@@ -13,6 +13,7 @@ import click
 from kseg.cli.spelling import as_option
 from kseg.device import LOG_LEVEL, without_notes
 from kseg.errors import EnvironmentFailure, Interrupted, KsegError, did_you_mean
+from kseg.log import spell_settings
 from kseg.registry import load_plugin
 
 
@@ -39,6 +40,7 @@ class Verb(click.Command):
         self.params += [plugins, shown]
 
     def invoke(self, context: click.Context) -> Any:
+        spell_settings(as_option)
         try:
             if self._tensorflow:
                 start_tensorflow()

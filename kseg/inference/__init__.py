@@ -1,9 +1,9 @@
-"""From a network to predictions and scores."""
+"""From a network to predictions."""
 
 from kseg.inference.averaging import pixels_read
-from kseg.inference.evaluate import evaluate, measures_for, usual_measures
-from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
+from kseg.inference.load import load
 from kseg.inference.precision import PRECISIONS, computing_in, precision_of, set_precision, settled_precision
+from kseg.inference.prediction import predict, predict_scores, probabilities
 from kseg.inference.predictor import (
     SEGMENTS,
     Predictor,
@@ -16,36 +16,26 @@ from kseg.inference.predictor import (
     streams_of,
     white_of,
 )
-from kseg.inference.report import Report
-from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
-    "FACTS",
     "PRECISIONS",
     "SEGMENTS",
     "Predictor",
-    "Report",
     "call_joined",
     "computing_in",
-    "evaluate",
-    "find_bundle",
     "geometry_of",
     "heads_of",
     "load",
-    "measures_for",
     "parts_of",
     "pixels_read",
     "precision_of",
     "predict",
     "predict_scores",
     "predictor",
-    "presets",
     "probabilities",
-    "resolved",
     "say_above_bar",
     "set_precision",
     "settled_precision",
     "streams_of",
-    "usual_measures",
     "white_of",
 ]

@@ -17,9 +17,10 @@ from command import call
 from PIL import Image
 
 import kseg
-from kseg.inference import Report, predict_scores, probabilities
+from kseg.inference import predict_scores, probabilities
+from kseg.recipes import RECIPES
+from kseg.reports import Report
 from kseg.training import trainer
-from kseg.training.recipe import RECIPES
 
 SMALL = ["--set", "model.width=4", "--set", "model.depth=1", "--crop", "48,48", "--batch-size", "2"]
 SMALL += ["--precision", "float32"]  # whatever this device is quickest in

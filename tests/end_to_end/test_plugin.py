@@ -107,7 +107,7 @@ def test_objects_from_python_train_as_names_do(run, plugin, tmp_path):
         "model": mine.two_layers(channels=3),
         "loss": mine.Focal(1.5),
         "augment": [
-            *kseg.training.preparation.make_augmentations(kseg.Recipe("a", steps=1).data.augment),
+            *kseg.preparation.prepared.make_augmentations(kseg.Recipe("a", steps=1).data.augment),
             mine.Noise(3),
         ],
         "measure": mine.BrightRecall(),

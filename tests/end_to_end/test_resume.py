@@ -28,7 +28,7 @@ WORDS = [
 PATIENCE_S = 600
 
 processes = multiprocessing.get_context("forkserver")  # whose children find TensorFlow imported, but not yet at work
-processes.set_forkserver_preload(["kseg.training.trainer"])
+processes.set_forkserver_preload(["kseg.runs.trainer"])
 
 
 def run_verb(words: list[str], output: Path) -> None:

@@ -42,9 +42,9 @@ kseg.training.nothing
 REVEALED = {
     "kseg.build": r"def \(name: str, \*, classes: int | typing.Mapping\[str, int\] | None =, .*weights: str | ",
     "kseg.load": r"def \(path: str | pathlib.Path",
-    "kseg.train": r"def \(recipe: str | kseg.training.recipe.Recipe | None =.* -> kseg.training.trainer.Run",
+    "kseg.train": r"def \(recipe: str | kseg.recipes.recipe.Recipe | None =.* -> kseg.runs.trainer.Run",
     "kseg.predict": r"def \(model: .*, image: .*tile: int | None =",
-    "kseg.Recipe": r"def \(name: str.* -> kseg.training.recipe.Recipe",
+    "kseg.Recipe": r"def \(name: str.* -> kseg.recipes.recipe.Recipe",
     "kseg.__version__": "str$",
     "kseg.datasets.open": r"def \(name: str, .*split: str, .* -> kseg.datasets.contract.Dataset",
     "kseg.models.fcn8s": r"def \(\*, classes: int | typing.Mapping.*backbone: Literal\['vgg16'\] | ",

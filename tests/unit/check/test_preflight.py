@@ -10,9 +10,8 @@ from kseg.check.preflight import preflight
 from kseg.errors import ConfigError, DataError, SizeError
 from kseg.geometry import unet_geometry
 from kseg.images import doubts_of_levels
-from kseg.training.needs import needs_of
-from kseg.training.recipe import RECIPES
-from kseg.training.recipes import names
+from kseg.preparation.needs import needs_of
+from kseg.recipes import RECIPES, names
 
 # A U-Net of depth 1 without padding takes 18, 20, 22, ...: 2 (m + 4) - 4 with m = 7, 8, ...
 SMALL = unet_geometry(1, "valid")

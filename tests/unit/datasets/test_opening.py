@@ -10,7 +10,7 @@ from kseg import datasets
 from kseg.check import check
 from kseg.datasets import survey
 from kseg.errors import DataError
-from kseg.inference import evaluate
+from kseg.reports import evaluate
 
 LABEL = np.zeros((4, 4), np.uint8)
 LABEL[0, 0] = 1  # the upper left pixel alone

@@ -9,9 +9,10 @@ from kseg.datasets import Item
 from kseg.datasets.contract import Dataset
 from kseg.errors import ConfigError, DataError
 from kseg.geometry import Geometry
-from kseg.inference import Predictor, Report, evaluate
+from kseg.inference import Predictor
 from kseg.layers import ScoreReading
 from kseg.metrics import Measure
+from kseg.reports import Report, evaluate
 
 
 class Two(Dataset):

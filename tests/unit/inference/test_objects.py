@@ -10,12 +10,13 @@ import tifffile
 import kseg
 from kseg.errors import ConfigError
 from kseg.geometry import Geometry
-from kseg.inference import Predictor, choice, evaluate
-from kseg.inference.choice import choose_objects
-from kseg.inference.files import predict_file
+from kseg.inference import Predictor
+from kseg.inference.files.results import predict_file
 from kseg.inference.objects import ObjectPages
 from kseg.instances import ObjectRules
 from kseg.layers import ScoreReading, readings_of, with_reading
+from kseg.reports import choice, evaluate
+from kseg.reports.choice import choose_objects
 
 
 def echo(classes: int = 2, **reading) -> Predictor:

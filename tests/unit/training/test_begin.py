@@ -3,7 +3,7 @@ import pytest
 
 from kseg.errors import ConfigError
 from kseg.images import write_image
-from kseg.training.begin import begin
+from kseg.runs.start import begin
 
 SLIM = {"data.name": "folder", "model.width": 2, "model.depth": 1, "precision": "float32"}
 

@@ -11,12 +11,12 @@ import kseg
 from kseg.datasets.demo import write_demo
 from kseg.errors import ConfigError
 from kseg.images import read_image, read_label, write_image
-from kseg.inference.choice import choose_objects
 from kseg.layers import readings_of
 from kseg.metrics import MEASURES, Measure
-from kseg.training.begin import settled
-from kseg.training.preparation import prepare
-from kseg.training.recipe import RECIPES
+from kseg.preparation.prepared import prepare
+from kseg.recipes import RECIPES
+from kseg.reports.choice import choose_objects
+from kseg.runs.start import settled
 
 SETTINGS = {
     "precision": "float32",

@@ -12,9 +12,9 @@ import tensorflow as tf
 import kseg
 from kseg.datasets import Dataset, Item
 from kseg.errors import ConfigError, DataError
-from kseg.training.given import Given
-from kseg.training.preparation import prepare
-from kseg.training.recipe import RECIPES
+from kseg.preparation.given import Given
+from kseg.preparation.prepared import prepare
+from kseg.recipes import RECIPES
 
 SLIM = {
     "steps": 4, "epoch_steps": 2, "data.crop": "16,16", "data.batch_size": 2, "precision": "float32",

@@ -8,8 +8,8 @@ import pytest
 
 import kseg
 from kseg.errors import ConfigError
-from kseg.training.recipe import Recipe
-from kseg.training.run import check_same
+from kseg.recipes.recipe import Recipe
+from kseg.runs.config import check_same
 
 SLIM = {
     "epoch_steps": 4, "data.crop": "16,16", "data.batch_size": 2, "precision": "float32", "deterministic": True,

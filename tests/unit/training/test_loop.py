@@ -12,14 +12,15 @@ from kseg.errors import DataError, TrainingDiverged
 from kseg.inference import precision
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift
+from kseg.preparation.prepared import make_augmentations, make_loss
+from kseg.recipes.recipe import Recipe
+from kseg.recipes.specs import AugmentSpec, DataSpec, LossSpec
 from kseg.training import begin
 from kseg.training.devices import dtype_policy
-from kseg.training.diagnosis import first_not_finite
+from kseg.training.first_nan import first_not_finite
 from kseg.training.loop import run_steps
 from kseg.training.optimizers import freeze, make_optimizer
-from kseg.training.preparation import make_augmentations, make_loss
-from kseg.training.recipe import Recipe
-from kseg.training.specs import AugmentSpec, DataSpec, LossSpec, OptimizerSpec
+from kseg.training.specs import OptimizerSpec
 from kseg.training.step import averaged, step_of
 
 

@@ -6,9 +6,8 @@ import pytest
 import kseg
 from kseg.errors import ConfigError
 from kseg.layers import SCALINGS, ScaleInput, ScoreReading, readings_of
-from kseg.training import recipes  # noqa: F401  registers them
-from kseg.training.preparation import prepare
-from kseg.training.recipe import RECIPES
+from kseg.preparation.prepared import prepare
+from kseg.recipes import RECIPES
 
 SLIM = {"model.width": 2, "model.depth": 1, "steps": 1, "precision": "float32"}
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from kseg.training import recipes  # noqa: F401  registers them
-from kseg.training.recipe import RECIPES, Recipe
+from kseg.recipes import RECIPES, Recipe
 
 SLIM = {"model.width": 16, "model.padding": "same", "model.dropout": 0.0, "model.normalization": "batch"}
 CURVE = {"data.augment.grey_curve.least_slope": 0.666, "data.augment.grey_curve.most_slope": 1.5}

@@ -14,12 +14,11 @@ from kseg.images import write_image
 from kseg.models import NETWORKS
 from kseg.objectives import LOSSES, BatchLoss
 from kseg.pipeline import AUGMENTATIONS
-from kseg.training import recipes  # noqa: F401
-from kseg.training.parts import introduce
-from kseg.training.plugins import check_plugins
-from kseg.training.preparation import make_loss, prepare
-from kseg.training.recipe import RECIPES, Recipe
-from kseg.training.specs import LossSpec
+from kseg.preparation.introduction import introduce
+from kseg.preparation.prepared import make_loss, prepare
+from kseg.recipes import RECIPES, Recipe
+from kseg.recipes.specs import LossSpec
+from kseg.runs.plugins import check_plugins
 
 
 def test_the_names_of_a_batch_are_those_of_its_images(tmp_path):

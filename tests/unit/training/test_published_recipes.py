@@ -5,9 +5,8 @@ import re
 import pytest
 
 from kseg.models import NETWORKS
-from kseg.training import recipes  # noqa: F401
-from kseg.training.recipe import RECIPES
-from kseg.training.specs import ModelSpec
+from kseg.recipes import RECIPES
+from kseg.recipes.specs import ModelSpec
 
 # base_lr, the steps its scripts run, what it is initialised from, the means its input loses
 RELEASED = {

@@ -3,9 +3,8 @@ import json
 import pytest
 
 from kseg.errors import ConfigError
-from kseg.training import recipes  # noqa: F401
-from kseg.training.recipe import RECIPES, Recipe, field_names
-from kseg.training.specs import ModelSpec, PublishedSpec
+from kseg.recipes.recipe import RECIPES, Recipe, field_names
+from kseg.recipes.specs import ModelSpec, PublishedSpec
 
 
 @pytest.mark.parametrize("name", RECIPES.names())

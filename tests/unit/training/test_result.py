@@ -9,16 +9,15 @@ import pytest
 import kseg
 from kseg.datasets import Dataset, Item, survey
 from kseg.images import write_image
-from kseg.inference import Report
 from kseg.layers import ScoreReading
 from kseg.metrics import Score, measure
-from kseg.training import recipes  # noqa: F401
-from kseg.training.card import write_card
-from kseg.training.page import write_page
-from kseg.training.preparation import Prepared
-from kseg.training.recipe import RECIPES, Recipe
-from kseg.training.result import Result, machine
-from kseg.training.specs import DataSpec, PublishedSpec
+from kseg.preparation.prepared import Prepared
+from kseg.recipes import RECIPES, Recipe
+from kseg.recipes.specs import DataSpec, PublishedSpec
+from kseg.reports import Report
+from kseg.reports.card import write_card
+from kseg.reports.page import write_page
+from kseg.reports.result import Result, machine
 
 
 class Streets(Dataset):

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from kseg.errors import ConfigError
-from kseg.training.recipe import Recipe
-from kseg.training.run import alone, check_same, open_run
-from kseg.training.specs import PublishedSpec
+from kseg.recipes.recipe import Recipe
+from kseg.recipes.specs import PublishedSpec
+from kseg.runs.config import alone, check_same, open_run
 
 
 def config(**changes) -> dict:

@@ -9,9 +9,8 @@ import pytest
 
 from kseg import datasets
 from kseg.errors import ConfigError
-from kseg.training import recipes  # noqa: F401  registers them
-from kseg.training.recipe import RECIPES, Recipe
-from kseg.training.scored import measures_of, open_data
+from kseg.recipes import RECIPES, Recipe
+from kseg.runs.scoring import measures_of, open_data
 
 NAMES = "abcdefghij"  # of which c, d, f, j are held out
 

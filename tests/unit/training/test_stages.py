@@ -9,13 +9,12 @@ import pytest
 
 import kseg
 from kseg.errors import ConfigError, Interrupted, WeightsError
-from kseg.training import recipes  # noqa: F401
-from kseg.training.begin import settled
-from kseg.training.given import Given
-from kseg.training.recipe import RECIPES
-from kseg.training.rehearsal import rehearse
-from kseg.training.stages import of_stage, stages_of
-from kseg.training.trainer import run_stage
+from kseg.preparation.given import Given
+from kseg.recipes import RECIPES
+from kseg.runs.dry_run import rehearse
+from kseg.runs.stages import of_stage, stages_of
+from kseg.runs.start import settled
+from kseg.runs.trainer import run_stage
 
 SLIM = {"model.width": 1 / 64, "model.fc_width": 4, "init_weights": "none", "steps": 2}
 trees = importlib.util.spec_from_file_location(
@@ -71,8 +70,8 @@ class Known:
 
 
 def test_as_many_stages_as_there_are_streams(monkeypatch):
-    monkeypatch.setattr("kseg.training.stages.prepare", lambda recipe, data_dir, given: Known(recipe))
-    monkeypatch.setattr("kseg.training.stages.replace", lambda known, recipe: Known(recipe))
+    monkeypatch.setattr("kseg.runs.stages.prepare", lambda recipe, data_dir, given: Known(recipe))
+    monkeypatch.setattr("kseg.runs.stages.replace", lambda known, recipe: Known(recipe))
     late = RECIPES.get("nyud-fcn32s-rgb-hha")()
     folder = Path("run")
     *before, last = stages_of(Known(late), folder)
@@ -93,7 +92,7 @@ def test_stages_run_one_after_another_from_each_others_weights_and_go_on_where_t
         return run_stage(stage, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr("kseg.training.trainer.run_stage", broken)
+        patch.setattr("kseg.runs.trainer.run_stage", broken)
         with pytest.raises(Interrupted, match=r"kseg.train\(run='.*run'\) goes on"):
             kseg.train("siftflow-fcn8s", data_dir=scenes, run=run, settings=SLIM)
     first = run / "stages" / "siftflow-fcn32s" / "report.json"
@@ -173,8 +172,8 @@ def test_a_recipe_of_ones_own_hands_down_seed_and_precision():
 
 
 def test_a_stage_that_began_keeps_its_recipe_and_is_found_beside_one_that_is_taken_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("kseg.training.stages.prepare", lambda recipe, data_dir, given: Known(recipe))
-    monkeypatch.setattr("kseg.training.stages.replace", lambda known, recipe: Known(recipe))
+    monkeypatch.setattr("kseg.runs.stages.prepare", lambda recipe, data_dir, given: Known(recipe))
+    monkeypatch.setattr("kseg.runs.stages.replace", lambda known, recipe: Known(recipe))
     begun = RECIPES.get("siftflow-fcn32s")().with_settings({"optimizer.learning_rate": 0.5})
     second = tmp_path / "stages" / "siftflow-fcn32s"
     second.mkdir(parents=True)

@@ -6,7 +6,7 @@ import pytest
 import kseg
 from kseg.device import memory_bytes
 from kseg.errors import EnvironmentFailure
-from kseg.training.memory import check_memory, kept_bytes
+from kseg.preparation.memory import check_memory, kept_bytes
 
 
 def test_each_convolutions_map_counts_in_the_precision_it_is_computed_in() -> None:

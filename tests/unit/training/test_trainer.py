@@ -15,10 +15,10 @@ import tifffile
 import kseg
 from kseg.errors import ConfigError, EnvironmentFailure, Interrupted, TrainingDiverged
 from kseg.images import write_image
-from kseg.training.begin import settled
-from kseg.training.rehearsal import rehearse
-from kseg.training.stages import Stage
-from kseg.training.trainer import _lost
+from kseg.runs.dry_run import rehearse
+from kseg.runs.stages import Stage
+from kseg.runs.start import settled
+from kseg.runs.trainer import _lost
 
 SLIM = {"model.width": 2, "model.depth": 1, "data.crop": "16,16", "data.batch_size": 1, "steps": 1}
 
@@ -88,7 +88,7 @@ def test_a_run_goes_on_with_its_own_recipe_precision_and_data(halves, capsys):
 
 
 def test_an_interrupted_training_says_what_goes_on(halves, monkeypatch):
-    monkeypatch.setattr("kseg.training.course.run_steps", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("kseg.runs.one_stage.run_steps", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Interrupted, match=r"kseg.train\(run='.*run'\) goes on"):
         kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
 
@@ -108,7 +108,7 @@ def test_a_step_that_does_not_fit_into_memory_says_so(halves, monkeypatch):
 
 
 def test_what_is_interrupted_before_the_first_step_leaves_nothing(halves, monkeypatch):
-    monkeypatch.setattr("kseg.training.course.newest_of", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("kseg.runs.one_stage.newest_of", lambda *_: signal.raise_signal(signal.SIGINT))
     with pytest.raises(Interrupted) as caught:
         kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
     assert caught.value.folder is None and not (halves.parent / "run").exists()

@@ -1,0 +1,127 @@
+"""What counts as an object, and above which probability: chosen together where the truth is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from kseg.datasets import Dataset, by_name
+from kseg.inference.prediction import class_ids, predict_scores
+from kseg.inference.predictor import Predictor, predictor
+from kseg.instances import ObjectRules, number
+from kseg.layers import Average, ScoreReading
+from kseg.metrics import Comparison, compare_objects
+
+THRESHOLDS = (0.5, 0.4, 0.6, 0.3, 0.7)  # the first wins a tie
+SIZES = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # pixels
+MOST_PIXELS = 6_000_000  # of val that are looked at: about a minute on one core
+
+
+class _Found(NamedTuple):
+    """The objects of all images under one rule without a smallest size.
+
+    Attributes:
+      areas: (F,) pixels of each predicted object.
+      matched: (F,) bool, whether it matches a true one.
+      scores: (T,) SEG's score of each true object.
+      by: (T,) the pixels of the predicted object it is from; 0 without one.
+    """
+
+    areas: np.ndarray
+    matched: np.ndarray
+    scores: np.ndarray
+    by: np.ndarray
+
+    def score(self, min_size: int) -> float:
+        """The mean of F1 at IoU 0.5 and SEG."""
+        stays, true = self.areas >= min_size, len(self.scores)
+        f1 = 2 * (self.matched & stays).sum() / (true + stays.sum())
+        return float(f1 + self.scores[self.by >= min_size].sum() / true) / 2
+
+
+def choose_objects(
+    model: keras.Model | Predictor,
+    data: Dataset,
+    *,
+    average: Average | None = None,
+    thresholds: Sequence[float | None] = THRESHOLDS,
+) -> tuple[float | None, ObjectRules] | None:
+    """The threshold and the rules with which the objects of `data` are found best.
+
+    Best is the mean of F1 at IoU 0.5, which punishes false objects, and of SEG, which looks at their outlines. Between
+    equals: a threshold of 0.5, holes and contacts left as they are, and a size of half the smallest true object or
+    less. No size is above a quarter of the median true object.
+
+    Args:
+      model: a network; its class 1 is that of the objects.
+      data: whose objects are numbered. Of a large set the images are taken from all over it, and of a large image
+        the middle, 6 million pixels in all.
+      average: as in `predict`.
+      thresholds: those to choose from, probabilities of class 1; None for the largest score, as it always is of more
+        than two classes.
+
+    Returns:
+      The threshold and the rules; None where `data` has no true object.
+    """
+    call = predictor(model)
+    head = next(iter(data.heads))
+    cuts = thresholds if len(data.heads[head]) == 2 else [None]
+    choices = list(product(cuts, (False, True), (False, True)))
+    found: dict[tuple, list[Comparison]] = {choice: [] for choice in choices}
+    for index in _looked_at(data):
+        item = data[index]
+        assert item.instances is not None
+        seen = _middle(item.instances.shape)
+        images = {stream: image[seen] for stream, image in item.images.items()}
+        image = call.image_of(images.get("", images), item.id)
+        scores = by_name(predict_scores(call, image, average=average))[head]
+        void = item.labels[head][seen] == data.ignore_class
+        for threshold, fill_holes, separate in choices:
+            mask = class_ids(scores, ScoreReading(threshold=threshold))
+            objects = number(mask == 1, ObjectRules(0, fill_holes, separate))
+            found[threshold, fill_holes, separate].append(compare_objects(objects, item.instances[seen], void))
+    true_areas = np.concatenate([each.true_areas for each in found[choices[0]]])
+    if not len(true_areas):
+        return None
+    # Below half the smallest true object nothing can match. Beyond, a size must be better to be taken.
+    smallest = true_areas.min()
+    sizes = [size for size in SIZES if 4 * size <= np.median(true_areas)]
+    sizes.sort(key=lambda size: (2 * size > smallest, abs(2 * size - smallest)))
+    scored = {choice: _together(images) for choice, images in found.items()}
+    best = max(product(choices, sizes), key=lambda one: round(scored[one[0]].score(one[1]), 6))
+    (threshold, fill_holes, separate), min_size = best
+    return threshold, ObjectRules(min_size, fill_holes, separate)
+
+
+def _middle(size: tuple[int, ...]) -> tuple[slice, slice]:
+    """The middle of an image, as large as `MOST_PIXELS` allow; all of a smaller one."""
+    share = min(1.0, math.sqrt(MOST_PIXELS / math.prod(size)))
+    starts = [int(length * (1 - share) / 2) for length in size]
+    rows, columns = (
+        slice(start, start + math.ceil(length * share)) for start, length in zip(starts, size, strict=True)
+    )
+    return rows, columns
+
+
+def _looked_at(data: Dataset) -> list[int]:
+    """Places from all over `data`, as many as hold `MOST_PIXELS` where all images are as large as the first."""
+    height, width = next(iter(data[0].labels.values())).shape
+    count = min(len(data), max(1, MOST_PIXELS // (height * width)))
+    return np.unique(np.linspace(0, len(data) - 1, count).round().astype(int)).tolist()
+
+
+def _together(images: Sequence[Comparison]) -> _Found:
+    """The objects of all images."""
+    parts = []
+    for each in images:
+        scores, by = np.zeros(len(each.true_ids)), np.zeros(len(each.true_ids), np.int64)
+        covers = 2 * each.common > each.true_areas[each.mine]
+        scores[each.mine[covers]] = each.iu[covers]
+        by[each.mine[covers]] = each.found_areas[each.theirs[covers]]
+        parts.append((each.found_areas, each.found_matched, scores, by))
+    return _Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))

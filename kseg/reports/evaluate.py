@@ -1,0 +1,131 @@
+"""The scores of a network on a split: one confusion matrix over all of it, and any of kseg.metrics.MEASURES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from kseg.datasets import Dataset, by_name
+from kseg.datasets.agreement import difference_of_classes, some_names
+from kseg.errors import ConfigError, DataError
+from kseg.inference.prediction import predict_scores
+from kseg.inference.predictor import Predictor, predictor
+from kseg.layers import Average, ScoreReading
+from kseg.metrics import OBJECT_COUNTS, Measure, Seen, measure
+from kseg.reports.report import ALWAYS, OF_OBJECTS, USUAL, Report
+
+
+def evaluate(
+    model: keras.Model | Predictor,
+    data: Dataset,
+    *,
+    tile: int | None = None,
+    average: Average | None = None,
+    precision: str = "float32",
+    measures: Sequence[str | Measure] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """The scores of `model` on `data`.
+
+    Args:
+      model: a network or a predictor.
+      data: the split to score.
+      tile, average, precision: as in `predict`.
+      measures: what is scored beside mean IU and pixel accuracy, as names or objects; None for `usual_measures`.
+      progress: called with the images done and all of them, after each.
+
+    Raises:
+      ConfigError: there is no measure of a name, or the data can't be scored by it.
+      DataError: the network has other classes or channels than the data, or these are none.
+    """
+    data.check_settled()
+    if not len(data):
+        raise DataError(f"{data!r}: there is no image to score.")
+    if isinstance(measures, str | Measure):
+        measures = [measures]
+    chosen = usual_measures(data) if measures is None else measures_for(data, [*ALWAYS, *measures])
+    call = predictor(model, precision=precision)
+    _check_heads(call, data)
+    matrices = {head: np.zeros((len(names), len(names)), np.int64) for head, names in data.heads.items()}
+    first = next(iter(matrices))
+    scored = (by_name(data.scored_classes) if data.scored_classes else {}).get(first)
+    totals: dict[str, np.ndarray] = {}
+    counts, images = np.zeros(len(OBJECT_COUNTS), np.int64), []
+    for index in range(len(data)):
+        item = data[index]
+        scores = by_name(predict_scores(call, call.image_of(item.image, item.id), tile=tile, average=average))
+        parts = {
+            head: _seen(item.labels[head], scores[head], names, data.ignore_class, call.readings[head])
+            for head, names in data.heads.items()
+        }
+        others = {head: part for head, part in parts.items() if head != first}
+        seen = replace(parts[first], instances=item.instances, scored_classes=scored, others=others)
+        for head, part in {first: seen, **others}.items():
+            matrices[head] += part.confusion
+        row: dict[str, object] = {"id": item.id}
+        for each in chosen:
+            sums = np.asarray(each.sums(seen))
+            totals[each.name] = totals[each.name] + sums if each.name in totals else sums
+            row[each.name] = float(each.of_sums(sums))
+        images.append(row)
+        if seen.instances is not None:
+            counts += seen.comparison.counts
+        if progress:
+            progress(index + 1, len(data))
+    return Report(
+        data.name,
+        data.split,
+        data.heads[first],
+        matrices.pop(first),
+        tuple(images),
+        tuple(each.score(totals[each.name]) for each in chosen),
+        average or call.average,
+        call.precision,
+        None if scored is None else tuple(scored),
+        matrices,
+        {head: data.heads[head] for head in matrices},
+        call.readings[first].threshold,
+        call.readings[first].rules,
+        dict(zip(OBJECT_COUNTS, counts.tolist(), strict=True)) if data.has_instances else {},
+    )
+
+
+def _seen(label: np.ndarray, scores: np.ndarray, classes: Sequence[str], void: int, reading: ScoreReading) -> Seen:
+    return Seen(label, scores, classes, void, margin=reading.margin, rules=reading.rules)
+
+
+def usual_measures(data: Dataset) -> list[Measure]:
+    """What `data` is scored by unless something else is asked for: also by objects where they are numbered."""
+    return measures_for(data, [*USUAL, *(OF_OBJECTS if data.has_instances else []), *data.em_measures])
+
+
+def measures_for(data: Dataset, measures: Sequence[str | Measure]) -> list[Measure]:
+    """The measures of these names, or as they are, each once.
+
+    Raises:
+      ConfigError: there is none of a name, or `data` can't be scored by it.
+    """
+    found = list({each.name: each for each in map(measure, measures)}.values())
+    for each in found:
+        if lacks := each.lacks(data):
+            raise ConfigError(f"measure is {each.name}, but {data.name} has {lacks}. Choose another, as mean_iu.")
+    return found
+
+
+def _check_heads(call: Predictor, data: Dataset) -> None:
+    """Raises DataError unless the network has the heads and classes of the data."""
+    for head, names in data.heads.items():
+        count = call.heads.get(head)
+        if count is None:
+            theirs = ", ".join(filter(None, call.heads)) or "one label per pixel"
+            raise DataError(f"The network answers with {theirs}, {data.name} has {head or 'one label per pixel'}.")
+        own = call.readings[head].names(count)
+        if difference := difference_of_classes(own, names):
+            raise DataError(
+                f"The network has the classes {some_names(own)}, but {data.name} has {some_names(names)}: "
+                f"{difference}. Take the data it was trained for, or give the classes of these the names that the "
+                "network has, in its order (classes.txt)."
+            )

@@ -1,0 +1,113 @@
+"""What a person's network is scored on, and by which measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kseg import datasets
+from kseg.chosen import GIVEN
+from kseg.datasets import DATASETS, Dataset, survey
+from kseg.datasets.places import is_address
+from kseg.errors import ConfigError, KsegError
+from kseg.metrics import Measure, measure
+from kseg.recipes.recipe import Recipe
+from kseg.runs.config import read_config
+from kseg.runs.plugins import check_plugins
+
+
+def config_of(model: str | Path | None) -> dict[str, Any] | None:
+    """The configuration of a run, a preset, or the run in whose folder the `.keras` file lies; None without one."""
+    if model is None:
+        return None
+    beside = Path(model).parent if Path(model).suffix == ".keras" else model
+    return read_config(beside)
+
+
+def measures_of(model: str | Path, data: Dataset) -> list[Measure]:
+    """The measure by which the network `model` was chosen, where it is known and `data` can be scored by it."""
+    config = config_of(model)
+    check_plugins(model, config or {})
+    name = config["recipe"].get("measure", GIVEN) if config else GIVEN
+    chosen = [] if name == GIVEN else [measure(name)]
+    return [each for each in chosen if not each.lacks(data)]
+
+
+def open_data(
+    model: str | Path | None,
+    dataset: str | None,
+    data_dir: str | Path | None,
+    split: str | None,
+    settings: Mapping[str, Any],
+) -> Dataset:
+    """The data set a person means when they name a network, a data set, or both; says which part of it is scored.
+
+    Args:
+      model: a run folder or a network of one; its data set, folder and options are the defaults.
+      dataset, data_dir: what was named.
+      split: which part; None for all of a folder that the network was not trained on, else for test where there is
+        one, else val.
+      settings: options of the data set to replace, as {"data.classes": 3}.
+
+    Raises:
+      ConfigError: neither says which data set, or a setting is no option of the data.
+    """
+    config = config_of(model)
+    own: dict[str, Any] = {}
+    own_data = False
+    if config and dataset in (None, config["recipe"]["data"]["name"]):
+        own_data = True
+        check_plugins(model or "", config)
+        spec = Recipe.from_json(config["recipe"]).data
+        dataset, own = spec.name, dict(spec.options)
+    if dataset == GIVEN:
+        raise ConfigError(
+            f"{model}: it was trained on data handed over in Python. Pass --dataset NAME --data-dir DIR; in Python "
+            "score it with kseg.evaluate(kseg.load(...), data)."
+        )
+    if not dataset:
+        raise ConfigError("On which data? Pass --dataset NAME --data-dir DIR; only a run folder remembers its own.")
+    kind, asked = DATASETS.get(dataset), datasets.options_from(dataset, settings)
+    if config and "split_rule" in asked:
+        raise ConfigError(
+            "data.split_rule is the run's: another would score images that it was trained on. Leave it out."
+        )
+    trained_there = bool(config) and (data_dir is None or _same_place(data_dir, (config or {}).get("data_dir")))
+    own_data = own_data and trained_there
+    if config and not trained_there and not getattr(kind, "published", True):
+        trained_there = _is_moved(dataset, data_dir, own | asked, config)
+        if not trained_there:
+            own = {name: value for name, value in own.items() if name not in getattr(kind, "local_options", ())}
+            split = split or "all"
+    splits = ("test", "val") if split is None else (split,)
+    data = datasets.open_first(dataset, data_dir or (config or {}).get("data_dir"), splits, **(own | asked))
+    click.echo(f"data: {_introduced(data, unsure=config is None and split is None)}", err=True)
+    before = (config or {}).get("fingerprint", {}).get(data.split)
+    if own_data and not asked and before not in (None, survey(data).fingerprint):
+        click.echo(f"warning: images or labels of {data.split} are not those that the run began with.", err=True)
+    return data
+
+
+def _introduced(data: Dataset, *, unsure: bool) -> str:
+    words = f"{data.name} {data.split}, {len(data)} images"
+    if unsure and not data.published and "all" in data.splits:
+        words += "; where the network was not trained on this folder, --split all scores the whole of it"
+    return words
+
+
+def _same_place(one: str | Path, other: str | Path | None) -> bool:
+    if other is None or is_address(one) or is_address(other):
+        return str(one) == str(other)
+    return Path(one).resolve() == Path(other).resolve()
+
+
+def _is_moved(name: str, data_dir: str | Path | None, options: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether a folder holds the very images that the run was trained on, under another name."""
+    try:
+        train = datasets.open_first(name, data_dir, ("train", "trainval"), **options)
+        return survey(train).fingerprint == config["fingerprint"].get("train")
+    except KsegError:
+        return False
