@@ -43,7 +43,7 @@ def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, wh
 def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: float | None) -> list[str]:
     """What looks wrong with the data."""
     data, found = parts["train"], surveys["train"]
-    doubts = [data.doubt] if data.doubt else []
+    doubts = [told(*doubt.parts) for doubt in data.doubts]
     trained_on = _paths(data)
     for split, part in parts.items():
         seen = trained_on & _paths(part)
@@ -52,7 +52,7 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
                 f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little."
             )
     if white is not None:
-        doubts += doubts_of_levels(found.darkest, found.brightest, white)
+        doubts += [told(*doubt.parts) for doubt in doubts_of_levels(found.darkest, found.brightest, white)]
     for split, part in parts.items():
         for head, pixels in by_name(surveys[split].class_pixels).items():
             trained = by_name(found.class_pixels)[head]
@@ -74,5 +74,5 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
 
 def _paths(data: Dataset) -> set[str]:
     """The paths of the labels, as far as the data set knows them. Two parts may use one id for different images."""
-    paths = (data.place(index) for index in range(len(data)))
+    paths = (data.location(index) for index in range(len(data)))
     return {path for path, name in zip(paths, data.ids, strict=True) if path != name}
