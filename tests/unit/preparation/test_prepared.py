@@ -19,6 +19,7 @@ from kseg.preparation.prepared import make_loss, prepare
 from kseg.recipes import RECIPES, Recipe
 from kseg.recipes.specs import LossSpec
 from kseg.runs.plugins import check_plugins
+from kseg.training.devices import Devices
 
 
 def test_the_names_of_a_batch_are_those_of_its_images(tmp_path):
@@ -57,13 +58,15 @@ def test_a_rate_of_0_freezes_the_layers_of_the_network_that_is_built():
         "data.crop": (16, 16),
         "precision": "float32",
     }
-    model = prepare(RECIPES.get("demo")().with_settings(settings), None).network()
+    model = prepare(RECIPES.get("demo")().with_settings(settings), None).network(Devices.of())
     assert not any(each.path.startswith("enc") for each in model.trainable_variables)
     assert len(model.trainable_variables) == len(
         [each for each in model.optimizer.variables if "momentum" in each.path]
     )
     with pytest.raises(ConfigError, match=r"rate_factors: \*:0 gives every weight"):
-        prepare(RECIPES.get("demo")().with_settings({**settings, "optimizer.rate_factors": ("*:0",)}), None).network()
+        prepare(RECIPES.get("demo")().with_settings({**settings, "optimizer.rate_factors": ("*:0",)}), None).network(
+            Devices.of()
+        )
 
 
 def test_images_that_are_trained_on_and_scored_are_counted(tmp_path, capsys):
@@ -204,7 +207,7 @@ def test_a_network_of_a_plugin_that_could_not_be_loaded_again_is_refused(monkeyp
     monkeypatch.setattr(NETWORKS, "_origins", {"twice": "mine.py"})
     recipe = RECIPES.get("demo")().with_settings({"model.name": "twice", "data.crop": (16, 16), "precision": "float32"})
     with pytest.raises(ConfigError, match="the layer 'double' of .* could not be loaded once the network is saved"):
-        prepare(recipe, None).network()
+        prepare(recipe, None).network(Devices.of())
 
 
 def test_plugins_in_a_configuration_that_is_damaged_are_told_so():

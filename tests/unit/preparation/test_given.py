@@ -15,6 +15,7 @@ from kseg.errors import ConfigError, DataError
 from kseg.preparation.given import Given
 from kseg.preparation.prepared import prepare
 from kseg.recipes import RECIPES
+from kseg.training.devices import Devices
 
 SLIM = {
     "steps": 4, "epoch_steps": 2, "data.crop": "16,16", "data.batch_size": 2, "precision": "float32",
@@ -176,7 +177,7 @@ def test_a_network_that_can_not_become_a_run_is_refused_before_the_first_step(mo
     data = halves()
     prepared = prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, Given(data=data, model=model))
     with pytest.raises(ConfigError, match=words):
-        prepared.network()
+        prepared.network(Devices.of())
 
 
 def test_a_network_that_joins_maps_is_asked_for_its_sizes_before_the_first_step():
@@ -188,9 +189,9 @@ def test_a_network_that_joins_maps_is_asked_for_its_sizes_before_the_first_step(
     data = {"train": Halves("train"), "val": Odd("val")}
     prepared = prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, Given(data=data, model=bare_u()))
     with pytest.raises(ConfigError, match=r"u does not take images of 16 x 14.*SizeCheck\(4, smallest=4\) behind"):
-        prepared.network()
+        prepared.network(Devices.of())
     given = Given(data={"train": Halves("train"), "val": Halves("val")}, model=bare_u())
-    assert prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, given).network().name == "u"
+    assert prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, given).network(Devices.of()).name == "u"
 
 
 def test_lists_of_one_image_and_one_map_of_scores_are_these():
