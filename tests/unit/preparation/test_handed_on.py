@@ -9,9 +9,9 @@ from kseg.check.preflight import open_parts
 from kseg.errors import EnvironmentFailure
 from kseg.images import write_image
 from kseg.pipeline import Elastic, Grey, Mirror
+from kseg.preparation import prepared as preparation
 from kseg.preparation.prepared import prepare
 from kseg.recipes import RECIPES
-from kseg.training import preparation, recipes  # noqa: F401  registers recipes
 from kseg.training.devices import Devices
 
 SETTINGS = {
