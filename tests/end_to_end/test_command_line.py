@@ -166,7 +166,7 @@ def test_a_bundle_is_named_after_its_run_and_a_later_version_is_announced(run, t
         said = call("export", model, "-o", models)
         bundle = models / name / str(max(1, number))
         assert said.stdout.strip() == str(bundle)
-        assert ("other held version 1, in whose place" in said.stderr) == (number == 2)
+        assert ("other held version 1. TensorFlow Serving will now serve" in said.stderr) == (number == 2)
         facts = json.loads((bundle / "assets.extra" / "kseg.json").read_text())
         assert facts["class_names"] == ["background", "cell"]
     monkeypatch.chdir(other)
