@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from kseg.bundles import export
     from kseg.inference.load import load
     from kseg.inference.objects import objects
+    from kseg.inference.prediction import predict
     from kseg.inference.predictor import predictor
-    from kseg.inference.tiles import predict
     from kseg.instances import object_table
     from kseg.models import build
     from kseg.pipeline import batches

@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 from kseg.errors import EnvironmentFailure, ExportError, Setting, in_a_line
+from kseg.folders import FACTS
 from kseg.inference import (
-    FACTS,
     SEGMENTS,
     Predictor,
     call_joined,

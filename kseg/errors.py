@@ -74,7 +74,8 @@ class KsegError(Exception):
 
     def told(self, spelling: Spelling = str) -> str:
         """The whole message, its settings written by `spelling`."""
-        return " ".join(filter(None, [self.what, spelled(self.fix, spelling)]))
+        between = "" if not self.fix or not self.what or self.what.endswith("\n") else " "
+        return f"{self.what}{between}{spelled(self.fix, spelling)}"
 
     def __str__(self) -> str:
         return self.told(self.spelling or str)

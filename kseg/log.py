@@ -14,28 +14,42 @@ from typing import Any
 from kseg.errors import Setting, Spelling, spelled
 
 
+class Told:
+    """A message with settings in it, for LOG and for files: as text they are Python's, within a verb its options."""
+
+    _spelling: Spelling = staticmethod(str)
+
+    def __init__(self, *parts: str | Setting) -> None:
+        self.parts = parts
+
+    def __str__(self) -> str:
+        return spelled(self.parts, self._spelling)
+
+
+@contextmanager
+def settings_spelled(spelling: Spelling) -> Iterator[None]:
+    """Within the block Told writes settings by `spelling`, as the command line does."""
+    before = Told._spelling
+    Told._spelling = staticmethod(spelling)
+    try:
+        yield
+    finally:
+        Told._spelling = staticmethod(before)
+
+
 class _OnStandardError(logging.Handler):
-    """Prints to today's sys.stderr, which notebooks and tests replace.
-
-    Attributes:
-      spelling: how `told` writes settings.
-    """
-
-    spelling: Spelling = str
+    """Prints to the current sys.stderr, which notebooks and tests replace."""
 
     def emit(self, record: logging.LogRecord) -> None:
         head = "warning: " if record.levelno >= logging.WARNING else ""
-        # Not click.echo: in some locales it prints past a bar that is drawn, and into the bar's line.
+        # click.echo would print into the line of a progress bar in some locales.
         print(f"{head}{record.getMessage()}", file=sys.stderr, flush=True)
-
-
-_HANDLER = _OnStandardError()
 
 
 def _logger() -> logging.Logger:
     logger = logging.getLogger("kseg")
     if not logger.handlers:
-        logger.addHandler(_HANDLER)
+        logger.addHandler(_OnStandardError())
         logger.propagate = False  # else a user's own root handler would show each line twice
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
@@ -44,20 +58,6 @@ def _logger() -> logging.Logger:
 
 LOG = _logger()
 
-
-def told(*advice: str | Setting) -> str:
-    """The advice as text, for LOG and for files: its settings as Python writes them, or as `settings_spelled` says."""
-    return spelled(advice, _HANDLER.spelling)
-
-
-@contextmanager
-def settings_spelled(spelling: Spelling) -> Iterator[None]:
-    """Within the block `told` writes settings by `spelling`: the command line's verbs work within one."""
-    before, _HANDLER.spelling = _HANDLER.spelling, spelling
-    try:
-        yield
-    finally:
-        _HANDLER.spelling = before
 
 
 def is_shown() -> bool:

@@ -38,7 +38,8 @@ def export(
     """
     from kseg.bundles import export as write
     from kseg.errors import ExportError
-    from kseg.inference import Predictor, load, pixels_read, predictor, resolved
+    from kseg.folders import path_of
+    from kseg.inference import Predictor, load, pixels_read, predictor
     from kseg.layers import AVERAGES
 
     network = load(model)
@@ -46,7 +47,7 @@ def export(
         raise ExportError(
             f"{model}: this is a bundle already.", "Export the run folder or the .keras file that it was made from."
         )
-    path = resolved(model).resolve()
+    path = path_of(model).resolve()
     run = path if path.is_dir() else path.parent  # a run's model.keras gets the run's name
     name = name or (run.name if (run / "config.json").is_file() else path.stem)
     folder = write(network, output, name=name, version=version, average=average, precision=precision or "float32")

@@ -15,7 +15,7 @@ def models() -> None:
 @models.command("list", tensorflow=True)
 def list_models() -> None:
     """List the networks, the recipes and the presets."""
-    from kseg.inference import presets
+    from kseg.folders import presets
     from kseg.models import NETWORKS
     from kseg.recipes import RECIPES
 
@@ -48,12 +48,12 @@ def describe_model(name: str, settings: dict[str, str], draw: str | None, image:
     from kseg.models import draw as draw_network
     from kseg.options import Option, checked, options_of
     from kseg.recipes import RECIPES
-    from kseg.recipes.manual import settings_in_words
+    from kseg.recipes.manual import manual_of
 
     if name in RECIPES.names():
         if draw:
             raise ConfigError(f"--draw is for a network, and {name} is a recipe.", "Leave it out.")
-        click.echo(settings_in_words(RECIPES.get(name)().with_settings(settings)))
+        click.echo(manual_of(RECIPES.get(name)().with_settings(settings)))
         return
     if name not in NETWORKS.names():
         names = [*NETWORKS.names(), *RECIPES.names()]

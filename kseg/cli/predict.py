@@ -97,10 +97,10 @@ def predict(
         )
     from kseg.datasets.unread import unread_inputs
     from kseg.errors import DataError
+    from kseg.folders import axes_of_run
     from kseg.images import stem_of
     from kseg.inference import load, predictor, say_above_bar
-    from kseg.inference.files import check_apart, list_images, list_streams, predict_file
-    from kseg.inference.load import axes_of_run
+    from kseg.inference.files.results import check_apart, list_images, list_streams, predict_file
 
     named = tuple(streams.values()) or inputs + paths
     files: Sequence[Any] = [] if streams else list_images(named)

@@ -1,8 +1,9 @@
 """From a network to predictions."""
 
 from kseg.inference.averaging import pixels_read
-from kseg.inference.load import FACTS, find_bundle, load, presets, resolved
+from kseg.inference.load import load
 from kseg.inference.precision import PRECISIONS, computing_in, precision_of, set_precision, settled_precision
+from kseg.inference.prediction import predict, predict_scores, probabilities
 from kseg.inference.predictor import (
     SEGMENTS,
     Predictor,
@@ -15,16 +16,13 @@ from kseg.inference.predictor import (
     streams_of,
     white_of,
 )
-from kseg.inference.tiles import predict, predict_scores, probabilities
 
 __all__ = [
-    "FACTS",
     "PRECISIONS",
     "SEGMENTS",
     "Predictor",
     "call_joined",
     "computing_in",
-    "find_bundle",
     "geometry_of",
     "heads_of",
     "load",
@@ -34,9 +32,7 @@ __all__ = [
     "predict",
     "predict_scores",
     "predictor",
-    "presets",
     "probabilities",
-    "resolved",
     "say_above_bar",
     "set_precision",
     "settled_precision",

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from kseg.inference.prediction import predict
 from kseg.inference.predictor import Predictor, predictor
-from kseg.inference.tiles import predict
 from kseg.instances import ObjectRules, number, object_table
 from kseg.instances.table import column_names
 from kseg.layers import Average, ScoreReading

@@ -12,7 +12,7 @@ import keras
 
 from kseg.layers import SCALINGS, InputScaling
 from kseg.models.backbone import Backbone, classifier
-from kseg.models.path import Path, scaled
+from kseg.models.feature_map import Path, scaled
 from kseg.models.registry import NETWORKS
 
 

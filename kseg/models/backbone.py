@@ -13,7 +13,7 @@ from keras import layers
 from kseg.errors import ConfigError
 from kseg.layers import InputScaling, ScaleInput
 from kseg.models.bounds import check_numbers
-from kseg.models.path import Path
+from kseg.models.feature_map import Path
 from kseg.models.start import started
 
 

@@ -25,8 +25,8 @@ from kseg.layers import SCALINGS, InputScaling, ScaleChannels, SizeCheck
 from kseg.models.alexnet import ALEXNET
 from kseg.models.backbone import Backbone, scaled_input, widths
 from kseg.models.bounds import check_classes, check_numbers
+from kseg.models.feature_map import Path, averaged
 from kseg.models.googlenet import GOOGLENET
-from kseg.models.path import Path, averaged
 from kseg.models.registry import NETWORKS
 from kseg.models.start import started
 from kseg.models.vgg16 import VGG16

@@ -12,7 +12,7 @@ from keras import layers
 
 from kseg.layers import SCALINGS, CaffePooling2D, InputScaling
 from kseg.models.backbone import Backbone, classifier
-from kseg.models.path import Path, concatenated, scaled
+from kseg.models.feature_map import Path, concatenated, scaled
 from kseg.models.registry import NETWORKS
 
 # Channels of an inception's 1x1, 3x3_reduce, 3x3, 5x5_reduce, 5x5 and pool_proj.

@@ -11,7 +11,7 @@ import keras
 
 from kseg.layers import SCALINGS, InputScaling
 from kseg.models.backbone import Backbone, classifier
-from kseg.models.path import Path, scaled
+from kseg.models.feature_map import Path, scaled
 from kseg.models.registry import NETWORKS
 
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))

@@ -20,6 +20,7 @@ from kseg.pipeline.augment import (
     check_augmentations,
 )
 from kseg.pipeline.batches import batch_indices, batches
+from kseg.pipeline.examples import Examples
 from kseg.pipeline.weight_maps import balanced_weight_map, border_weight_map, class_weight_map
 
 if not TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "AUGMENTATIONS",
     "Augmentation",
     "Elastic",
+    "Examples",
     "Geometric",
     "Grey",
     "GreyCurve",

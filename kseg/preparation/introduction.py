@@ -1,25 +1,28 @@
-"""The splits that a training is made of, introduced to the person who waits."""
+"""What the data of a training hold, and what looks wrong with them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import click
-
 from kseg.callbacks import without_pixels
 from kseg.datasets import Dataset, Survey, by_name
 from kseg.datasets.agreement import some_names
+from kseg.errors import Setting
 from kseg.images import doubts_of_levels
+from kseg.log import LOG, Told
 
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
 
 
 def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, white: float | None) -> list[str]:
-    """Says what was found in the data, and what looks wrong with it, which is given back.
+    """Logs what the data hold and what looks wrong with them.
 
     Args:
-      parts, surveys: by what they are used for.
-      white: the level that is white to the network; None where it does not scale its images.
+      parts, surveys: by use, as in USES.
+      white: the grey level that the network scales to 1; None where it does not scale its images.
+
+    Returns:
+      What looks wrong, a text each.
     """
     data, found = parts["train"], surveys["train"]
     counts = [f"{surveys[split].images} to {use}" for split, use in USES.items() if split in surveys]
@@ -28,28 +31,28 @@ def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, wh
         total = max(1, int(pixels.sum()))
         shares = [f"{name} {count / total:.1%}" for name, count in zip(data.heads[head], pixels, strict=True)]
         text += f"; {len(shares)} {f'{head} classes'.strip()}: {', '.join(shares)}"
-    click.echo(text, err=True)
+    LOG.info("%s", text)
     for note in data.notes:
-        click.echo(f"note: {note}", err=True)
+        LOG.info("note: %s", note)
     doubts = _doubts(parts, surveys, white)
     for doubt in doubts:
-        click.echo(f"warning: {doubt}", err=True)
-    return doubts
+        LOG.warning(doubt)
+    return [str(doubt) for doubt in doubts]
 
 
-def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: float | None) -> list[str]:
-    """What looks wrong with the data, in words."""
+def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: float | None) -> list[Told]:
+    """What looks wrong with the data."""
     data, found = parts["train"], surveys["train"]
-    doubts = [data.doubt] if data.doubt else []
-    trained_on = _places(data)
+    doubts = [Told(data.doubt)] if data.doubt else []
+    trained_on = _paths(data)
     for split, part in parts.items():
-        seen = trained_on & _places(part)
+        seen = trained_on & _paths(part)
         if split != "train" and seen:
             doubts.append(
-                f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little."
+                Told(f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little.")
             )
     if white is not None:
-        doubts += doubts_of_levels(found.darkest, found.brightest, white)
+        doubts += map(Told, doubts_of_levels(found.darkest, found.brightest, white))
     for split, part in parts.items():
         for head, pixels in by_name(surveys[split].class_pixels).items():
             trained = by_name(found.class_pixels)[head]
@@ -57,20 +60,19 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
                 name for name, here, there in zip(data.heads[head], pixels, trained, strict=True) if there > here == 0
             ]
             if part.has_instances and not pixels[1:].any():
-                doubts.append(f"no image of {part.split} has an object: its scores of objects say nothing.")
+                doubts.append(Told(f"no image of {part.split} has an object: its scores of objects say nothing."))
             elif lost:
-                doubts.append(f"no image of {part.split} has {some_names(lost)}: its scores say nothing of it.")
+                doubts.append(Told(f"no image of {part.split} has {some_names(lost)}: its scores say nothing of it."))
     for head, pixels in by_name(found.class_pixels).items():
         if tuple(data.heads[head]) == ("class 0", "class 1") and pixels[1] > pixels[0]:
             share = pixels[1] / pixels.sum()
-            doubts.append(
-                f"class 1 covers {share:.0%} of the pixels: where 0 is the object, pass --set data.values=1,0."
-            )
-        doubts += filter(None, [without_pixels(data.heads[head], pixels)])
+            text = f"class 1 covers {share:.0%} of the pixels: where 0 is the object, pass "
+            doubts.append(Told(text, Setting("data.values", (1, 0)), "."))
+        doubts += map(Told, filter(None, [without_pixels(data.heads[head], pixels)]))
     return doubts
 
 
-def _places(data: Dataset) -> set[str]:
-    """Where the items' labels lie, as far as the set says so: ids may be those of other images in another part."""
-    places = (data.place(index) for index in range(len(data)))
-    return {place for place, name in zip(places, data.ids, strict=True) if place != name}
+def _paths(data: Dataset) -> set[str]:
+    """The paths of the labels, as far as the data set knows them. Two parts may use one id for different images."""
+    paths = (data.place(index) for index in range(len(data)))
+    return {path for path, name in zip(paths, data.ids, strict=True) if path != name}

@@ -1,4 +1,4 @@
-"""A recipe met with its data: what must be known and built before the first step."""
+"""A recipe with its data: what is known before the first step, and the network and batches made from it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from kseg.datasets.agreement import check_whole_images
 from kseg.datasets.places import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, did_you_mean
-from kseg.inference import geometry_of, resolved, set_precision
+from kseg.folders import path_of
+from kseg.inference import geometry_of, set_precision
 from kseg.layers import SCALINGS, InputScaling, ScoreReading, check_average, with_reading
 from kseg.metrics import Measure, measure
 from kseg.models import NETWORKS, build, own_scaling
@@ -36,42 +38,41 @@ from kseg.preparation.needs import needs_of
 from kseg.recipes.recipe import Recipe
 from kseg.recipes.specs import AugmentSpec, LossSpec, ModelSpec
 from kseg.reports import measures_for, usual_measures
-from kseg.runs.plugins import used_plugins
-from kseg.training.devices import dtype_policy, synchronise, worker_of
+from kseg.training.devices import Devices, dtype_policy, synchronise
 from kseg.training.optimizers import check_factors, freeze, make_optimizer
 from kseg.weights import initial_weights
 
-# What the loss is multiplied by at first under mixed_float16: Keras' own; of a sum over some 2^18 pixels as much less.
+# The first loss scale in mixed_float16: Keras' own for the mean over pixels, 2^18 times less for a sum over as many.
 FIRST_SCALE = {"pixels": 2.0**15, "none": 2.0**-3}
 
 
 def make_loss(spec: LossSpec) -> BatchLoss:
-    """The loss a recipe asks for.
+    """The loss of a recipe.
 
     Raises:
-      ConfigError: what is registered makes something else.
+      ConfigError: the registered entry makes something else.
     """
     made = LOSSES.get(spec.name)(**spec.options)
     return as_batch_loss(made, f"The loss {spec.name!r}")
 
 
 def make_augmentations(spec: AugmentSpec) -> list[Augmentation]:
-    """The augmentations a recipe asks for, in the order in which they are registered."""
+    """The augmentations of a recipe, in the order in which they are registered."""
     return [AUGMENTATIONS.get(name)(**spec.options[name]) for name in AUGMENTATIONS if name in spec.options]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A recipe and its data, looked at once.
+    """A recipe and its data, each image of which was read once.
 
     Attributes:
       recipe: with its precision and measure settled.
-      data_dir: where the data lie; None for generated ones.
-      parts: the splits to train on ("train", whatever its own name), and where there are such, to choose by ("val")
-        and to report on ("test").
-      surveys: what each of them holds.
+      data_dir: where the data lie; None for generated data.
+      parts: the splits by use: "train" (to train on, whatever its own name is), and where they exist "val" (to choose
+        by) and "test" (to report on).
+      surveys: the content of each part.
       given: objects that take the place of what the recipe names.
-      doubts: what looks wrong with the data, in words.
+      doubts: sentences on what looks wrong with the data.
     """
 
     recipe: Recipe
@@ -81,17 +82,14 @@ class Prepared:
     given: Given = field(default_factory=Given)
     doubts: Sequence[str] = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "recipe", _with_measure(self.recipe, self.parts))
-
     @property
     def white(self) -> float:
-        """The grey level that is 1 to the network."""
+        """The grey level that the network scales to 1."""
         return self.recipe.data.white or self.surveys["train"].white
 
     @property
     def scalings(self) -> dict[str, InputScaling | None]:
-        """What the network does to its images, by stream."""
+        """The scaling of images inside the network, by stream."""
         own = by_name(_scaling(self.recipe.model))
         return {name: each and each.for_white(self.white) for name, each in own.items()}
 
@@ -99,8 +97,8 @@ class Prepared:
     def readings(self) -> dict[str, ScoreReading]:
         """How the network's scores are read while it is trained, by head.
 
-        What is smaller than a quarter of the median object is none: a network that is half trained finds many specks,
-        which would say little about it.
+        Objects smaller than a quarter of the median true object are left out. A half-trained network finds many such
+        specks, and they would dominate its score.
 
         Raises:
           ConfigError: the recipe's average does not suit the images, or a data set's colours do not fit its classes.
@@ -115,100 +113,102 @@ class Prepared:
 
     @property
     def epoch_steps(self) -> int:
-        """The steps from one validation to the next."""
+        """Steps from one validation to the next."""
         return self.recipe.epoch_steps or math.ceil(len(self.parts["train"]) / self.recipe.data.batch_size)
 
     @property
     def steps(self) -> int:
-        """The steps of the whole training."""
+        """Steps of the whole training."""
         return self.recipe.steps or (self.recipe.epochs or 0) * self.epoch_steps
 
     @property
     def scored(self) -> Dataset:
-        """The split the network is reported on."""
+        """The split that the network is reported on."""
         return self.parts["test"] if "test" in self.parts else self.parts["val"]
 
     @property
     def measure(self) -> Measure:
-        """What the network is chosen by."""
+        """The measure that the network is chosen by."""
         return self.given.measure or measure(self.recipe.measure)
 
     @property
     def scored_by(self) -> list[Measure]:
-        """What the network is reported by."""
+        """The measures that the network is reported by."""
         return measures_for(self.scored, [*usual_measures(self.scored), self.measure])
 
     @property
     def looked_at(self) -> Dataset:
-        """The split whose pictures are drawn while the training goes on."""
+        """The split whose pictures are drawn during the training."""
         return self.parts.get("val", self.parts["train"])
 
     @property
     def loss(self) -> BatchLoss:
-        """What is made small."""
+        """The loss to minimise."""
         return self.given.loss or make_loss(self.recipe.loss)
 
     @property
     def channels(self) -> int | None:
-        """Of the images as the network takes them; None where there is one image per stream."""
+        """The channels of the network's images; None where there is one image per stream."""
         if "" not in self.parts["train"][0].images:
             return None
         if self.given.model is not None:
             return self.given.model.input.shape[-1]
         return self.surveys["train"].channels
 
+    @cached_property
     def config(self) -> dict[str, Any]:
-        """What must be known to tell this run from another."""
+        """The content of config.json: what distinguishes this run from another."""
         classes = {head: list(names) for head, names in self.parts["train"].heads.items()}
         packages = ("kseg", "tensorflow", "keras", "numpy", "opencv-python-headless")
         return {
             "recipe": self.recipe.to_json(),
-            "data_dir": _lasting(self.data_dir),
+            "data_dir": _absolute(self.data_dir),
             "precision": self.recipe.precision,
             "classes": classes.get("", classes),
             "split_rule": getattr(self.parts["train"], "split_rule", None),
             "fingerprint": {split: found.fingerprint for split, found in self.surveys.items()},
-            "plugins": used_plugins(self.recipe),
+            "plugins": self.recipe.plugins(),
             "objects": self.given.to_json(),
             "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
             "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
             "command": sys.argv,
         }
 
-    def network(self, start: Any = None) -> keras.Model:
-        """The recipe's network for these data, with its loss and optimiser, on the devices whose scope this is in.
+    def network(self, devices: Devices, start: Any = None) -> keras.Model:
+        """The recipe's network for these data, compiled, on `devices`.
 
         Args:
+          devices: those that train it.
           start: the weights it starts from, as `initial_weights` takes them; None for the recipe's.
 
         Raises:
-          ConfigError: a factor of the optimiser is for no layer of it, all its weights have the rate 0, a network
-            that was given does not fit, or whole images can't stand in one batch.
+          ConfigError: a factor of the optimiser fits no layer, all weights have the rate 0, a given network does not
+            fit, or whole images can't stand in one batch.
           EnvironmentFailure: a step can't fit into this machine's memory.
-          SizeError: the crop, or an image without one, does not fit it.
-          WeightsError: what it starts from can't be read.
+          SizeError: the crop, or an image without a crop, does not fit the network.
+          WeightsError: the weights to start from can't be read.
         """
         recipe, found = self.recipe, self.surveys["train"]
         keras.utils.set_random_seed(recipe.seed)
-        model = with_reading(self._bare_network(), self.readings)
-        initial_weights(model, start or str(resolved(recipe.init_weights)))
-        if recipe.data.crop:
-            geometry_of(model).check(*recipe.data.crop, "data.crop")
-        else:
-            check_whole_images(found, geometry_of(model), recipe.data.batch_size)
-        _, workers = worker_of(tf.distribute.get_strategy())
-        size = recipe.data.crop or max(found.sizes, key=math.prod)
-        check_memory(model, math.ceil(recipe.data.batch_size / workers), *size)
-        check_factors(recipe.optimizer, model)
-        freeze(recipe.optimizer, model)
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            synchronise(model)
-        model.compile(optimizer=self._optimizer(), loss=self.loss)
-        model.optimizer.build(model.trainable_variables)
+        with devices.strategy.scope():
+            model = with_reading(self._bare_network(), self.readings)
+            initial_weights(model, start or str(path_of(recipe.init_weights)))
+            if recipe.data.crop:
+                geometry_of(model).check(*recipe.data.crop, "data.crop")
+            else:
+                check_whole_images(found, geometry_of(model), recipe.data.batch_size)
+            size = recipe.data.crop or max(found.sizes, key=math.prod)
+            check_memory(model, math.ceil(recipe.data.batch_size / devices.workers), *size)
+            check_factors(recipe.optimizer, model)
+            freeze(recipe.optimizer, model)
+            if devices.count > 1:
+                synchronise(model)
+            model.compile(optimizer=self._optimizer(), loss=self.loss)
+            model.optimizer.build(model.trainable_variables)
         return model
 
     def _bare_network(self) -> keras.Model:
-        """The network with fresh weights, or a copy of the one that was given."""
+        """The network with random weights, or a copy of the given one."""
         recipe, data = self.recipe, self.parts["train"]
         if self.given.model is not None:
             self._check_brought(self.given.model)
@@ -233,16 +233,16 @@ class Prepared:
         return built
 
     def _check_brought(self, model: keras.Model) -> None:
-        """Checks a network that is none of kseg's, with the crop and with images it will be given whole.
+        """Checks a network that kseg did not build, with the crop and with the images that it will get whole.
 
-        Of each part with the four sizes that are least divided by 2, since those fit strides least.
+        Of each part it takes the four sizes with the fewest factors of 2, which are the hardest for strides.
         """
         crop, border = self.recipe.data.crop, geometry_of(model).border
         found, sizes = self.surveys, []
         for part, each in found.items():
             if crop is None or part != "train":
                 sizes += sorted(each.sizes, key=lambda size: min(side & -side for side in size))[:4]
-        if crop:  # its border is part of it
+        if crop:  # which includes the border
             sizes.append((crop[0] - 2 * border, crop[1] - 2 * border))
         check_brought(model, self.parts["train"], found["train"].channels, sizes)
 
@@ -257,8 +257,8 @@ class Prepared:
         scale = FIRST_SCALE[recipe.loss.options.get("average", "pixels")]
         return keras.optimizers.LossScaleOptimizer(made, initial_scale=scale)
 
-    def batches(self, model: keras.Model, start: int = 0, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
-        """A worker's batches from step `start` to the end."""
+    def batches(self, model: keras.Model, devices: Devices, start: int = 0) -> tf.data.Dataset:
+        """This worker's batches from step `start` to the end."""
         recipe, data = self.recipe, self.parts["train"]
         kind, given = recipe.loss.class_weights, self.given.augment
         return batches(
@@ -266,8 +266,8 @@ class Prepared:
             size=recipe.data.batch_size,
             seed=recipe.seed,
             order=recipe.data.order,
-            worker=worker,
-            workers=workers,
+            worker=devices.worker,
+            workers=devices.workers,
             augment=make_augmentations(recipe.data.augment) if given is None else given,
             crop=recipe.data.crop,
             margin=geometry_of(model).border,
@@ -289,46 +289,46 @@ class Prepared:
         return [ids[index] for index in chosen]
 
 
-def _with_measure(recipe: Recipe, parts: Mapping[str, Dataset]) -> Recipe:
-    """The recipe with the measure that auto stands for on these data."""
+def with_measure(recipe: Recipe, parts: Mapping[str, Dataset]) -> Recipe:
+    """The recipe with `auto` replaced by the measure that it stands for on these data."""
     if recipe.measure != "auto":
         return recipe
     numbered = all(data.has_instances for data in parts.values())
     return replace(recipe, measure="object_f1" if numbered else "mean_iu")
 
 
-def _lasting(data_dir: str | Path | None) -> str | None:
-    """The place, fit to be found from any folder; an address as it is."""
+def _absolute(data_dir: str | Path | None) -> str | None:
+    """The folder as an absolute path, which holds in any working folder; an address as it is."""
     if data_dir is None:
         return None
     return str(data_dir if is_address(data_dir) else Path(data_dir).resolve())
 
 
 def _scaling(spec: ModelSpec) -> Any:
-    """What the network does to its images: its own table, the one that is named, or None for nothing."""
+    """The scaling of images inside the network: its own, the named one, or None for none."""
     named = spec.options.get("preprocessing", "own")
     if spec.name == GIVEN or named == "none":
         return None
     if named == "own":
         return own_scaling(spec.name, spec.options)
     if named not in SCALINGS:
-        raise ConfigError(f"model.preprocessing is {named!r}. {did_you_mean(named, ['own', 'none', *SCALINGS])}")
+        raise ConfigError(f"model.preprocessing is {named!r}.", did_you_mean(named, ["own", "none", *SCALINGS]))
     return SCALINGS[named]
 
 
 def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = None) -> Prepared:
-    """Opens and reads the data once, and says what was found in them and what looks wrong.
+    """Opens and reads the data once, and logs what they hold and what looks wrong.
 
     Raises:
-      ConfigError: the data can't be scored by the recipe's measure, or averages do not suit them.
-      DataError: the data set, as far as it is at fault.
+      ConfigError: the data can't be scored by the recipe's measure, or the average does not suit them.
+      DataError: something is wrong with the data set.
     """
     given = given or Given()
     for spec in (recipe.data, recipe.model, recipe.loss):
         spec.check_signature()
     parts = dict(given.data) or open_parts(recipe.data.name, data_dir, recipe.data.split, recipe.data.options)
     check_parts(parts)
-    recipe = _with_measure(recipe, parts)
+    recipe = with_measure(recipe, parts)
     chosen = given.measure or measure(recipe.measure)
     check_scored(parts, chosen)
     check_average(recipe.average, upright=parts["train"].upright)

@@ -1,4 +1,4 @@
-"""Every setting of a recipe in words: its value, what it may be, and what it means."""
+"""The manual of a recipe: each setting with its value, the values it takes, and its meaning."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from kseg.options import kind_in_words, meanings, options_of
-from kseg.recipes.recipe import BELOW, NOT_NEGATIVE, POSITIVE, Recipe, field_names
+from kseg.recipes.recipe import Recipe, field_names
 from kseg.recipes.settings import AUGMENT, PARTS
 
 WIDTH = 100
 
 
-class Setting(NamedTuple):
-    """A setting: its dotted name, its value in the recipe, what values it takes, and what it means."""
+class Entry(NamedTuple):
+    """A setting: its dotted name, its value in the recipe, the values it takes, and its meaning."""
 
     name: str
     value: str
@@ -24,15 +24,15 @@ class Setting(NamedTuple):
     meaning: str
 
 
-def settings_of(recipe: Recipe) -> list[Setting]:
-    """All settings of a recipe: its fields, and the options of all that it names, with every augmentation."""
-    return sorted([*_fixed(recipe), *_options(recipe), *_augmentations(recipe)], key=_place)
+def entries_of(recipe: Recipe) -> list[Entry]:
+    """All settings of a recipe: its fields, the options of all that it names, and every augmentation."""
+    return sorted([*_fixed(recipe), *_options(recipe), *_augmentations(recipe)], key=_order)
 
 
-def settings_in_words(recipe: Recipe) -> str:
-    """A line for each setting with its value and what it may be, and below it what it means."""
-    lines = [f"{recipe.name}: --set NAME=VALUE changes any of these. Each stands as the recipe has it.", ""]
-    for each in settings_of(recipe):
+def manual_of(recipe: Recipe) -> str:
+    """The manual as text: for each setting a line with its value and the values it takes, and below it its meaning."""
+    lines = [f"{recipe.name}: --set NAME=VALUE changes any of these. The values are those of the recipe.", ""]
+    for each in entries_of(recipe):
         lines.append(f"{each.name} = {each.value}   ({each.takes})")
         meaning = re.sub(r"\bNone\b", "none", each.meaning)  # as `--set` takes it
         lines += textwrap.wrap(meaning, WIDTH, initial_indent="    ", subsequent_indent="    ")
@@ -40,7 +40,7 @@ def settings_in_words(recipe: Recipe) -> str:
 
 
 def names_by_part() -> dict[str, list[str]]:
-    """The names of the fields that every recipe has, by the part they belong to; "" for the recipe itself."""
+    """The names of the fields of every recipe, by the part of the recipe; "" for the recipe itself."""
     found: dict[str, list[str]] = {}
     for name in field_names():
         part, _, leaf = name.rpartition(".")
@@ -48,47 +48,42 @@ def names_by_part() -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _place(setting: Setting) -> tuple[int, bool]:
-    """Where a setting stands: the recipe's own first, then part by part, augmentations last of the data."""
-    part = setting.name.partition(".")[0] if "." in setting.name else ""
-    return ["", *PARTS, "checkpoint"].index(part), setting.name.startswith(AUGMENT)
+def _order(entry: Entry) -> tuple[int, bool]:
+    """The order of the manual: the recipe's own fields, then part by part, and augmentations after the data."""
+    part = entry.name.partition(".")[0] if "." in entry.name else ""
+    return ["", *PARTS, "checkpoint"].index(part), entry.name.startswith(AUGMENT)
 
 
-def _fixed(recipe: Recipe) -> Iterator[Setting]:
+def _fixed(recipe: Recipe) -> Iterator[Entry]:
     for name in field_names():
         *path, leaf = name.split(".")
         kind: Any = Recipe
         for part in path:
             kind = typing.get_type_hints(kind)[part]
-        bounds = [
-            *["above 0"] * (name in POSITIVE),
-            *["not below 0"] * (name in NOT_NEGATIVE),
-            *[f"below {BELOW.get(name, 0):,}"] * (name in BELOW),
-        ]
-        takes = ", ".join([kind_in_words(typing.get_type_hints(kind)[leaf]), *bounds])
-        yield Setting(name, _value(recipe.value(name)), takes, meanings(kind).get(leaf, ""))
+        takes = kind_in_words(typing.get_type_hints(kind, include_extras=True)[leaf])
+        yield Entry(name, _value(recipe.value(name)), takes, meanings(kind).get(leaf, ""))
 
 
-def _options(recipe: Recipe) -> Iterator[Setting]:
+def _options(recipe: Recipe) -> Iterator[Entry]:
     for part in PARTS:
         spec = getattr(recipe, part)
         for name, option in spec.takes(spec.name).items():
             value = spec.options.get(name, option.default)
-            yield Setting(f"{part}.{name}", _value(value), kind_in_words(option.kind), option.meaning)
+            yield Entry(f"{part}.{name}", _value(value), kind_in_words(option.kind), option.meaning)
 
 
-def _augmentations(recipe: Recipe) -> Iterator[Setting]:
+def _augmentations(recipe: Recipe) -> Iterator[Entry]:
     from kseg.pipeline import AUGMENTATIONS  # with TensorFlow
 
     done = recipe.data.augment.options
     for name in AUGMENTATIONS.names():
         entry = AUGMENTATIONS.get(name)
         what = (entry.__doc__ or "").strip().partition("\n")[0]
-        yield Setting(f"{AUGMENT}.{name}", "true" if name in done else "none", "true or none", what)
+        yield Entry(f"{AUGMENT}.{name}", "true" if name in done else "none", "true or none", what)
         for key, option in options_of(entry).items():
             value = _value(done.get(name, {}).get(key, option.default))
             said = value if name in done else f"{value}, where it is done"
-            yield Setting(f"{AUGMENT}.{name}.{key}", said, kind_in_words(option.kind), option.meaning)
+            yield Entry(f"{AUGMENT}.{name}.{key}", said, kind_in_words(option.kind), option.meaning)
 
 
 def _value(value: Any) -> str:

@@ -232,5 +232,5 @@ def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _hints(kind: Any) -> dict[str, Any]:
     """The types of the fixed fields of a dataclass."""
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     return {each.name: hints[each.name] for each in dataclasses.fields(kind) if each.name != "options"}

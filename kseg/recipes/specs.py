@@ -7,10 +7,10 @@ registered also takes the options of what it names: `ModelSpec("unet", width=16)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from kseg.chosen import GIVEN, Chosen
-from kseg.options import Option, options_of
+from kseg.options import Above, AtLeast, Option, options_of
 
 
 @dataclass(frozen=True, init=False)
@@ -75,10 +75,10 @@ class DataSpec(Chosen):
     name: str = "demo"
     split: str | None = None
     order: Literal["epochs", "draws"] = "epochs"
-    batch_size: int = 4
+    batch_size: Annotated[int, Above(0)] = 4
     crop: tuple[int, int] | None = (256, 256)
     augment: AugmentSpec = field(default_factory=lambda: AugmentSpec(mirror={}, rotation={}))
-    white: float | None = None
+    white: Annotated[float | None, Above(0)] = None
 
     @staticmethod
     def takes(name: str) -> dict[str, Option]:
@@ -102,7 +102,7 @@ class LossSpec(Chosen):
     part: ClassVar[str] = "loss"
     name: str = "cross_entropy"
     class_weights: Literal["none", "inverse", "median"] = "none"
-    border_weight: float = 10.0
+    border_weight: Annotated[float, AtLeast(0)] = 10.0
 
     @staticmethod
     def takes(name: str) -> dict[str, Option]:

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from kseg.datasets import Dataset, by_name
+from kseg.inference.prediction import class_ids, predict_scores
 from kseg.inference.predictor import Predictor, predictor
-from kseg.inference.tiles import class_ids, predict_scores
 from kseg.instances import ObjectRules, number
 from kseg.layers import Average, ScoreReading
 from kseg.metrics import Comparison, compare_objects

@@ -11,8 +11,8 @@ import numpy as np
 from kseg.datasets import Dataset, by_name
 from kseg.datasets.agreement import difference_of_classes, some_names
 from kseg.errors import ConfigError, DataError
+from kseg.inference.prediction import predict_scores
 from kseg.inference.predictor import Predictor, predictor
-from kseg.inference.tiles import predict_scores
 from kseg.layers import Average, ScoreReading
 from kseg.metrics import OBJECT_COUNTS, Measure, Seen, measure
 from kseg.reports.report import ALWAYS, OF_OBJECTS, USUAL, Report

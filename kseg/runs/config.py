@@ -1,4 +1,4 @@
-"""What a run folder remembers, and whether a training may go on there."""
+"""config.json of a run folder: reading it, and whether a training may go on with it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import click
+from kseg.errors import Advice, ConfigError, Setting
+from kseg.folders import path_of
+from kseg.log import LOG
+from kseg.recipes import Recipe
 
-from kseg.errors import ConfigError
-from kseg.inference import resolved
-from kseg.recipes.recipe import Recipe
+ANOTHER_RUN: Advice = ("Choose another run: ", Setting("run", "NEW"))
 
 
 def read_config(folder: str | Path) -> dict[str, Any] | None:
@@ -23,71 +24,71 @@ def read_config(folder: str | Path) -> dict[str, Any] | None:
     Raises:
       ConfigError: the file is damaged.
     """
-    path = resolved(folder) / "config.json"
+    path = path_of(folder) / "config.json"
     if not path.is_file():
         return None
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         data = config.get("recipe", {}).get("data", {})
         if data.get("name") in ("folder", "list") and "split_rule" not in config:
-            data["split_rule"] = "shuffle"  # a run of the time when there was no other rule
+            data["split_rule"] = "shuffle"  # the only rule when this run began
     except (ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}: damaged ({error}). Train again, or copy it from where it is whole.") from error
+        raise ConfigError(f"{path}: damaged ({error}).", "Train again, or copy it from where it is whole.") from error
     return config
 
 
 def open_run(run: str | Path | None, resume: str | Path) -> tuple[Path | None, dict[str, Any] | None]:
-    """The run folder that was named and the configuration it holds; None for either that is not there.
+    """The named run folder and its configuration; None for a folder or configuration that does not exist yet.
 
     Args:
       run: the folder; None for a new one, or for that of the checkpoint.
       resume: "auto", "never", or a checkpoint's folder.
 
     Raises:
-      ConfigError: the folder is there and may not be, holds something else, or the checkpoint is not one of it.
+      ConfigError: the folder exists though it may not, it holds something else, or the checkpoint is of another run.
     """
     if resume not in ("auto", "never"):
         of_checkpoint = Path(resume).resolve().parent.parent
         if not Path(resume).is_dir():
-            raise ConfigError(f"{resume}: there is no such checkpoint. They lie in RUN/checkpoints/step-...")
+            raise ConfigError(f"{resume}: there is no such checkpoint.", "They lie in RUN/checkpoints/step-...")
         if run is not None and Path(run).resolve() != of_checkpoint:
-            raise ConfigError(f"{resume}: this is a checkpoint of {of_checkpoint}, not of {run}. Leave --run out.")
+            raise ConfigError(f"{resume}: this is a checkpoint of {of_checkpoint}, not of {run}.", "Leave the run out.")
         run = run or of_checkpoint
     if run is None:
         return None, None
     folder = Path(run)
     if folder.exists() and resume == "never":
-        raise ConfigError(f"{folder}: this run folder exists already. Choose another --run, or leave --resume out.")
+        raise ConfigError(
+            f"{folder}: this run folder exists already.", *ANOTHER_RUN, ", or go on: ", Setting("resume", "auto"), "."
+        )
     config = read_config(folder) if folder.is_dir() else None
     if config is None and folder.exists():
         inside = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["a file"]
         found = [name for name in inside if not name.startswith(".kseg-")][:3]
         if found:
-            raise ConfigError(
-                f"{folder}: no run folder (no config.json; found {', '.join(found)}). Choose another --run."
-            )
+            raise ConfigError(f"{folder}: no run folder (no config.json; found {', '.join(found)}).", *ANOTHER_RUN, ".")
     return folder, config
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keeps every other process from training in `folder`, where the system has locks for files.
+    """Inside, no other process can train in `folder`, if the system has file locks.
 
     Raises:
-      ConfigError: one does.
+      ConfigError: another process trains there.
     """
     try:
         import fcntl
     except ImportError:  # Windows
         yield
         return
-    lock = os.open(folder, os.O_RDONLY)  # of the folder, since files in it are replaced by new ones
+    lock = os.open(folder, os.O_RDONLY)  # the folder's lock, since its files are replaced by new ones
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(
-                f"{folder}: another process trains there. Wait for it, or choose another --run."
+                f"{folder}: another process trains there.", "Wait for it. Or: ", *ANOTHER_RUN, "."
             ) from error
         except OSError:
             pass  # a file system without locks
@@ -97,11 +98,11 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Whether a run may go on with the configuration that was asked for: the same, or one with more steps.
+    """Checks that a run may go on with this configuration: the same, or one with more steps.
 
     Raises:
-      ConfigError: not all of recipe, classes and data are the same, the message names what differs; or the learning
-        rate follows from the number of steps.
+      ConfigError: recipe, classes or data differ (the message names what differs); or the learning rate depends on the
+        number of steps.
     """
     before, now = _flat(recorded), _flat(config)
     differing = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
@@ -114,20 +115,27 @@ def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, A
     ]
     if lines and all(line.startswith("  fingerprint.") for line in lines):
         raise ConfigError(
-            f"{folder}: the images or labels are not those that this run began with.\n" + "\n".join(lines) + "\n"
-            f"Put them back as they were, or train on these from its network: --run NEW --init-weights {folder}."
+            f"{folder}: the images or labels are not those that this run began with.\n" + "\n".join(lines) + "\n",
+            "Put them back as they were, or train on these from its network: ",
+            *_from_network(folder),
+            ".",
         )
     if lines:
         raise ConfigError(
-            f"{folder}: this run has another configuration.\n" + "\n".join(lines) + "\n"
-            f"Ask for the same (--run alone does), or go on from its network: --run NEW --init-weights {folder}."
+            f"{folder}: this run has another configuration.\n" + "\n".join(lines) + "\n",
+            "Ask for the same (the run alone does), or go on from its network: ",
+            *_from_network(folder),
+            ".",
         )
-    if recorded["versions"] != config["versions"]:
-        changed = [f"{name} {old}" for name, old in recorded["versions"].items() if old != config["versions"].get(name)]
-        click.echo(f"warning: this run began with {', '.join(changed)}; figures may differ by rounding.", err=True)
+    changed = [f"{name} {old}" for name, old in recorded["versions"].items() if old != config["versions"].get(name)]
     if recorded.get("threads", config.get("threads")) != config.get("threads"):
-        words = f"{recorded['threads']} threads, and goes on with {config['threads']}"
-        click.echo(f"warning: this run began with {words}; figures may differ by rounding.", err=True)
+        changed.append(f"{recorded['threads']} threads, and goes on with {config['threads']}")
+    if changed:
+        LOG.warning("this run began with %s; figures may differ by rounding.", ", ".join(changed))
+
+
+def _from_network(folder: Path) -> Advice:
+    return Setting("run", "NEW"), " ", Setting("init_weights", str(folder))
 
 
 def is_longer(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
@@ -137,59 +145,62 @@ def is_longer(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 
 
 def _check_can_be_longer(folder: Path, now: Mapping[str, Any], field: str, before: int) -> None:
-    """Raises ConfigError where more steps would have given another course from the first step on."""
-    way = f"Train on from its network: --run NEW --init-weights {folder} --{field} {now[field] - before}."
+    """Raises ConfigError where a training planned for more steps would have differed from the first step on."""
+    more = Setting(field, now[field] - before)
+    way: Advice = ("Go on from its network: ", *_from_network(folder), " ", more, ".")
     schedule = now["optimizer.schedule"]
     if schedule != "constant":
         raise ConfigError(
             f"{folder}: {field} is {before} in this run, {now[field]} asked for, but its learning rate "
-            f"(optimizer.schedule={schedule}) falls to 0 at the end of {before} {field}. {way}"
+            f"(optimizer.schedule={schedule}) falls to 0 at the end of {before} {field}.",
+            *way,
         )
     if not any((folder / "checkpoints").glob("step-*")):
-        raise ConfigError(f"{folder}: no checkpoint is left to go on from. {way}")
+        raise ConfigError(f"{folder}: no checkpoint is left to go on from.", *way)
 
 
 def check_given(folder: Path, recorded: Mapping[str, Any], objects: Mapping[str, Any]) -> None:
-    """Checks that a run goes on with the objects it began with.
+    """Checks that a run goes on with the objects that it began with.
 
     Args:
       folder: the run's.
       recorded: its configuration.
-      objects: what `Given.to_json` says of those handed over now.
+      objects: `Given.to_json` of the objects handed over now.
 
     Raises:
-      ConfigError: one is missing, new, or another; the message names what differs.
+      ConfigError: an object is missing, new or different; the message names what differs.
     """
     before = recorded.get("objects", {})
     missing = [name for name in before if name not in objects]
     if missing:
         raise ConfigError(
-            f"{folder}: this run was begun in Python with objects for {', '.join(before)}. Go on there, with the same: "
-            f"kseg.train(run={str(folder)!r}, {', '.join(f'{name}=...' for name in before)})."
+            f"{folder}: this run was begun in Python with objects for {', '.join(before)}.",
+            f"Go on in Python, with the same: kseg.train(run={str(folder)!r}, "
+            f"{', '.join(f'{name}=...' for name in before)}).",
         )
     for name, value in objects.items():
         where = _first_difference(before.get(name), value, name)
         if where:
-            raise ConfigError(f"{folder}: this run was begun with another {name}: {where}.")
+            raise ConfigError(f"{folder}: this run was begun with another {name}: {where}.", "Hand over the same.")
 
 
 def _first_difference(before: Any, now: Any, name: str) -> str:
-    """Words for the first place in which two values from JSON differ; "" where they are the same."""
+    """A text that names the first difference between two JSON values; "" where they are equal."""
     if before == now:
         return ""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         return _first_difference(before.get(keys[0]), now.get(keys[0]), f"{name}.{keys[0]}")
     if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        place = next(place for place, pair in enumerate(zip(before, now, strict=True)) if pair[0] != pair[1])
-        return _first_difference(before[place], now[place], f"{name}[{place}]")
+        index = next(index for index, pair in enumerate(zip(before, now, strict=True)) if pair[0] != pair[1])
+        return _first_difference(before[index], now[index], f"{name}[{index}]")
     return f"{name} was {before!r:.80}, now it is {now!r:.80}"
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes two runs the same: the recipe's fields by dotted name, classes, and the data's fingerprints."""
+    """What two equal runs agree in: the recipe's fields by dotted name, the classes, and the data's fingerprints."""
     fields = Recipe.from_json(config["recipe"]).fields()
     fingerprints = {f"fingerprint.{split}": value[:12] for split, value in config["fingerprint"].items()}
-    # How often the state is saved changes no result.
+    # How often the state is saved does not change any result.
     kept = {name: value for name, value in fields.items() if not name.startswith("checkpoint.")}
     return {**kept, "classes": config["classes"], **fingerprints}

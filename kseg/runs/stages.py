@@ -1,6 +1,6 @@
-"""The trainings a recipe stands for: its stages, one after another, and itself.
+"""The stages of a recipe: trainings that are done one after another, the last of which is the recipe's own.
 
-What is set for the recipe holds for its stages too; a learning rate in proportion to theirs.
+What is set for the recipe applies to its stages too; a learning rate in proportion to theirs.
 """
 
 from __future__ import annotations
@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kseg.errors import ConfigError
-from kseg.preparation.prepared import Prepared, prepare
-from kseg.recipes.recipe import RECIPES, Recipe, as_registered
-from kseg.runs.config import read_config
+from kseg.preparation.prepared import Prepared, prepare, with_measure
+from kseg.recipes import RECIPES, Recipe
+from kseg.recipes.recipe import as_registered
+from kseg.runs.config import is_longer, read_config
+from kseg.training.checkpoint import newest_of
+from kseg.training.devices import Devices
 
 STAGES = "stages"
 RATE = "optimizer.learning_rate"
-# What a stage has of its own, whatever was set for the whole.
+# A stage keeps these of its own recipe, whatever was set for the whole.
 OWN = ("name", "stages", "model.name", "model.streams", "data.view")
 
 
@@ -27,38 +31,59 @@ class Stage:
     Attributes:
       prepared: its recipe and data.
       folder: its run folder.
-      start: the run folders whose networks it starts from, one, or one by stream; None for what the recipe says.
+      recorded: the configuration in that folder; None where it has not begun.
+      start: the run folders whose networks it starts from: one, or one by stream; None where the recipe says it.
     """
 
     prepared: Prepared
     folder: Path
+    recorded: Mapping[str, Any] | None = None
     start: Path | Mapping[str, Path] | None = None
 
     @property
+    def is_longer(self) -> bool:
+        """Whether more steps are asked for than the run was begun with."""
+        return bool(self.recorded) and is_longer(self.recorded or {}, self.prepared.config)
+
+    @property
     def is_finished(self) -> bool:
-        return (self.folder / "report.json").is_file()
+        """Whether the report is there, no more steps are asked for, and the network is there or can't be written."""
+        if self.is_longer or not (self.folder / "report.json").is_file():
+            return False
+        return (self.folder / "model.keras").is_file() or newest_of(self.folder / "checkpoints") is None
 
 
-def stages_of(prepared: Prepared, folder: Path) -> list[Stage]:
+def stages_of(prepared: Prepared, folder: Path, recorded: Mapping[str, Any] | None = None) -> list[Stage]:
     """The stages in their order, each in folder/stages/NAME, and last the training itself, in `folder`.
 
     Raises:
-      ConfigError: there are more or fewer than the network can start from.
+      ConfigError: the recipe names more or fewer stages than its network can start from.
     """
-    # A stage that is taken up by its own folder finds those before it beside it.
+    # A stage that goes on in its own folder finds the stages before it beside that folder.
     inner = folder.parent if folder.parent.name == STAGES else folder / STAGES
-    return [*_before(prepared, inner), Stage(prepared, folder, _start(prepared.recipe, inner))]
+    return [*_before(prepared, inner), Stage(prepared, folder, recorded, _start(prepared.recipe, inner))]
+
+
+def check_networks(stages: list[Stage], devices: Devices) -> None:
+    """Builds the network of each stage once, so that a stage that can't be built is refused before the first trains.
+
+    Raises:
+      ConfigError, SizeError, EnvironmentFailure: as `Prepared.network`.
+    """
+    for stage in stages:
+        stage.prepared.network(devices, "none")
 
 
 def _before(prepared: Prepared, folder: Path) -> Iterator[Stage]:
     for name in prepared.recipe.stages:
         begun = read_config(folder / name)
         recipe = Recipe.from_json(begun["recipe"]) if begun else of_stage(name, prepared.recipe)
-        is_same = recipe.data == prepared.recipe.data
-        of_data = prepared if is_same else prepare(recipe, prepared.data_dir, prepared.given)
-        stage = replace(of_data, recipe=recipe)
+        if recipe.data == prepared.recipe.data:
+            stage = replace(prepared, recipe=with_measure(recipe, prepared.parts))
+        else:
+            stage = prepare(recipe, prepared.data_dir, prepared.given)
         yield from _before(stage, folder)
-        yield Stage(stage, folder / name, _start(recipe, folder))
+        yield Stage(stage, folder / name, begun, _start(recipe, folder))
 
 
 def _start(recipe: Recipe, folder: Path) -> Path | Mapping[str, Path] | None:
@@ -66,18 +91,19 @@ def _start(recipe: Recipe, folder: Path) -> Path | Mapping[str, Path] | None:
     names, streams = recipe.stages, recipe.model.options.get("streams") or ("",)
     if names and len(names) != len(streams):
         raise ConfigError(
-            f"stages is {', '.join(names)}, but {recipe.model.name} starts from {len(streams)}: one for each stream."
+            f"stages is {', '.join(names)}, but {recipe.model.name} starts from {len(streams)}.",
+            "Name one stage for each stream.",
         )
     starts = {stream: folder / name for stream, name in zip(streams, names, strict=False)}
     return starts.get("", starts or None)
 
 
 def of_stage(name: str, whole: Recipe) -> Recipe:
-    """The recipe `name` as a stage of `whole`, with what was set there otherwise than its own recipe says.
+    """The recipe `name` as a stage of `whole`, with the settings of `whole` that differ from its registered recipe.
 
-    A learning rate that was set multiplies the stage's own by as much as the whole's own: the rates of the stages may
-    lie far apart (voc-fcn32s 1e-10, voc-fcn8s 1e-14). With another optimiser, to which they say nothing, each stage has
-    the rate that was set.
+    A learning rate that was set multiplies the stage's own rate by the same factor, since the rates of the stages may
+    lie far apart (voc-fcn32s 1e-10, voc-fcn8s 1e-14). With another optimiser the stage's own rate says nothing, and
+    each stage takes the rate that was set.
     """
     base = as_registered(whole)
     settings = whole.differences(base)

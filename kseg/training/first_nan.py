@@ -1,4 +1,4 @@
-"""Where the first number that is none comes from."""
+"""Finds the first NaN or infinity of a step."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from kseg.datasets import by_name
 
 
 def first_not_finite(model: keras.Model, batch: Any) -> str:
-    """Words for the first thing that is not finite, on the way from the image of `batch` to the gradients.
+    """A text that names the first value that is not finite, on the way from the images of `batch` to the gradients.
 
     Args:
-      model: compiled, its weights as they were when the batch came; its training is over.
+      model: compiled, with its weights as they were before the batch. It is not trained further.
       batch: image, label and, where there is one, weight map.
     """
     image, label, *rest = batch
@@ -24,7 +24,7 @@ def first_not_finite(model: keras.Model, batch: Any) -> str:
             return f"the image {stream}".strip() + f" holds {found}"
     for variable in model.variables:
         if found := _found(variable):
-            return f"the weights {_place(variable)} hold {found}"
+            return f"the weights {_short_name(variable)} hold {found}"
     for name, output in _outputs(model, image).items():
         if found := _found(output):
             return f"the output of layer {name} holds {found}"
@@ -36,20 +36,20 @@ def first_not_finite(model: keras.Model, batch: Any) -> str:
         if found := _found(loss):
             return f"the loss {head}".strip() + f" is {found}"
     gradients = tape.gradient(scaled, model.trainable_variables)
-    # Backwards: the gradient of the last layer is made first.
+    # Backwards, since the gradient of the last layer is computed first.
     for variable, gradient in reversed(list(zip(model.trainable_variables, gradients, strict=True))):
         if found := _found(gradient):
-            return f"the gradient of {_place(variable)} holds {found}{_at_scale(model)}"
-    return "gradients that are no numbers, though not when made again"
+            return f"the gradient of {_short_name(variable)} holds {found}{_at_scale(model)}"
+    return "gradients that are not finite, but were finite when computed again"
 
 
 def _at_scale(model: keras.Model) -> str:
     scale = float(model.optimizer.scale_loss(1.0))
-    return "" if scale == 1 else f" (of the loss times {scale:g}; --precision float32 needs no such scale)"
+    return "" if scale == 1 else f" (of the loss times {scale:g}; float32 needs no such scale)"
 
 
 def _outputs(model: keras.Model, image: Any) -> dict[str, Any]:
-    """What each layer gives in training, in the order of the way through the network."""
+    """The output of each layer in training, in the order of the network."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     for layer in layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -59,12 +59,12 @@ def _outputs(model: keras.Model, image: Any) -> dict[str, Any]:
 
 
 def _found(value: Any) -> str:
-    """NaN or infinity, whichever `value` holds; nothing where all is finite."""
+    """ "NaN" or "infinity" if `value` holds one, else ""."""
     array = np.asarray(keras.ops.convert_to_numpy(value))
     if not np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float32)
     return "NaN" if np.isnan(array).any() else "infinity" if np.isinf(array).any() else ""
 
 
-def _place(variable: keras.Variable) -> str:
+def _short_name(variable: keras.Variable) -> str:
     return "/".join(variable.path.split("/")[-2:])

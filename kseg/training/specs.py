@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from kseg.chosen import GIVEN, Chosen
-from kseg.options import Option
+from kseg.options import Above, AtLeast, Below, Option
 
 
 @dataclass(frozen=True, init=False)
@@ -34,16 +34,16 @@ class OptimizerSpec(Chosen):
     kind: ClassVar[str] = "optimiser"
     part: ClassVar[str] = "optimizer"
     name: str = "adam"
-    learning_rate: float = 1e-3
+    learning_rate: Annotated[float, Above(0)] = 1e-3
     schedule: Literal["constant", "cosine", "polynomial"] = "cosine"
-    power: float = 0.9
-    weight_decay: float = 0.0
+    power: Annotated[float, AtLeast(0)] = 0.9
+    weight_decay: Annotated[float, AtLeast(0)] = 0.0
     rate_factors: tuple[str, ...] = ()
     decay_factors: tuple[str, ...] = ()
-    clip_norm: float | None = None
-    accumulate: int = 1
-    ema: float = 0.0
-    skip: int = 20
+    clip_norm: Annotated[float | None, Above(0)] = None
+    accumulate: Annotated[int, Above(0)] = 1
+    ema: Annotated[float, AtLeast(0), Below(1)] = 0.0
+    skip: Annotated[int, AtLeast(0)] = 20
 
     @staticmethod
     def takes(name: str) -> dict[str, Option]:
@@ -68,6 +68,6 @@ class CheckpointSpec:
       keep: how many of the newest checkpoints stay, beside that of the best network.
     """
 
-    every_steps: int | None = None
-    every_minutes: float | None = 10.0
-    keep: int = 3
+    every_steps: Annotated[int | None, Above(0)] = None
+    every_minutes: Annotated[float | None, Above(0)] = 10.0
+    keep: Annotated[int, Above(0)] = 3

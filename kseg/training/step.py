@@ -11,38 +11,39 @@ import tensorflow as tf
 
 from kseg.datasets import by_name
 from kseg.device import trains_faster_compiled
-from kseg.errors import EnvironmentFailure
-from kseg.training.devices import is_deterministic
+from kseg.errors import EnvironmentFailure, Setting
+from kseg.training.devices import Devices, is_deterministic
 
 SUM = tf.distribute.ReduceOp.SUM
 
 
-def step_of(
-    model: keras.Model, element_spec: Any, strategy: tf.distribute.Strategy
-) -> Callable[..., tuple[float, bool]]:
-    """One batch forward and back, and the weights' update; returns the loss before it and whether all was finite.
+def step_of(model: keras.Model, element_spec: Any, devices: Devices) -> Callable[..., tuple[float, bool]]:
+    """A function of a batch that does one step: forward, back, update. It returns the loss and whether all was finite.
 
-    Several devices do with their parts of a batch what one does with the whole, to rounding, but for dropout: each
-    device draws masks for its own part, from the same seed and step, so that all drop the same of their first images,
-    of their second ones, and so on. As many devices repeat their masks exactly, also after a break.
+    The loss is that before the update. Several devices compute with their parts of a batch what one device computes
+    with the whole, up to rounding. Dropout is the exception: each device draws the masks of its own part from the same
+    seed and step, so that all devices drop the same from their first images, from their second images, and so on. The
+    same number of devices repeats its masks exactly, also after a break.
 
-    Where a gradient is no finite number nothing changes but the scale of an optimiser that scales the loss. Where
-    memory does not suffice it raises EnvironmentFailure.
+    Where a gradient is not finite, nothing changes but the scale of an optimiser that scales the loss. Where memory
+    does not suffice, the function raises EnvironmentFailure.
 
     Args:
       model: compiled.
       element_spec: of the batches.
-      strategy: in whose scope the network was made.
+      devices: those in whose scope the network was made.
     """
-    replicas, update = strategy.num_replicas_in_sync, _update_of(model, strategy)
-    # What a step moves beside the weights, as batch normalisation its averages; not weights that are frozen.
+    strategy, replicas = devices.strategy, devices.count
+    update = _update_of(model, strategy)
+    # What a step moves beside the weights: the averages of batch normalisation, but no frozen weights.
     others = (each for each in model.non_trainable_variables if each.dtype == "float32")
     moving = [each for each in others if not each.value.trainable]
 
     def of_any_count(batch: Any) -> Any:
-        """The batch without its number of images, which may differ from device to device.
+        """The batch without its number of images, which may differ between devices.
 
-        Gradients are summed over the devices in the order in which they are made, and that depends on known shapes.
+        Gradients are summed over the devices in the order in which they are computed. That order depends on the known
+        shapes, so all devices must know the same.
         """
         if replicas == 1:
             return batch
@@ -55,9 +56,9 @@ def step_of(
         with tf.GradientTape() as tape:
             scores, labels = by_name(model(image, training=True)), by_name(label)
             sums = [model.loss.sums(labels[head], part, weight_map) for head, part in scores.items()]
-            # Several heads' losses are summed, as the FCN release does.
+            # The losses of several heads are added, as in the FCN release.
             loss = tf.add_n([model.loss.of_sums(_summed(each)) for each in sums])
-            # The sums' gradients are summed over the devices, and so are the weights'.
+            # The devices sum the gradients twice: those of the loss's sums, and those of the weights.
             scaled = model.optimizer.scale_loss(loss) / replicas
         gradients = tape.gradient(scaled, model.trainable_variables)
         broken = tf.add_n([tf.cast(tf.reduce_any(~tf.math.is_finite(each)), tf.float32) for each in gradients])
@@ -66,14 +67,14 @@ def step_of(
             variable.assign(tf.where(broken > 0, value, variable.value))
         return loss, broken, gradients
 
-    # One trace for all sizes; what is shared among devices has no such signature.
+    # One trace for all sizes. A batch shared among devices has no such signature.
     signature = element_spec if replicas == 1 else None
 
     @tf.function(
         input_signature=signature,
         jit_compile=_compiled(element_spec, replicas),
         reduce_retracing=True,
-        autograph=False,  # nothing here branches on tensors in Python; looking for it was a third of the tracing
+        autograph=False,  # no Python code here branches on tensors; autograph took a third of the tracing time
     )
     def step(*batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
         loss, broken, gradients = strategy.run(forward_and_back, batch)
@@ -86,7 +87,14 @@ def step_of(
             loss, broken = step(*batch)
         except tf.errors.ResourceExhaustedError as error:
             raise EnvironmentFailure(
-                "A step does not fit into memory. Pass a smaller --batch-size or --crop, or --precision mixed_float16."
+                "A step does not fit into memory.",
+                "Pass a smaller ",
+                Setting("data.batch_size"),
+                " or ",
+                Setting("data.crop"),
+                ", or ",
+                Setting("precision", "mixed_float16"),
+                ".",
             ) from error
         return float(loss), float(broken) == 0
 
@@ -94,12 +102,13 @@ def step_of(
 
 
 def _update_of(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor, Any], None]:
-    """The weights' update, given whether the gradients are broken, and every device's own; to be traced once a step.
+    """The weights' update: a function of whether the gradients are broken, and of each device's gradients.
 
-    What is conditional stands outside a device's part, where nothing that crosses devices may be.
+    It is traced inside the step. Its conditions stand outside of the devices' parts, since a condition inside may not
+    hold anything that crosses devices.
     """
     optimizer, replicas = model.optimizer, strategy.num_replicas_in_sync
-    if not optimizer.built:  # else the first scale would be a constant of the traced step
+    if not optimizer.built:  # an optimiser built while tracing would make its first scale a constant
         optimizer.build(model.trainable_variables)
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     clips, accumulate = inner.global_clipnorm, getattr(inner, "accumulate", 1)
@@ -121,7 +130,7 @@ def _update_of(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable
             gradients = [(each + total) / accumulate for each, total in zip(gradients, sums, strict=True)]
             for variable in (*inner.gradient_sums, inner.gathered):
                 variable.assign(tf.zeros_like(variable))
-        if clips and replicas > 1:  # the whole is clipped, not each device's part; the optimiser adds them up again
+        if clips and replicas > 1:  # the sum is clipped, not each device's part; the optimiser sums the shares again
             whole, _ = tf.clip_by_global_norm(_summed(gradients), optimizer.scale_loss(clips))
             gradients = [each / replicas for each in whole]
         optimizer.apply(gradients, model.trainable_variables)
@@ -137,23 +146,23 @@ def _update_of(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable
 
 
 def _summed(values: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-    """The sums over all devices; within a device's part."""
+    """The values summed over all devices; to be called within a device's part."""
     context = tf.distribute.get_replica_context()
     return context.all_reduce(SUM, list(values)) if context.num_replicas_in_sync > 1 else values
 
 
 def _compiled(element_spec: Any, replicas: int) -> bool:
-    """Whether a step is compiled for its batches' one size.
+    """Whether a step is compiled by XLA: only where all batches have one size.
 
-    Where TensorFlow is to be deterministic it refuses to compile max pooling's gradient, on processors too.
+    A deterministic TensorFlow refuses to compile the gradient of max pooling, on processors too.
     """
     is_one_size = all(part.shape[1:3].is_fully_defined() for part in tf.nest.flatten(element_spec))
     return is_one_size and replicas == 1 and trains_faster_compiled() and not is_deterministic()
 
 
 @contextmanager
-def averaged(model: keras.Model) -> Iterator[None]:
-    """Inside, the network has the running average of its weights, where its optimiser keeps one."""
+def with_average_weights(model: keras.Model) -> Iterator[None]:
+    """Inside, the network has the running average of its weights, if its optimiser keeps one."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     if not optimizer.use_ema or optimizer.iterations.numpy() == 0:  # there is none before the first update
         yield

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 from kseg.lazy import lazy
 
 if TYPE_CHECKING:
+    from kseg.weights.caffe.loading import import_caffemodel, load_caffemodel
     from kseg.weights.files import import_weights, load_weights
-    from kseg.weights.imports import import_caffemodel, load_caffemodel
     from kseg.weights.initial import initial_weights
     from kseg.weights.keras_applications import load_keras_applications
-    from kseg.weights.report import Report
-    from kseg.weights.torchvision import load_torchvision
+    from kseg.weights.load_report import Report
+    from kseg.weights.torch.torchvision import load_torchvision
     from kseg.weights.transplants import transplant
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "Report": "kseg.weights.report",
-            "import_caffemodel": "kseg.weights.imports",
+            "Report": "kseg.weights.load_report",
+            "import_caffemodel": "kseg.weights.caffe.loading",
             "import_weights": "kseg.weights.files",
             "initial_weights": "kseg.weights.initial",
-            "load_caffemodel": "kseg.weights.imports",
+            "load_caffemodel": "kseg.weights.caffe.loading",
             "load_keras_applications": "kseg.weights.keras_applications",
-            "load_torchvision": "kseg.weights.torchvision",
+            "load_torchvision": "kseg.weights.torch.torchvision",
             "load_weights": "kseg.weights.files",
             "transplant": "kseg.weights.transplants",
         },

@@ -12,18 +12,19 @@ from typing import Literal
 import keras
 
 from kseg.errors import WeightsError
+from kseg.folders import BEST_NETWORK, keras_file
 from kseg.layers import InputScaling
 from kseg.models import NETWORKS, build
-from kseg.weights.caffemodel import START, other_kind
+from kseg.weights.caffe.caffemodel import START, other_kind
+from kseg.weights.caffe.loading import import_caffemodel, load_caffemodel
+from kseg.weights.caffe.recognition import own_preprocessing, recognised
 from kseg.weights.hdf5 import open_hdf5
-from kseg.weights.imports import import_caffemodel, load_caffemodel
 from kseg.weights.keras_applications import load_keras_applications, read_keras_applications
 from kseg.weights.layouts import Tensor
-from kseg.weights.recognition import own_preprocessing, recognised
-from kseg.weights.report import Report
+from kseg.weights.load_report import Report
 from kseg.weights.sources import recognised as published
-from kseg.weights.torch_file import open_torch
-from kseg.weights.torchvision import layers_of, load_torchvision
+from kseg.weights.torch.torch_file import open_torch
+from kseg.weights.torch.torchvision import layers_of, load_torchvision
 from kseg.weights.transplants import transplant
 
 _TAKEN = (
@@ -40,10 +41,10 @@ def kind_of(path: str | Path) -> Kind:
       WeightsError: there is no such file, it is broken, or known to be of another kind.
     """
     path = Path(path)
-    if path.is_dir() and (path / "model.keras").is_file():
+    if keras_file(path):
         return "keras"
     if not path.is_file():
-        found = "a folder without model.keras" if path.is_dir() else "there is no such file"
+        found = f"a folder without {BEST_NETWORK}" if path.is_dir() else "there is no such file"
         raise WeightsError(f"{path}: {found}. {_TAKEN}")
     with path.open("rb") as stream:
         start = stream.read(START)

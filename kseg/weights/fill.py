@@ -9,7 +9,7 @@ import numpy as np
 
 from kseg.layers import BilinearUpsampling, ScaleChannels, bilinear_kernel
 from kseg.weights.layouts import Misfit, Slices, Tensor, array_slices, assign, kernel_slices, steps
-from kseg.weights.report import Report
+from kseg.weights.load_report import Report
 
 __all__ = ["Tensor", "fill"]
 

@@ -9,7 +9,7 @@ import keras
 
 from kseg.errors import ConfigError
 from kseg.weights.files import load_weights
-from kseg.weights.report import Report
+from kseg.weights.load_report import Report
 from kseg.weights.sources import fetched
 from kseg.weights.transplants import transplant
 

@@ -16,7 +16,7 @@ from kseg.errors import WeightsError
 from kseg.weights.fill import fill
 from kseg.weights.hdf5 import open_hdf5, rows
 from kseg.weights.layouts import Tensor
-from kseg.weights.report import Report
+from kseg.weights.load_report import Report
 from kseg.weights.spread import spread
 
 FULL = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"

@@ -9,12 +9,14 @@ from typing import TypeAlias
 import keras
 
 from kseg.errors import WeightsError
+from kseg.folders import keras_file
 from kseg.layers import ScaleChannels, ScaleInput
 from kseg.models.fcn import STREAMS
 from kseg.weights.fill import fill
 from kseg.weights.keras_applications import NAMES
+from kseg.weights.keras_file import read_keras_file
 from kseg.weights.layouts import Tensor
-from kseg.weights.report import Report
+from kseg.weights.load_report import Report
 from kseg.weights.spread import spread
 
 Network: TypeAlias = "keras.Model | str | Path"
@@ -55,14 +57,10 @@ def transplant(source: Network | Mapping[str, Network], target: keras.Model) -> 
 
 def _load(path: Path) -> keras.Model:
     """The network of a `.keras` file or a run folder."""
-    path = path / "model.keras" if path.is_dir() else path
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file. Name a .keras file or a run folder.")
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise WeightsError(f"{path}: can't be loaded ({reason}). Is it whole, and written by Keras 3?") from error
+    file = keras_file(path)
+    if file is None:
+        raise WeightsError(f"{path}: no network here.", "Name a .keras file or a run folder.")
+    return read_keras_file(file)
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:

@@ -10,7 +10,7 @@ from PIL import Image
 import kseg
 from kseg.callbacks import save_network
 from kseg.images import stack_writer, write_image
-from kseg.inference.files import predict_file
+from kseg.inference.files.results import predict_file
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from kseg.layers import CaffePooling2D, CropTo, GroupedConv2D, LocalResponseNormalization, bilinear_kernel
 from kseg.objectives import PixelCrossEntropy
-from kseg.weights.caffemodel import read_caffemodel
+from kseg.weights.caffe.caffemodel import read_caffemodel
 
 ROUNDING = 1e-5  # of a blob's largest value, as its README derives
 

@@ -8,8 +8,8 @@ import kseg
 from kseg.bundles import input_kind
 from kseg.callbacks import save_network
 from kseg.errors import DataError, ExportError, WeightsError
+from kseg.folders import axes_of_run, find_bundle
 from kseg.inference import predict_scores
-from kseg.inference.load import axes_of_run, find_bundle
 from kseg.layers import InputScaling
 
 

@@ -181,7 +181,9 @@ def test_workers_share_every_step_and_together_have_what_one_has(size, counts):
 
 @pytest.mark.parametrize(("size", "worker", "workers"), [(2, 0, 3), (4, 2, 2), (4, -1, 2)])
 def test_a_batch_that_does_not_reach_for_all_workers_is_refused(size, worker, workers):
-    with pytest.raises(ConfigError, match=f"{size} items per batch for worker {worker} of {workers}: each needs one"):
+    with pytest.raises(
+        ConfigError, match=f"{size} items per batch for worker {worker} of {workers}: each needs at least one"
+    ):
         kseg.batches(Numbered(7), size=size, worker=worker, workers=workers)
 
 

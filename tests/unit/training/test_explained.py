@@ -4,7 +4,7 @@ from click.testing import CliRunner
 from kseg.cli import main
 from kseg.options import kind_in_words, meanings
 from kseg.pipeline import AUGMENTATIONS
-from kseg.recipes.manual import settings_in_words, settings_of
+from kseg.recipes.manual import manual_of, entries_of
 from kseg.recipes.recipe import POSITIVE, RECIPES, field_names
 from kseg.recipes.settings import PARTS
 
@@ -12,7 +12,7 @@ from kseg.recipes.settings import PARTS
 @pytest.mark.parametrize("name", RECIPES.names())
 def test_every_setting_of_every_recipe_is_there_once_with_its_meaning(name):
     recipe = RECIPES.get(name)()
-    found = settings_of(recipe)
+    found = entries_of(recipe)
     names = [each.name for each in found]
     assert len(names) == len(set(names))
     options = {f"{part}.{key}" for part in PARTS for key in getattr(recipe, part).takes(getattr(recipe, part).name)}
@@ -23,7 +23,7 @@ def test_every_setting_of_every_recipe_is_there_once_with_its_meaning(name):
 
 def test_a_setting_has_the_recipes_value_its_bounds_and_its_meaning():
     recipe = RECIPES.get("own-unet")().with_settings({"optimizer.learning_rate": "0.5", "data.augment.shift": "7"})
-    found = {each.name: each for each in settings_of(recipe)}
+    found = {each.name: each for each in entries_of(recipe)}
     assert found["optimizer.learning_rate"][1:] == ("0.5", "a number, above 0", "at the start.")
     assert found["data.crop"].value == "256,256" and found["steps"].takes == "a whole number or none, above 0"
     assert found["seed"].takes == "a whole number, not below 0, below 4,294,967,296"
@@ -37,17 +37,17 @@ def test_values_stand_as_set_takes_them():
     recipe = RECIPES.get("demo")()
     same = {
         each.name: each.value
-        for each in settings_of(recipe)
+        for each in entries_of(recipe)
         if each.name in field_names() and each.value != "-" and not each.name.startswith("data.augment")
     }
     assert set(POSITIVE) <= set(same)
     assert recipe.with_settings(same | {"epochs": recipe.epochs, "steps": recipe.steps}).fields() == recipe.fields()
 
 
-def test_the_command_line_lists_the_settings_of_a_recipe_and_those_of_all_in_the_help():
+def test_the_command_line_lists_the_entries_of_a_recipe_and_those_of_all_in_the_help():
     said = CliRunner().invoke(main, ["models", "describe", "own-unet", "--set", "steps=7"])
     assert said.exit_code == 0 and "\nsteps = 7   (a whole number or none, above 0)\n    how many; none" in said.stdout
-    assert said.stdout.rstrip("\n") == settings_in_words(RECIPES.get("own-unet")().with_settings({"steps": 7}))
+    assert said.stdout.rstrip("\n") == manual_of(RECIPES.get("own-unet")().with_settings({"steps": 7}))
     assert max(map(len, said.stdout.splitlines())) <= 120
     told = CliRunner().invoke(main, ["train", "--help"]).stdout
     for name in field_names():

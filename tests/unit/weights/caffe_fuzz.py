@@ -10,8 +10,8 @@ import numpy as np
 from caffe_writer import Layers, network, number, varint
 
 from kseg.errors import WeightsError
-from kseg.weights.caffemodel import read_caffemodel
-from kseg.weights.recognition import own_preprocessing, recognised, renamed
+from kseg.weights.caffe.caffemodel import read_caffemodel
+from kseg.weights.caffe.recognition import own_preprocessing, recognised, renamed
 
 # What an index and its errors take, whatever the file; and per byte: fields of two bytes become objects of 100.
 MOST_BYTES, MOST_BYTES_EACH = 4 << 20, 60

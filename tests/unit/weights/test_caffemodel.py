@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from kseg.errors import WeightsError
-from kseg.weights.caffemodel import read_caffemodel
+from kseg.weights.caffe.caffemodel import read_caffemodel
 
 VERSIONS, DATA = ("V2", "V1", "V0"), ("packed", "unpacked", "mixed", "double", "double unpacked")
 NUMBERS = arrays.arrays(

@@ -10,7 +10,7 @@ import pytest
 from vgg16_files import pickled, write_old_torch, write_torch
 
 from kseg.errors import WeightsError
-from kseg.weights.torch_file import open_torch
+from kseg.weights.torch.torch_file import open_torch
 
 REAL = Path(__file__).parents[2] / "data" / "weights"  # written by PyTorch 2.13
 STATE = {"a.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "a.bias": np.ones(2, np.float32)}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kseg.errors import WeightsError
-from kseg.weights.wire import EIGHT_BYTES, FOUR_BYTES, VARINT, Field, WireFile
+from kseg.weights.caffe.protobuf import EIGHT_BYTES, FOUR_BYTES, VARINT, Field, WireFile
 
 NUMBERS, FIELDS = st.integers(0, 2**64 - 1), st.integers(1, 2**29 - 1)
 

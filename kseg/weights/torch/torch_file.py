@@ -19,7 +19,7 @@ import numpy as np
 
 from kseg.errors import WeightsError
 from kseg.weights.layouts import Tensor
-from kseg.weights.pickles import Stored, unpickled
+from kseg.weights.torch.pickles import Stored, unpickled
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 _LARGEST_PICKLE_BYTES = 4 << 20

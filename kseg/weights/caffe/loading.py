@@ -10,10 +10,10 @@ import keras
 from kseg.errors import ConfigError, WeightsError
 from kseg.layers import InputScaling
 from kseg.models import build
-from kseg.weights.caffemodel import read_caffemodel
+from kseg.weights.caffe.caffemodel import read_caffemodel
+from kseg.weights.caffe.recognition import own_preprocessing, recognised, renamed
 from kseg.weights.fill import fill
-from kseg.weights.recognition import own_preprocessing, recognised, renamed
-from kseg.weights.report import Report
+from kseg.weights.load_report import Report
 from kseg.weights.spread import spread
 
 _TRAINING_ONLY = ("loss1.", "loss2.")  # GoogLeNet's auxiliary classifiers

@@ -13,8 +13,8 @@ from kseg.datasets.unread import unread_files
 from kseg.errors import ConfigError, DataError, SizeError
 from kseg.images import Pages, is_image, open_pages, stack_writer, stem_of, write_image
 from kseg.inference.objects import ObjectPages, rules_of
+from kseg.inference.prediction import class_ids, predict_maps, probabilities
 from kseg.inference.predictor import Predictor, say_above_bar
-from kseg.inference.tiles import class_ids, predict_maps, probabilities
 from kseg.layers import Average, ScoreReading
 from kseg.pictures import drawn_classes, in_number, object_colours, overlay, palette, sheet
 from kseg.storage import write_text

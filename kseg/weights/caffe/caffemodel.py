@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 
 from kseg.errors import WeightsError
+from kseg.weights.caffe.protobuf import EIGHT_BYTES, FOUR_BYTES, LENGTH, VARINT, Field, WireFile
 from kseg.weights.hdf5 import open_hdf5, rows
 from kseg.weights.layouts import Tensor
-from kseg.weights.wire import EIGHT_BYTES, FOUR_BYTES, LENGTH, VARINT, Field, WireFile
 
 _LAYER, _OLD_LAYER, _OLDEST_LAYER = 100, 2, 1  # fields of NetParameter, NetParameter, V1LayerParameter
 _NAME_AND_BLOBS = {_LAYER: (1, 7), _OLD_LAYER: (4, 6), _OLDEST_LAYER: (1, 50)}

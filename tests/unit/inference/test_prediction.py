@@ -6,7 +6,7 @@ import pytest
 import kseg
 from kseg.errors import DataError, SizeError
 from kseg.inference import predict, predict_scores, predictor, probabilities
-from kseg.inference.tiles import class_ids
+from kseg.inference.prediction import class_ids
 from kseg.layers import ScoreReading
 
 # Whole and tiled take the same sums, but of maps of other sizes, which libraries may order otherwise: float32 rounding

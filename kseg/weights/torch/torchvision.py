@@ -20,10 +20,10 @@ from kseg.errors import WeightsError
 from kseg.layers import SCALINGS, InputScaling, ScaleInput
 from kseg.weights.fill import fill
 from kseg.weights.layouts import Tensor
-from kseg.weights.report import Report
+from kseg.weights.load_report import Report
 from kseg.weights.sources import same_file
 from kseg.weights.spread import spread
-from kseg.weights.torch_file import open_torch
+from kseg.weights.torch.torch_file import open_torch
 
 _CONVOLUTIONS = {1: (0, 2), 2: (5, 7), 3: (10, 12, 14), 4: (17, 19, 21), 5: (24, 26, 28)}
 NAMES = {

@@ -1,0 +1,1 @@
+"""From files to files: the images that are named, and what is predicted for them."""

@@ -1,0 +1,1 @@
+"""Caffe's files of weights: read, recognised, loaded."""
