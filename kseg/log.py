@@ -59,7 +59,6 @@ def _logger() -> logging.Logger:
 LOG = _logger()
 
 
-
 def is_shown() -> bool:
     """Whether progress is to be shown."""
     return LOG.isEnabledFor(logging.INFO)

@@ -4,7 +4,7 @@ from click.testing import CliRunner
 from kseg.cli import main
 from kseg.options import kind_in_words, meanings
 from kseg.pipeline import AUGMENTATIONS
-from kseg.recipes.manual import manual_of, entries_of
+from kseg.recipes.manual import entries_of, manual_of
 from kseg.recipes.recipe import POSITIVE, RECIPES, field_names
 from kseg.recipes.settings import PARTS
 
