@@ -82,7 +82,7 @@ def look(data: Dataset, count: int = ITEMS) -> Gallery:
       DataError: there is none, one can't be read, or its label does not hold.
     """
     if not len(data):
-        raise DataError(f"{data.name}: there is nothing in the split {data.split}. Take another, or add images.")
+        raise DataError(f"{data.name}: there is nothing in the split {data.split}.", "Take another, or add images.")
     places = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)).tolist()
     items = tuple(data[place] for place in places)
     counts = {head: np.zeros(256, np.int64) for head in data.heads}

@@ -14,42 +14,29 @@ from typing import Any
 from kseg.errors import Setting, Spelling, spelled
 
 
-class Told:
-    """A message with settings in it, for LOG and for files: as text they are Python's, within a verb its options."""
-
-    _spelling: Spelling = staticmethod(str)
-
-    def __init__(self, *parts: str | Setting) -> None:
-        self.parts = parts
-
-    def __str__(self) -> str:
-        return spelled(self.parts, self._spelling)
-
-
-@contextmanager
-def settings_spelled(spelling: Spelling) -> Iterator[None]:
-    """Within the block Told writes settings by `spelling`, as the command line does."""
-    before = Told._spelling
-    Told._spelling = staticmethod(spelling)
-    try:
-        yield
-    finally:
-        Told._spelling = staticmethod(before)
-
-
 class _OnStandardError(logging.Handler):
-    """Prints to the current sys.stderr, which notebooks and tests replace."""
+    """Prints to the current sys.stderr, which notebooks and tests replace.
+
+    Attributes:
+      spelling: how `told` writes settings.
+    """
+
+    spelling: Spelling = str
 
     def emit(self, record: logging.LogRecord) -> None:
         head = "warning: " if record.levelno >= logging.WARNING else ""
-        # click.echo would print into the line of a progress bar in some locales.
-        print(f"{head}{record.getMessage()}", file=sys.stderr, flush=True)
+        over_bar = "\r\x1b[K" if sys.stderr.isatty() else ""  # a terminal's progress bar is drawn again below the line
+        # Not click.echo: in some locales it prints past a bar that is drawn, and into the bar's line.
+        print(f"{over_bar}{head}{record.getMessage()}", file=sys.stderr, flush=True)
+
+
+_HANDLER = _OnStandardError()
 
 
 def _logger() -> logging.Logger:
     logger = logging.getLogger("kseg")
     if not logger.handlers:
-        logger.addHandler(_OnStandardError())
+        logger.addHandler(_HANDLER)
         logger.propagate = False  # else a user's own root handler would show each line twice
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
@@ -57,6 +44,21 @@ def _logger() -> logging.Logger:
 
 
 LOG = _logger()
+
+
+def told(*advice: str | Setting) -> str:
+    """The advice as text, for LOG and for files: its settings as Python writes them, or as `settings_spelled` says."""
+    return spelled(advice, _HANDLER.spelling)
+
+
+@contextmanager
+def settings_spelled(spelling: Spelling) -> Iterator[None]:
+    """Within the block `told` writes settings by `spelling`: the command line's verbs work within one."""
+    before, _HANDLER.spelling = _HANDLER.spelling, spelling
+    try:
+        yield
+    finally:
+        _HANDLER.spelling = before
 
 
 def is_shown() -> bool:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kseg.check.checked import Checked
 from kseg.check.copy import write_copy
 from kseg.check.finding import Finding
-from kseg.check.folder import Checked, check_pairs
+from kseg.check.folder import check_pairs
 from kseg.check.items import check_items
 from kseg.check.preflight import Needs
 from kseg.check.sheet import contact_sheet
-from kseg.check.words import in_words, next_command
+from kseg.check.words import in_words
 from kseg.datasets import options_taken
 from kseg.options import checked
 
-__all__ = ["Checked", "Finding", "Needs", "check", "contact_sheet", "in_words", "next_command", "write_copy"]
+__all__ = ["Checked", "Finding", "Needs", "check", "contact_sheet", "in_words", "write_copy"]
 
 
 def check(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from kseg.check.finding import Finding
 from kseg.check.judgement import Judgement, Label, Mend, Options
 from kseg.check.numbers import VOC_CLASSES
-from kseg.datasets.colours import Colour
+from kseg.datasets.colours import Colour, ColourTable
 from kseg.datasets.contract import VOID
 from kseg.datasets.shades import are_shades
+from kseg.errors import Advice, Setting
 from kseg.pictures import palette
 
 MOST_COLOURS = 64  # of a set, that are numbered; of one label, beyond which it is no drawing
@@ -37,16 +38,28 @@ def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, fo
         table = {colour: number for number, colour in enumerate(drawn)}
     if table is not None and not set(drawn) <= table.keys():
         table = None
-    whose = "they are PASCAL VOC's"
+    whose, fix = "they are PASCAL VOC's", tuple[str | Setting, ...]()
     if options.table:
         whose = f"as {options.table.path.name} says"
     elif given is None:
-        whose = (
-            f"the {len(drawn)} of the set are numbered in colours.csv; for another set with the same colours pass it: "
-            "--set data.colours=DIR/colours.csv"
-        )
+        whose = f"the {len(drawn)} of the set are numbered in colours.csv"
+        fix = ("for another set with the same colours pass ", Setting("data.colours", "DIR/colours.csv"))
+    in_copy = f"writes class numbers ({whose})"
+    in_copy += "; each shade becomes the colour beside it that is most like it" if shades else ""
     for label in coloured:
-        _judge_one(label, shades, table, whose, options, found)
+        colours = label.page.colours
+        own = None if colours is None else colours.keys() - shades
+        many = own is None or len(own) > MOST_COLOURS and table is None
+        what = f"{f'over {MOST_COLOURS}' if many else len(own or ())} colours, not class numbers"
+        if colours is not None and len(colours) > len(own or ()):
+            what += f", and {len(colours.keys() & shades)} shades between them along smoothed edges"
+        if table is not None and not many:
+            finding = Finding("colours", label.name, what, fix, in_copy=in_copy, draw=label.draw)
+        else:
+            advice = _advice(own or set(), options.table, many=many)
+            finding = Finding("colours", label.name, what, advice, draw=label.draw)
+            found.hopeless.add(label.path)
+        found.findings.append(finding)
     if table is not None:
         found.mend([label for label in coloured if label.page.colours is not None], Mend(colours=table))
         found.colours = {colour: table[colour] for colour in sorted(drawn, key=lambda colour: table[colour])}
@@ -54,39 +67,19 @@ def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, fo
             found.settings["data.ignore_class"] = str(VOID)
 
 
-def _judge_one(
-    label: Label,
-    shades: set[Colour],
-    table: Mapping[Colour, int] | None,
-    whose: str,
-    options: Options,
-    found: Judgement,
-) -> None:
-    """One label's finding."""
-    colours = label.page.colours
-    drawn = None if colours is None else colours.keys() - shades
-    many = drawn is None or len(drawn) > MOST_COLOURS and table is None
-    what = f"{'over ' + str(MOST_COLOURS) if many else len(drawn or ())} colours, not class numbers"
-    if colours is not None and len(colours) > len(drawn or ()):
-        what += f", and {len(colours.keys() & shades)} shades between them along smoothed edges"
-    mendable = table is not None and not many
-    if mendable:
-        fix = f"--fix DIR writes class numbers ({whose})"
-        fix += "; each shade becomes the colour beside it that is most like it" if shades else ""
-    elif many:
-        fix = "save it as a palette or grey image of class numbers, without smoothed edges"
-    elif options.table:
-        unknown = sorted((drawn or set()) - options.table.numbers.keys())
-        named = ",".join(map(str, unknown[0])) if unknown else ""
-        fix = f"name the colour {named} in {options.table.path.name}" if unknown else "see the other labels"
-    else:
-        fix = (
+def _advice(own: Collection[Colour], table: ColourTable | None, *, many: bool) -> Advice:
+    """What to do about a label that the corrected copy leaves out; `own` are its colours without shades."""
+    if many:
+        return ("save it as a palette or grey image of class numbers, without smoothed edges",)
+    if table is None:
+        return (
             "say which colour is which class: put a table colours.csv into the folder, its first line "
-            "class,red,green,blue, or pass --set data.colours=FILE"
+            "class,red,green,blue, or pass ",
+            Setting("data.colours"),
         )
-    found.findings.append(Finding("colours", label.name, what, fix, mendable=mendable, draw=label.draw))
-    if not mendable:
-        found.hopeless.add(label.path)
+    unknown = sorted(set(own) - table.numbers.keys())
+    named = f"name the colour {','.join(map(str, unknown[0]))} in {table.path.name}" if unknown else ""
+    return (named or "see the other labels",)
 
 
 def _shades(seen: Counter[Colour], flat: Counter[int], given: Mapping[Colour, int] | None) -> set[Colour]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.check.folder import Checked, Seen
+from kseg.check.checked import Checked, CheckedPair
 from kseg.check.judgement import Mend
 from kseg.datasets.colours import codes_of
 from kseg.datasets.shades import unshaded
@@ -39,31 +39,31 @@ def write_copy(checked: Checked, folder: str | Path) -> list[tuple[str, str]]:
     """
     folder = Path(folder)
     if folder.exists():
-        raise ConfigError(f"{folder}: this exists already. Name a new folder for the corrected copy.")
-    if checked.root is None or all(one.left_out for one in checked.seen):
-        raise DataError(f"{folder}: no pair would be left in a corrected copy. Mend the files where they were made.")
+        raise ConfigError(f"{folder}: this exists already.", "Name a new folder for the corrected copy.")
+    if checked.root is None or checked.is_copy_empty:
+        raise DataError(f"{folder}: no pair would be left in a corrected copy.", "Mend the files where they were made.")
     changes: list[tuple[str, str]] = [
         (finding.file, f"left out: {finding.what}")
         for finding in checked.findings
         if finding.kind in ("unpaired", "name")
     ]
-    with aside(folder) as place:
-        for one in checked.seen:
-            changes += _write_pair(checked, one, place)
-        _write_names(checked, place)
-        with (place / CHANGES).open("w", encoding="utf-8", newline="") as file:
+    with aside(folder) as copy:
+        for one in checked.pairs:
+            changes += _write_pair(checked, one, copy)
+        _write_names(checked, copy)
+        with (copy / CHANGES).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("file", "change"), *changes])
     return changes
 
 
-def _write_pair(checked: Checked, one: Seen, place: Path) -> list[tuple[str, str]]:
+def _write_pair(checked: Checked, one: CheckedPair, copy: Path) -> list[tuple[str, str]]:
     """Writes one pair as it is or mended; gives what was done to its files."""
     assert checked.root is not None
     image, label = one.pair.image, one.pair.label
     names = [path.relative_to(checked.root).as_posix() for path in (image, label)]
     if one.left_out:
         return [(name, f"left out: {one.left_out}") for name in names]
-    target = place / one.pair.split
+    target = copy / one.split
     for kind in ("images", "labels"):
         (target / kind).mkdir(parents=True, exist_ok=True)
     changes = []
@@ -90,18 +90,18 @@ def _write_pair(checked: Checked, one: Seen, place: Path) -> list[tuple[str, str
     return changes
 
 
-def _write_upright(path: Path, place: Path) -> bool:
-    """Writes an image as it is to be seen to `place` and its ending; False where PNG and TIFF don't hold its kind."""
+def _write_upright(path: Path, stem: Path) -> bool:
+    """Writes an image as it is to be seen to `stem` and its ending; False where PNG and TIFF don't hold its kind."""
     pages = [open_pages(path)[number] for number in range(len(open_pages(path)))]
     if any((page.dtype.name, page.shape[2]) not in _HELD for page in pages):
         return False
     pages = [page[..., 0] if page.shape[2] == 1 else page for page in pages]
     if is_stack(path):
-        with stack_writer(place.with_name(f"{place.name}.tif")) as write:
+        with stack_writer(stem.with_name(f"{stem.name}.tif")) as write:
             for page in pages:
                 write(page)
     else:
-        write_image(place.with_name(f"{place.name}.png"), pages[0])
+        write_image(stem.with_name(f"{stem.name}.png"), pages[0])
     return True
 
 
@@ -119,19 +119,19 @@ def _mended(path: Path, number: int, mend: Mend | None) -> np.ndarray:
 
 def _replaced(array: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
     """`array` (H, W) integers with some of its values replaced by others."""
-    found, places = np.unique(array, return_inverse=True)
-    return np.array([values.get(value, value) for value in found.tolist()], np.int32)[places].reshape(array.shape)
+    found, inverse = np.unique(array, return_inverse=True)
+    return np.array([values.get(value, value) for value in found.tolist()], np.int32)[inverse].reshape(array.shape)
 
 
-def _write_label(place: Path, pages: Sequence[np.ndarray]) -> None:
-    """Writes the pages (H, W) as `place`.png, or as `place`.tif where a PNG can't hold them."""
+def _write_label(stem: Path, pages: Sequence[np.ndarray]) -> None:
+    """Writes the pages (H, W) as `stem`.png, or as `stem`.tif where a PNG can't hold them."""
     lowest, highest = min(int(page.min()) for page in pages), max(int(page.max()) for page in pages)
     kind = np.int32 if lowest < 0 or highest > 65535 else np.uint8 if highest <= 255 else np.uint16
     pages = [np.ascontiguousarray(page, kind) for page in pages]
     if len(pages) == 1 and kind != np.int32:
-        write_image(place.with_name(f"{place.name}.png"), pages[0])
+        write_image(stem.with_name(f"{stem.name}.png"), pages[0])
         return
-    with stack_writer(place.with_name(f"{place.name}.tif")) as write:
+    with stack_writer(stem.with_name(f"{stem.name}.tif")) as write:
         for page in pages:
             write(page)
 
@@ -145,16 +145,16 @@ def _deed(mend: Mend) -> str:
     return "numbers " + ", ".join(f"{old} to {new}" for old, new in mend.values.items() if old != new)
 
 
-def _write_names(checked: Checked, place: Path) -> None:
+def _write_names(checked: Checked, copy: Path) -> None:
     """Writes which colour is which number, and the classes' names: of colours without a name the colours themselves."""
     assert checked.root is not None
     table, colours = checked.table, checked.judgement.colours
     names = [*(table.names if table else ())]
     if (checked.root / CLASSES).is_file():
-        shutil.copyfile(checked.root / CLASSES, place / CLASSES)
+        shutil.copyfile(checked.root / CLASSES, copy / CLASSES)
     elif colours and not names and sorted(colours.values()) == list(range(len(colours))):
         names = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in colours]
-        write_text(place / CLASSES, "\n".join(names) + "\n")
+        write_text(copy / CLASSES, "\n".join(names) + "\n")
     numbers = table.numbers if table else colours
     if not numbers:
         return
@@ -163,4 +163,4 @@ def _write_names(checked: Checked, place: Path) -> None:
     for colour, number in sorted(numbers.items(), key=lambda item: item[1]):
         name = f",{names[number] if number < len(names) else 'void'}" if named else ""
         lines.append(f"{number}{name},{','.join(map(str, colour))}")
-    write_text(place / COLOURS, "\n".join(lines) + "\n")
+    write_text(copy / COLOURS, "\n".join(lines) + "\n")

@@ -12,7 +12,7 @@ from kseg.check.numbers import doubt_inverted, judge_blank, judge_classes, meani
 from kseg.datasets.colours import NAMES_OF_VOID
 from kseg.datasets.contract import VOID
 from kseg.datasets.shades import is_smoothed
-from kseg.images import words_for_below
+from kseg.errors import Setting
 
 
 def judge(labels: Sequence[Label], options: Options) -> Judgement:
@@ -50,8 +50,8 @@ def _judge_smoothed(numbers: Sequence[Label], options: Options, found: Judgement
         between = label.page.counts.keys() - {0, VOID}
         if between:
             what = f"grey levels between 0 and {VOID}: a mask whose edges were smoothed, no numbers"
-            fix = f"--fix DIR makes {high} of 128 and more, else 0; or export it again without smoothing"
-            found.findings.append(found_at("smoothed", label, min(between), what, fix, mendable=True))
+            fix, in_copy = ("export it again without smoothing",), f"makes {high} of 128 and more, else 0"
+            found.findings.append(found_at("smoothed", label, min(between), what, fix, in_copy=in_copy))
     found.mend(numbers, Mend(threshold=high))
     return True
 
@@ -69,13 +69,11 @@ def _judge_lossy(lossy: Sequence[Label], numbers: Counter[int], options: Options
     for label in lossy:
         count = len(label.page.counts)
         seen = f"{count} grey levels where there should be a few numbers" if count else "colours, blurred"
-        fix = (
-            "export it again as PNG; black and white as they are can be told apart, which --fix DIR does"
-            if plain
-            else "export it again as PNG or TIFF from where it was drawn: the numbers can't be told any more"
-        )
+        fix = "export it again as PNG or TIFF from where it was drawn"
+        fix += "" if plain else ": the numbers can't be told any more"
+        in_copy = "tells black and white apart" if plain else ""
         what = f"compressed with loss (JPEG, WebP): {seen}"
-        found.findings.append(Finding("jpeg", label.name, what, fix, mendable=plain, draw=label.draw))
+        found.findings.append(Finding("jpeg", label.name, what, (fix,), in_copy=in_copy, draw=label.draw))
     if plain:
         found.mend(lossy, Mend(threshold=VOID if options.values else 1, lossy=True))
     else:
@@ -87,12 +85,13 @@ def _judge_below(numbers: Sequence[Label], options: Options, found: Judgement) -
     for label in numbers:
         value = min(label.page.counts, default=0)
         if value < 0 and options.values is None and value != options.ignore_class:
-            found.findings.append(found_at("outside", label, value, f"label {value}, below 0", words_for_below(value)))
+            fix = ("where it is void, pass ", Setting("data.ignore_class", value))
+            found.findings.append(found_at("outside", label, value, f"label {value}, below 0", fix))
 
 
 def _judge_names(options: Options, found: Judgement) -> None:
     for number, name in enumerate(options.names):
         if name.lower() in NAMES_OF_VOID and number != options.ignore_class:
             what = f"line {number + 1} names class {number} {name!r}: void would be learned like any other"
-            fix = f"take the line out and pass --set data.ignore_class={number}"
+            fix = ("take the line out and pass ", Setting("data.ignore_class", number))
             found.findings.append(Finding("void", "classes.txt", what, fix))

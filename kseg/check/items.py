@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 
 from kseg import datasets
+from kseg.check.checked import Checked
 from kseg.check.finding import Finding, in_order
-from kseg.check.folder import NO_HINDRANCE, Checked, refusals
+from kseg.check.folder import NO_HINDRANCE, refusals
 from kseg.check.looks import for_each
 from kseg.check.preflight import Needs
 from kseg.check.sheet import draw_item
-from kseg.datasets.contract import VOID, Dataset
+from kseg.datasets.contract import VOID, Dataset, NoSuchSplit, OutsideClasses, SizesDiffer
 from kseg.errors import DataError, KsegError
+from kseg.images import DamagedFile
 
 # Those that a protocol keeps apart; others of a set hold items of these.
 _APART = (("train", "val", "test"), ("trainval", "test"), ("all",))
 _PUBLISHED = "Is this the data set as published, unpacked whole?"
+_KINDS = {DamagedFile: "truncated", SizesDiffer: "size", OutsideClasses: "outside"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class _Read:
     item_id: str
     digest: bytes = b""
     pixels: Mapping[str, np.ndarray] = field(default_factory=dict)
-    error: str = ""
+    error: KsegError | None = None
 
 
 def check_items(
@@ -55,7 +58,12 @@ def check_items(
         splits, findings = {split: datasets.open(dataset, data_dir, split=split, **options)}, []
     work = [(data, index) for data in splits.values() for index in range(len(data))]
     read = for_each(lambda one: _read(*one), work, "checking")
-    findings += [_unreadable(data, one) for (data, _), one in zip(work, read, strict=True) if one.error]
+    for (data, _), one in zip(work, read, strict=True):
+        if one.error is not None:
+            error = one.error if one.error.fix else DataError(one.error.what, _PUBLISHED)
+            kind = next((kind for types, kind in _KINDS.items() if isinstance(one.error, types)), "unreadable")
+            draw = partial(draw_item, data, one.index)
+            findings.append(Finding.of(kind, f"{one.split}/{one.item_id}", error, draw=draw))
     findings += _copies(splits, read)
     findings += _unseen(splits, read)
     if needs is not None and split is None and all(finding.kind in NO_HINDRANCE for finding in findings):
@@ -72,15 +80,16 @@ def _splits(
     for split in dict.fromkeys(split for group in _APART for split in group):
         try:
             opened[split] = datasets.open(dataset, data_dir, split=split, **options)
+        except NoSuchSplit:
+            pass
         except DataError as error:
-            if "there is no split" not in str(error):
-                refused[split] = error
+            refused[split] = error
     if not opened:
         raise next(iter(refused.values()))
     there = {*opened, *refused}
     wanted = next(group for group in _APART if group[0] in there)
     findings = [
-        Finding("layout", f"split {split}", " ".join(str(error).split()), _PUBLISHED)
+        Finding.of("layout", f"split {split}", error if error.fix else DataError(error.what, _PUBLISHED))
         for split, error in refused.items()
         if split in wanted
     ]
@@ -92,21 +101,12 @@ def _read(data: Dataset, index: int) -> _Read:
     try:
         item = data[index]
     except KsegError as error:
-        return _Read(data.split, index, item_id, error=str(error))
+        return _Read(data.split, index, item_id, error=error)
     digest = hashlib.blake2b(digest_size=16)
     for image in item.images.values():
         digest.update(f"{image.shape} {image.dtype}".encode() + np.ascontiguousarray(image).tobytes())
     pixels = {head: np.bincount(label.ravel(), minlength=VOID + 1) for head, label in item.labels.items()}
     return _Read(data.split, index, item_id, digest.digest(), pixels)
-
-
-def _unreadable(data: Dataset, one: _Read) -> Finding:
-    text = " ".join(one.error.split())
-    kind = "truncated" if "truncated or damaged" in text or "(0 bytes)" in text else "unreadable"
-    kind = "size" if "They must be of one size" in text else "outside" if "but there are" in text else kind
-    what, _, fix = text.partition(". ")
-    draw = partial(draw_item, data, one.index)
-    return Finding(kind, f"{one.split}/{one.item_id}", what.rstrip("."), fix or _PUBLISHED, draw=draw)
 
 
 def _copies(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Finding]:
@@ -118,10 +118,10 @@ def _copies(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Fi
         if same is one:
             continue
         leak = same.split != one.split
-        fix = "leave one of them out: a score on what was trained on is none" if leak else "leave one of them out"
+        fix = "leave one of them out" + (": a score on what was trained on is none" if leak else "")
         what = f"the same pixels as {same.split}/{same.item_id}"
         draw = partial(draw_item, splits[one.split], one.index)
-        yield Finding("leak" if leak else "duplicate", f"{one.split}/{one.item_id}", what, fix, draw=draw)
+        yield Finding("leak" if leak else "duplicate", f"{one.split}/{one.item_id}", what, (fix,), draw=draw)
 
 
 def _unseen(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Finding]:
@@ -142,10 +142,10 @@ def _unseen(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Fi
         empty = [name for number, name in enumerate(names) if number not in everywhere]
         what = f"no label has {len(empty)} of {len(names)} {head} classes: ".replace("  ", " ") + ", ".join(empty)
         if empty:
-            yield Finding("unseen", "all splits", what, _PUBLISHED)
+            yield Finding("unseen", "all splits", what, (_PUBLISHED,))
         learned = next(iter(splits))
         for split in list(splits)[1:]:
             late = [names[number] for number in sorted(seen.get(split, set()) - seen.get(learned, set()))]
             if late and counted[learned]:
                 what = f"{', '.join(late)}: here, but never in {learned}"
-                yield Finding("unseen", split, what, _PUBLISHED)
+                yield Finding("unseen", split, what, (_PUBLISHED,))

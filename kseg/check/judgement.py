@@ -14,6 +14,7 @@ from kseg.check.looks import LabelPage
 from kseg.datasets.colours import Colour, ColourTable
 from kseg.datasets.contract import VOID
 from kseg.datasets.opening import Opening
+from kseg.errors import Advice, Doubt
 from kseg.images import Drawn
 
 
@@ -95,7 +96,7 @@ class Judgement:
       hopeless: labels that can't be mended.
       settings: what a training on the corrected copy needs.
       colours: the number of each colour.
-      notes: what is worth knowing though nothing is wrong.
+      doubts: what is worth knowing though nothing is wrong.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -103,15 +104,15 @@ class Judgement:
     hopeless: set[Path] = field(default_factory=set)
     settings: dict[str, str] = field(default_factory=dict)
     colours: dict[Colour, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
 
     def mend(self, labels: Sequence[Label], mend: Mend) -> None:
         self.mends |= {(label.path, label.number): mend for label in labels}
 
 
-def found_at(kind: str, label: Label, value: int, what: str, fix: str, *, mendable: bool = False) -> Finding:
+def found_at(kind: str, label: Label, value: int, what: str, fix: Advice, *, in_copy: str = "") -> Finding:
     """A finding about the pixels of `value` in one label."""
     row, column = label.page.first[value]
     pixels = label.page.counts[value]
     share = pixels / (label.page.shape[0] * label.page.shape[1])
-    return Finding(kind, label.name, what, fix, row, column, pixels, share, mendable, label.draw)
+    return Finding(kind, label.name, what, fix, row, column, pixels, share, in_copy, label.draw)

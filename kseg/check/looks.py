@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import click
 import numpy as np
 
 from kseg.datasets.colours import Colour, ColourTable, codes_of, colour_of
@@ -19,20 +17,13 @@ from kseg.datasets.opening import Opening
 from kseg.datasets.shades import flat_counts
 from kseg.datasets.stored import pages_of, read_stored
 from kseg.errors import DataError, KsegError
-from kseg.images import NO_CLASS, open_pages
+from kseg.images import NO_CLASS, ColouredLabel, LossyLabel, open_pages
 from kseg.instances import count_numbered
+from kseg.log import progress_bar
 
 MOST_COLOURS = 1 << 16
 Work = TypeVar("Work")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Why a file can't be read: "truncated" or "unreadable", and the sentence that says so."""
-
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -48,6 +39,11 @@ class ImagePage:
     grey: bool
     darkest: float
     brightest: float
+
+    @property
+    def channels(self) -> int:
+        """1 where all channels are one."""
+        return 1 if self.grey else self.shape[2]
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ class ImageLook:
 
     pages: tuple[ImagePage, ...] = ()
     orientation: int = 1
-    trouble: Trouble | None = None
+    trouble: KsegError | None = None
     no_data: float | None = None
 
 
@@ -90,15 +86,13 @@ class LabelLook:
     """A label file: its pages, or why there are none."""
 
     pages: tuple[LabelPage, ...] = ()
-    trouble: Trouble | None = None
+    trouble: KsegError | None = None
 
 
 def for_each(function: Callable[[Work], Result], work: Sequence[Work], label: str) -> list[Result]:
     """What `function` gives for each piece of work, several at a time (decoders let other threads work), with a bar."""
-    with ThreadPoolExecutor() as pool:
-        results = pool.map(function, work)
-        with click.progressbar(results, length=len(work), label=label, file=sys.stderr) as bar:
-            return list(bar)
+    with ThreadPoolExecutor() as pool, progress_bar(label, work=pool.map(function, work), length=len(work)) as bar:
+        return list(bar)
 
 
 def look_at_image(path: Path, opening: Opening) -> ImageLook:
@@ -108,7 +102,7 @@ def look_at_image(path: Path, opening: Opening) -> ImageLook:
         looks = tuple(_image_page(pages[number]) for number in range(len(pages)))
         return ImageLook(looks, pages.orientation, no_data=pages.no_data)
     except KsegError as error:
-        return ImageLook(trouble=_trouble(path, error))
+        return ImageLook(trouble=error)
 
 
 def look_at_label(path: Path, table: ColourTable | None = None, void: int = VOID) -> LabelLook:
@@ -120,7 +114,7 @@ def look_at_label(path: Path, table: ColourTable | None = None, void: int = VOID
     try:
         return LabelLook(tuple(_label_page(path, number, table, void) for number in range(pages_of(path))))
     except KsegError as error:
-        return LabelLook(trouble=_trouble(path, error))
+        return LabelLook(trouble=error)
 
 
 def _image_page(array: np.ndarray) -> ImagePage:
@@ -132,16 +126,14 @@ def _image_page(array: np.ndarray) -> ImagePage:
 def _label_page(path: Path, number: int, table: ColourTable | None, void: int) -> LabelPage:
     try:
         return _numbers(read_stored(path, number, table, void))
-    except DataError as error:
-        if path.is_dir():
-            raise
+    except (LossyLabel, ColouredLabel) as error:
         try:
             array = open_pages(path)[number]
         except DataError:
             raise error from None
         if array.dtype != np.uint8 or array.shape[2] not in (1, 3):
             raise
-        if "blur" in str(error):
+        if isinstance(error, LossyLabel):
             return _lossy(array)
         codes = codes_of(np.repeat(array, 4 - array.shape[2], axis=2)[..., :3])
         return LabelPage(array.shape[:2], "colours", _digest(array), colours=_colours(codes), flat=flat_counts(codes))
@@ -183,8 +175,3 @@ def _colours(codes: np.ndarray) -> dict[Colour, int] | None:
 def _digest(array: np.ndarray) -> bytes:
     head = f"{array.shape} {array.dtype}".encode()
     return hashlib.blake2b(head + np.ascontiguousarray(array).tobytes(), digest_size=16).digest()
-
-
-def _trouble(path: Path, error: KsegError) -> Trouble:
-    text = str(error).removeprefix(f"{path}: ")
-    return Trouble("truncated" if "truncated or damaged" in text or "(0 bytes)" in text else "unreadable", text)

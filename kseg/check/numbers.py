@@ -9,6 +9,7 @@ from kseg.check.finding import Finding
 from kseg.check.judgement import Judgement, Label, Mend, Options, found_at
 from kseg.datasets.contract import VOID
 from kseg.datasets.folder import MOST_GUESSED
+from kseg.errors import Advice, Doubt, Setting
 from kseg.instances import are_numbered
 from kseg.pictures import palette
 
@@ -37,7 +38,7 @@ def meaning_of(labels: Sequence[Label], options: Options, found: Judgement) -> d
         if len(order) > 2 and order[-1] >= 37 and set(order) <= _brightness():
             what = "grey levels that are the brightness of PASCAL VOC's colours, not its numbers"
             fix = "save the palette files again, without making them grey on the way: some classes have one brightness"
-            _at_largest("levels", labels, what, fix, found)
+            _at_largest("levels", labels, what, (fix,), found)
             return None
         steps = {after - before for before, after in zip(order, order[1:], strict=False)}
         if order[:1] == [0] and steps and min(steps) >= 10 and max(steps) - min(steps) <= 1:
@@ -47,7 +48,7 @@ def meaning_of(labels: Sequence[Label], options: Options, found: Judgement) -> d
     counts = [label.page.objects for label in labels if label.page.counts.keys() - {0}]
     if many or highest >= (options.count or 0) and are_numbered(counts):
         what = f"numbers up to {order[-1]}: one for each object?"
-        _at_largest("objects", labels, what, "--set data.instances=true", found)
+        _at_largest("objects", labels, what, (Setting("data.instances", True),), found)
         return None
     if VOID in seen:
         _void(labels, options, found)
@@ -55,7 +56,7 @@ def meaning_of(labels: Sequence[Label], options: Options, found: Judgement) -> d
     return _shifted(labels, sorted(seen), options, found)
 
 
-def _at_largest(kind: str, labels: Sequence[Label], what: str, fix: str, found: Judgement) -> None:
+def _at_largest(kind: str, labels: Sequence[Label], what: str, fix: Advice, found: Judgement) -> None:
     """A finding about the whole set, shown by its largest number."""
     label = max(labels, key=lambda label: max(label.page.counts))
     found.findings.append(found_at(kind, label, max(label.page.counts), what, fix))
@@ -64,22 +65,22 @@ def _at_largest(kind: str, labels: Sequence[Label], what: str, fix: str, found: 
 def _levels(labels: Sequence[Label], order: Sequence[int], found: Judgement) -> dict[int, int]:
     """Evenly spaced grey levels: their places are the classes."""
     what = f"grey levels {', '.join(map(str, order))}, as to be looked at, not class numbers"
-    fix = f"--set data.values={','.join(map(str, order))}"
+    fix, in_copy = (Setting("data.values", tuple(order)),), f"makes them 0 to {len(order) - 1}"
     for label in labels:
         value = max(label.page.counts.keys() & set(order), default=0)
         if value:
-            found.findings.append(found_at("levels", label, value, what, fix, mendable=True))
+            found.findings.append(found_at("levels", label, value, what, fix, in_copy=in_copy))
     levels = {value: number for number, value in enumerate(order)}
     found.mend(labels, Mend(levels))
     return levels
 
 
 def _void(labels: Sequence[Label], options: Options, found: Judgement) -> None:
-    fix = f"--set data.ignore_class={VOID}"
+    fix: Advice = (Setting("data.ignore_class", VOID),)
     if options.ignore_class is None:
         found.settings["data.ignore_class"] = str(VOID)
     else:
-        fix = f"void is {options.ignore_class} (data.ignore_class): give what is {VOID} another number in the files"
+        fix = (f"void is {options.ignore_class} (data.ignore_class): give what is {VOID} another number in the files",)
     what = f"{VOID}, which is often void, among the classes"
     found.findings += [found_at("void", label, VOID, what, fix) for label in labels if VOID in label.page.counts]
 
@@ -96,14 +97,13 @@ def _binary(labels: Sequence[Label], *, mixed: bool, found: Judgement) -> dict[i
     inverted = share > 0.5 and not mixed
     what = f"0 and {VOID} only" + (", while other labels have 0 and 1" if mixed else "")
     what += f", and {VOID} covers {share:.0%} of all: perhaps 0 is the object" if inverted else ""
-    fix = (
-        f"--fix DIR makes {VOID} a 1 where it is the object; where it is void, --set data.ignore_class={VOID}"
-        if mixed
-        else f"--set data.values=0,{VOID} where {VOID} is the object; --set data.values={VOID},0 where 0 is; "
-        f"--set data.ignore_class={VOID} where {VOID} is void"
-    )
+    fix: Advice = (Setting("data.ignore_class", VOID), f" where {VOID} is void")
+    if not mixed:
+        objects = Setting("data.values", (0, VOID)), f" where {VOID} is the object; "
+        fix = (*objects, Setting("data.values", (VOID, 0)), " where 0 is; ", *fix)
+    in_copy = "" if inverted else f"makes {VOID} a 1, which is right where it is the object"
     files = [label for label in labels if VOID in label.page.counts]
-    found.findings += [found_at("binary", label, VOID, what, fix, mendable=not inverted) for label in files]
+    found.findings += [found_at("binary", label, VOID, what, fix, in_copy=in_copy) for label in files]
     if not inverted:
         found.mend(files, Mend({VOID: 1}))
     return {VOID: 1}
@@ -120,9 +120,8 @@ def doubt_inverted(labels: Sequence[Label], options: Options, found: Judgement) 
     if values_of(labels, options).keys() == {0, 1} and options.values is None and not options.names:
         share = _share_of(1, labels)
         if share > 0.5:
-            found.notes.append(
-                f"class 1 covers {share:.0%} of the pixels: where 0 is the object, pass --set data.values=1,0"
-            )
+            what = f"class 1 covers {share:.0%} of the pixels:"
+            found.doubts.append(Doubt(what, ("where 0 is the object, pass ", Setting("data.values", (1, 0)))))
 
 
 def _shifted(labels: Sequence[Label], order: list[int], options: Options, found: Judgement) -> dict[int, int]:
@@ -133,16 +132,17 @@ def _shifted(labels: Sequence[Label], order: list[int], options: Options, found:
     if options.count not in (None, highest) or options.count is None and order != list(range(1, highest + 1)):
         return {}
     label = next(label for label in labels if highest in label.page.counts)
-    named = ",".join(str(number) for number in range(1, highest + 1))
-    void = f" --set data.ignore_class={VOID}" if found.settings else ""
+    fix: Advice = (Setting("data.values", tuple(range(1, highest + 1))),)
+    if found.settings:
+        fix = (*fix, " ", Setting("data.ignore_class", VOID))
     what = f"0 never occurs in {len(labels)} labels, 1 to {highest} do"
     shift = {number: number - 1 for number in range(1, highest + 1)}
     if options.ignore_class == 0:
         what = f"0 is void, so that the classes are 1 to {highest} and no label has class 0"
         shift[0] = VOID
         found.settings["data.ignore_class"] = str(VOID)
-    fix = f"--set data.values={named}{void}"
-    found.findings.append(found_at("off by one", label, highest, what, fix, mendable=True))
+    in_copy = f"makes them 0 to {highest - 1}"
+    found.findings.append(found_at("off by one", label, highest, what, fix, in_copy=in_copy))
     found.mend(labels, Mend(shift))
     return shift
 
@@ -159,7 +159,7 @@ def judge_classes(labels: Sequence[Label], meaning: Mapping[int, int], options: 
             stored -= unknown
             for value in sorted(unknown)[:1]:
                 what = f"label {value} is not among data.values={','.join(map(str, options.values))}"
-                fix = "name the number of every class in data.values, and void in data.ignore_class"
+                fix = ("name the number of every class in data.values, and void in data.ignore_class",)
                 found.findings.append(found_at("outside", label, value, what, fix))
         classes = {meaning.get(value, value): value for value in stored}
         classes.pop(VOID, None)
@@ -172,13 +172,14 @@ def judge_classes(labels: Sequence[Label], meaning: Mapping[int, int], options: 
     _judge_unseen(by_split, options, found)
 
 
-def _beyond(value: int, count: int, options: Options) -> str:
+def _beyond(value: int, count: int, options: Options) -> Advice:
     """What to do about a number beyond the classes."""
-    void = f"--set data.ignore_class={value} where it is void; "
+    fix: Advice = (Setting("data.ignore_class", value), " where it is void; ")
     if value >= 2 * count and value != VOID:
-        void += "--set data.instances=true where objects are numbered; "
-    named = "name every class in classes.txt" if options.names else f"--set data.classes={max(value, count) + 1}"
-    return f"{void}else {named}"
+        fix = (*fix, Setting("data.instances", True), " where objects are numbered; ")
+    if options.names:
+        return *fix, "else name every class in classes.txt"
+    return *fix, "else ", Setting("data.classes", max(value, count) + 1)
 
 
 def _judge_unseen(by_split: Mapping[str, set[int]], options: Options, found: Judgement) -> None:
@@ -188,23 +189,21 @@ def _judge_unseen(by_split: Mapping[str, set[int]], options: Options, found: Jud
     called = [f"{number}" + (f" ({options.names[number]})" if options.names else "") for number in range(count)]
     if empty and everywhere:
         what = f"no label has class {', '.join(called[number] for number in empty)} of {count}"
-        fix = "label some, or " + (
-            "take the names out of classes.txt"
-            if options.names
-            else f"--set data.values={','.join(map(str, sorted(everywhere)))}"
+        out = (
+            "take the names out of classes.txt" if options.names else Setting("data.values", tuple(sorted(everywhere)))
         )
-        found.findings.append(Finding("unseen", "labels", what, fix))
+        found.findings.append(Finding("unseen", "labels", what, ("label some, or ", out)))
     if "train" in by_split:
         for split in sorted(by_split.keys() - {"train"}):
             late = sorted(by_split[split] - by_split["train"])
             if late:
                 what = f"class {', '.join(called[number] for number in late)} occurs here, but never in train"
-                found.findings.append(Finding("unseen", split, what, "move some images with it to train/"))
+                found.findings.append(Finding("unseen", split, what, ("move some images with it to train/",)))
 
 
 def judge_blank(labels: Sequence[Label], meaning: Mapping[int, int], found: Judgement) -> None:
     blank = [label for label in labels if all(meaning.get(value, value) == 0 for value in label.page.counts)]
     if 2 * len(blank) > len(labels):
         what = f"{len(blank)} of {len(labels)} labels hold nothing but class 0, this for one"
-        fix = "see that they were drawn and exported; leave out images of which nothing is to be learned"
+        fix = ("see that they were drawn and exported; leave out images of which nothing is to be learned",)
         found.findings.append(Finding("blank", blank[0].name, what, fix, draw=blank[0].draw))

@@ -11,7 +11,7 @@ from kseg import datasets
 from kseg.datasets import Dataset, Survey, survey
 from kseg.datasets.agreement import check_parts_agree, check_whole_images
 from kseg.datasets.contract import NoSuchSplit
-from kseg.errors import ConfigError, DataError
+from kseg.errors import ConfigError, DataError, Setting
 from kseg.geometry import Geometry
 from kseg.metrics import Measure, measure
 
@@ -62,10 +62,10 @@ def open_parts(
     except NoSuchSplit as error:
         if split is not None:
             raise
-        known = str(error).rpartition("Known: ")[2].rstrip(".")
         raise NoSuchSplit(
-            f"{name}: there is {known}, and nothing to train on. Put images for that into train/; `evaluate RUN` "
-            "scores a network on these."
+            f"{name}: there is {', '.join(sorted(error.known))}, and nothing to train on.",
+            "Put images for that into train/; kseg.evaluate scores a network on these.",
+            known=error.known,
         ) from error
     held_out = [split for split in HELD_OUT[train.split == "trainval"] if split in train.splits]
     parts = {"train": train, **{split: part(split) for split in held_out}}
@@ -83,7 +83,8 @@ def check_parts(parts: Mapping[str, Dataset]) -> None:
     if len(parts) == 1:
         raise DataError(
             f"{train.name}: there is nothing to report on that {train.split} does not hold; there are "
-            f"{', '.join(train.splits)}. Train on another part, or keep some images apart."
+            f"{', '.join(train.splits)}.",
+            "Train on another part, or keep some images apart.",
         )
 
 
@@ -95,7 +96,8 @@ def check_scored(parts: Mapping[str, Dataset], chosen: Measure) -> None:
     """
     for data in parts.values():
         if lacks := chosen.lacks(data):
-            raise ConfigError(f"measure is {chosen.name}, but {data.name} has {lacks}. Pass --set measure=mean_iu.")
+            what = f"measure is {chosen.name}, but {data.name} has {lacks}."
+            raise ConfigError(what, "Pass ", Setting("measure", "mean_iu"), ".")
 
 
 def surveyed(parts: Mapping[str, Dataset], needs: Needs) -> dict[str, Survey]:

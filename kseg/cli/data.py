@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kseg.cli.spelling import as_option
 from kseg.cli.verb import VerbGroup, say_next, set_option
 
 if TYPE_CHECKING:
-    from kseg.check import Needs
+    from kseg.check import Checked, Needs
     from kseg.datasets import Dataset
+
+COPY = "--fix DIR"  # what writes a corrected copy
 
 
 @click.group(cls=VerbGroup)
@@ -42,13 +46,11 @@ def list_datasets() -> None:
 @click.argument("folder", metavar="DIR", type=click.Path())
 def demo(folder: str) -> None:
     """Write the generated touching cells to the new folder DIR."""
-    from pathlib import Path
-
     from kseg.datasets.demo import write_demo
     from kseg.errors import ConfigError
 
     if Path(folder).exists():
-        raise ConfigError(f"{folder}: this exists already. Name a new folder.")
+        raise ConfigError(f"{folder}: this exists already.", "Name a new folder.")
     write_demo(Path(folder))
     click.echo(folder)
     say_next(f"train --dataset folder --data-dir {shlex.quote(folder)} --set data.instances=true")
@@ -64,8 +66,6 @@ def download(name: str, output: str | None) -> None:
     Tracking Challenge, as DIC-C2DH-HeLa. What broke off goes on with the same command. KSEG_MIRROR names an address or
     folder to ask first; with KSEG_OFFLINE=1 no address is asked.
     """
-    from pathlib import Path
-
     from kseg.datasets.downloads import missing, obtain, published
 
     entry, folder = published(name), Path(output or name)
@@ -119,16 +119,16 @@ def check(
     from kseg.storage import write_json
 
     if fix is not None and dataset != "folder":
-        raise ConfigError(f"--fix mends a folder of your own (--dataset folder), not {dataset!r}. Leave it out.")
+        raise ConfigError(f"--fix mends a folder of your own (--dataset folder), not {dataset!r}.", "Leave it out.")
     needs, options = _needs(dataset, recipe, settings)
     found = checks.check(dataset, data_dir, split=split, needs=needs, **options)
     if json_file != "-":
-        click.echo(checks.in_words(found))
+        click.echo(checks.in_words(found, as_option, COPY, "--json FILE"))
     if fix:
         changes = checks.write_copy(found, fix)
         click.echo(f"{fix}: a corrected copy; its changes.csv names {len(changes):,} changes", err=json_file == "-")
     picture = checks.contact_sheet(found.findings) if output else None
-    result = {**found.to_json(), "picture": None if picture is None else output, "copy": fix}
+    result = {**found.to_json(as_option, COPY), "picture": None if picture is None else output, "copy": fix}
     if json_file == "-":
         click.echo(json.dumps(result, indent=2))
     elif json_file:
@@ -136,10 +136,26 @@ def check(
     if output and picture is not None:
         write_image(output, picture)
         click.echo(output, err=json_file == "-")
-    command = checks.next_command(found, data_dir or ".", settings, fix)
+    command = next_command(found, data_dir or ".", settings, fix)
     if command:
         say_next(command)
     sys.exit(1 if found.findings else 0)
+
+
+def next_command(found: Checked, data_dir: str, settings: Mapping[str, str], copy: str | None) -> str | None:
+    """The command that goes on from a check; None where nothing can be mended.
+
+    It writes the corrected copy. Where there is one, it trains on it, or checks what is still wrong there.
+    """
+    mendable = [finding.mendable for finding in found.findings]
+    if not any(mendable) or found.name != "folder" or not found.splits or found.pairs and found.is_copy_empty:
+        return None
+    if copy:
+        settings = {**settings, **found.judgement.settings}
+    words = "".join(f" --set {shlex.quote(f'{key}={value}')}" for key, value in settings.items())
+    verb = "train" if copy and all(mendable) else "data check"
+    command = f"{verb} --dataset folder --data-dir {shlex.quote(copy or data_dir)}{words}"
+    return command if copy else f"{command} --fix {shlex.quote(f'{Path(data_dir).resolve().name}-mended')}"
 
 
 def _needs(dataset: str, recipe: str | None, settings: Mapping[str, str]) -> tuple[Needs | None, dict[str, Any]]:

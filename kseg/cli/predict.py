@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 from kseg.cli.spelling import as_option
 from kseg.cli.verb import Verb, average_option, precision_option, stream_option
-from kseg.log import progress_bar
+from kseg.log import LOG, progress_bar
 
 TICKS = 1000  # steps of the progress bar for each file, so that the bar moves within a stack
 
@@ -99,8 +99,8 @@ def predict(
     from kseg.errors import DataError
     from kseg.folders import axes_of_run
     from kseg.images import stem_of
-    from kseg.inference import load, predictor, say_above_bar
-    from kseg.inference.files.results import check_apart, list_images, list_streams, predict_file
+    from kseg.inference import load, predictor
+    from kseg.inference.files import check_apart, list_images, list_streams, predict_file
 
     named = tuple(streams.values()) or inputs + paths
     files: Sequence[Any] = [] if streams else list_images(named)
@@ -135,7 +135,7 @@ def predict(
                     raise
                 failed.append(error)
                 advance(1, 1)
-                say_above_bar(f"error: {error.told(as_option)}")
+                LOG.info("error: %s", error.told(as_option))
                 continue
             first = next(iter(path.values())) if streams else path
             kinds.update(f"STEM{file.name.removeprefix(stem_of(first))}" for file in results)

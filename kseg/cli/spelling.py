@@ -23,7 +23,7 @@ def as_option(setting: Setting) -> str:
     if name not in OPTIONS and ("." in name or name in ONLY_SET):
         return f"--set {shlex.quote(f'{name}={text}') if setting.value is not ... else f'{name}={text}'}"
     option = f"--{OPTIONS.get(name, name.replace('_', '-'))}"
-    return option if setting.value is True else f"{option} {text}"
+    return option if setting.value is True else f"{option} {text if setting.value is ... else shlex.quote(text)}"
 
 
 def _as_text(value: object) -> str:

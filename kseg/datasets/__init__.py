@@ -102,7 +102,7 @@ def options_from(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     others = [key for key in settings if not key.startswith("data.")]
     if others:
         known = ", ".join(f"data.{key}" for key in options_taken(name)) or "none"
-        raise ConfigError(f"{others[0]} can't apply here, only options of the data set {name!r}: {known}.")
+        raise ConfigError(f"{others[0]} can't apply here.", f"Options of the data set {name!r} can: {known}.")
     given = {key.removeprefix("data."): value for key, value in settings.items()}
     return checked(f"The data set {name!r}", options_taken(name), given, "data.")
 

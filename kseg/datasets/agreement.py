@@ -8,7 +8,7 @@ from typing import Any
 
 from kseg.datasets.contract import Dataset, by_name
 from kseg.datasets.survey import Survey
-from kseg.errors import ConfigError, DataError, SizeError
+from kseg.errors import ConfigError, DataError, Setting, SizeError
 from kseg.geometry import Geometry
 
 OF_OBJECTS = ("background", "object")  # what data sets that number their objects call their classes
@@ -62,15 +62,16 @@ def check_parts_agree(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey
             if difference := difference_of_classes(names, heads[head]):
                 raise DataError(
                     f"{where} has the classes {some_names(heads[head])}, but train has {some_names(names)}: "
-                    f"{difference}. All parts need the same classes, in the same order."
+                    f"{difference}.",
+                    "All parts need the same classes, in the same order.",
                 )
         other = surveys[split]
         if other.kind != found.kind:
-            raise DataError(f"{where} has images of {other.kind}, train of {found.kind}. Save all in one depth.")
+            raise DataError(f"{where} has images of {other.kind}, train of {found.kind}.", "Save all in one depth.")
         if other.channels != found.channels and {other.channels, found.channels} != {1, 3}:
             raise DataError(
-                f"{where} has images of {other.channels} channels, train of {found.channels}. "
-                "Save all with the same channels."
+                f"{where} has images of {other.channels} channels, train of {found.channels}.",
+                "Save all with the same channels.",
             )
 
 
@@ -94,14 +95,22 @@ def check_whole_images(found: Survey, geometry: Geometry, batch_size: int) -> No
         try:
             geometry.check(height, width, f"image {name}")
         except SizeError as error:
+            crop = geometry.previous_input(height), geometry.previous_input(width)
             raise SizeError(
-                f"{error} Without a crop (data.crop=none) whole images are trained on: set one that fits, as "
-                f"--crop {geometry.previous_input(height)},{geometry.previous_input(width)}."
+                error.what,
+                *error.fix,
+                " Without a crop whole images are trained on: set one that fits, as ",
+                Setting("data.crop", crop),
+                ".",
             ) from error
     if batch_size > 1 and len(found.sizes) > 1:
         (first, its_name), (second, other_name) = list(found.sizes.items())[:2]
         raise ConfigError(
             f"data.crop is none and data.batch_size is {batch_size}, but the images are of {len(found.sizes)} sizes: "
-            f"{its_name} is {first[0]} x {first[1]}, {other_name} {second[0]} x {second[1]}. Images in a batch are of "
-            "one size: set --crop H,W, or --batch-size 1."
+            f"{its_name} is {first[0]} x {first[1]}, {other_name} {second[0]} x {second[1]}.",
+            "Images in a batch are of one size: set ",
+            Setting("data.crop"),
+            ", or ",
+            Setting("data.batch_size", 1),
+            ".",
         )

@@ -18,7 +18,7 @@ import numpy as np
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root
 from kseg.datasets.lines import read_lines
 from kseg.datasets.pairing import pairs
-from kseg.errors import DataError
+from kseg.errors import Advice, DataError
 from kseg.images import read_image, read_label
 
 SPLITS = ("train", "val", "test")
@@ -66,18 +66,18 @@ class CamVid(Dataset):
         label = read_label(pair.label)
         return Item(self.ids[index], read_image(pair.image), np.where(label == UNLABELLED, VOID, label))
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         return f"{self._pairs[index].label}"
 
-    def advice(self, label: np.ndarray) -> str:
-        return "Is this CamVid in 11 classes, as the SegNet tutorial has it? Of the 32 colours nothing is read."
+    def advice(self, label: np.ndarray) -> Advice:
+        return ("Is this CamVid in 11 classes, as the SegNet tutorial has it? The 32 colours are not read.",)
 
 
 def _class_names(path: Path) -> tuple[str, ...]:
     names = tuple(read_lines(path)) if path.is_file() else CLASSES
     if len(names) != len(CLASSES):
         raise DataError(
-            f"{path}: {len(names)} names, but there are {len(CLASSES)} classes, and {UNLABELLED} is void. "
-            "Name each class in a line of its own."
+            f"{path}: {len(names)} names, but there are {len(CLASSES)} classes, and {UNLABELLED} is void.",
+            "Name each class in a line of its own.",
         )
     return names

@@ -13,8 +13,8 @@ from PIL import Image
 
 from kseg.datasets.contract import VOID
 from kseg.datasets.lines import read_lines
-from kseg.errors import DataError
-from kseg.images import is_stack, open_pages
+from kseg.errors import DataError, Setting
+from kseg.images import ColouredLabel, is_stack, open_pages
 
 Colour = tuple[int, int, int]
 # As kseg's own corrected copies, CVAT and VOC, CamVid and its descendants call them.
@@ -46,8 +46,10 @@ def find_table(root: Path, named: str | None) -> ColourTable | None:
     there = [root / name for name in TABLES if (root / name).is_file()]
     if named is None and len(there) > 1:
         raise DataError(
-            f"{root}: {' and '.join(path.name for path in there)} could both say which colour is which class. "
-            "Keep one, or name it: --set data.colours=FILE."
+            f"{root}: {' and '.join(path.name for path in there)} could both say which colour is which class.",
+            "Keep one, or name it: ",
+            Setting("data.colours"),
+            ".",
         )
     if named is None:
         return read_table(there[0]) if there else None
@@ -67,8 +69,8 @@ def read_table(path: Path) -> ColourTable:
     rows = list(_of_csv(lines) if path.suffix.lower() == ".csv" else _of_text(lines))
     if not rows:
         raise DataError(
-            f"{path}: no table of colours. Write a line class,red,green,blue and below it one line per class, as "
-            "car,64,0,128."
+            f"{path}: no table of colours.",
+            "Write a line class,red,green,blue and below it one line per class, as car,64,0,128.",
         )
     rows.sort(key=lambda row: row[1].lower() != "background")
     free = iter(range(len(rows)))
@@ -76,7 +78,7 @@ def read_table(path: Path) -> ColourTable:
     names: dict[int, str] = {}
     for number, name, colour in rows:
         if colour in numbers or max(colour) > 255:
-            raise DataError(f"{path}: the colour {colour} stands in it twice, or is none. Mend the table.")
+            raise DataError(f"{path}: the colour {colour} stands in it twice, or is none.", "Mend the table.")
         if name.lower() in NAMES_OF_VOID or number == VOID:
             numbers[colour] = VOID
         else:
@@ -84,7 +86,8 @@ def read_table(path: Path) -> ColourTable:
             if numbers[colour] > VOID or names.setdefault(numbers[colour], name) != name:
                 raise DataError(
                     f"{path}: {numbers[colour]} is the number of {names.get(numbers[colour]) or 'one class'} and of "
-                    f"{name or 'another'}, or above {VOID}. Give every class a number of its own, or none any."
+                    f"{name or 'another'}, or above {VOID}.",
+                    "Give every class a number of its own, or none any.",
                 )
     complete = names.keys() == set(range(len(names))) and all(names.values())
     return ColourTable(path, numbers, tuple(names[number] for number in range(len(names))) if complete else ())
@@ -142,9 +145,9 @@ def read_coloured(path: Path, page: int, table: ColourTable) -> np.ndarray | Non
         return None
     if unknown:
         row, column = np.argwhere(codes == unknown[0])[0]
-        raise DataError(
-            f"{path}: the colour {colour_of(unknown[0])} at row {row}, column {column} is not in {table.path.name}. "
-            "Add it there; shades along smoothed edges are mended by `data check --fix DIR`."
+        raise ColouredLabel(
+            f"{path}: the colour {colour_of(unknown[0])} at row {row}, column {column} is not in {table.path.name}.",
+            "Add it there; the corrected copy of `kseg data check` is without the shades along smoothed edges.",
         )
     return np.array([known[code] for code in found.tolist()], np.int32)[places].reshape(codes.shape)
 

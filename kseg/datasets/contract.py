@@ -15,14 +15,26 @@ from typing import Any, ClassVar, SupportsIndex, overload
 
 import numpy as np
 
-from kseg.errors import ConfigError, DataError, did_you_mean
+from kseg.errors import Advice, ConfigError, DataError, Doubt, Setting, did_you_mean
 from kseg.registry import Registry
 
 VOID = 255
 
 
 class NoSuchSplit(DataError):
-    """The data set is there, but has no such part."""
+    """The data set is there, but has no such split; `known` are those it has."""
+
+    def __init__(self, what: str, *fix: str | Setting, known: Sequence[str] = ()) -> None:
+        super().__init__(what, *fix)
+        self.known = tuple(known)
+
+
+class SizesDiffer(DataError):
+    """An image and its label are of different size."""
+
+
+class OutsideClasses(DataError):
+    """A label holds a number that is no class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +96,8 @@ class Dataset(abc.ABC):
       colours: (K, 3) RGB, 0..255, one per class, or a dict of such by head; None: PASCAL VOC's palette.
       published: whether the set is the same wherever it lies; else another folder is another set.
       local_options: the options that speak of what one folder holds, as frames to leave out.
-      doubt: what looks as if it was meant otherwise, and what to do; "" where nothing does.
-      question: what must be settled before anything is trained or scored on the set; "" where nothing is open.
+      doubts: what looks as if it was meant otherwise.
+      question: what must be settled before anything is trained or scored on the set; None where nothing is open.
       notes: how a person's folder was understood, and what in it was not looked at.
       ids: the items' names.
     """
@@ -105,8 +117,8 @@ class Dataset(abc.ABC):
     colours: Any = None
     published: bool = True
     local_options: tuple[str, ...] = ()
-    doubt: str = ""
-    question: str = ""
+    doubts: tuple[Doubt, ...] = ()
+    question: Doubt | None = None
     notes: tuple[str, ...] = ()
     ids: Sequence[str]
 
@@ -152,7 +164,10 @@ class Dataset(abc.ABC):
         for label in item.labels.values():
             for image in item.images.values():
                 if image.shape[:2] != label.shape:
-                    raise DataError(f"{self.place(index)}: {_sizes_differ(image, label)}")
+                    raise SizesDiffer(
+                        f"{self.location(index)}: {_sizes_differ(image, label)}",
+                        "They must be of one size, pixel for pixel; export the label again.",
+                    )
         for head, label in item.labels.items():
             count = len(self.heads[head])
             if _within(label, count):
@@ -160,29 +175,29 @@ class Dataset(abc.ABC):
             stray = (label < 0) | (label >= count) & (label != VOID)
             if stray.any():
                 kind = f"{head} classes".strip()
-                raise DataError(
-                    f"{self.place(index)}: {first_of(label, stray)}, but there are {count} {kind}.\n"
-                    + self.advice(label)
+                raise OutsideClasses(
+                    f"{self.location(index)}: {first_of(label, stray)}, but there are {count} {kind}.",
+                    *self.advice(label),
                 )
         return item
 
-    def place(self, index: int) -> str:
-        """Where the label of item `index` stands, for messages; its id where there is no better name."""
+    def location(self, index: int) -> str:
+        """Where the label of item `index` is stored, for messages; its id where there is no better name."""
         return self.ids[index]
 
-    def advice(self, label: np.ndarray) -> str:
+    def advice(self, label: np.ndarray) -> Advice:
         """What to do about `label` (H, W), which lies outside the classes."""
-        return "Is this the data set as published?"
+        return ("Is this the data set as published?",)
 
     def check_settled(self) -> None:
-        """Raises DataError where something is open that a person must say before the set is learned from or scored."""
+        """Raises DataError where a person must answer a question before the set is learned from or scored."""
         if self.question:
-            raise DataError(self.question)
+            raise DataError(self.question.what, *self.question.fix)
 
     def choose(self, split: str, splits: Sequence[str]) -> None:
         """Sets `split` and `splits`; raises NoSuchSplit where the split is not one of them."""
         if split not in splits:
-            raise NoSuchSplit(f"{self.name}: there is no split {split!r}. {did_you_mean(split, splits)}")
+            raise NoSuchSplit(f"{self.name}: there is no split {split!r}.", did_you_mean(split, splits), known=splits)
         self.split, self.splits = split, tuple(splits)
 
 
@@ -200,7 +215,7 @@ def check_made(data: Any, what: str) -> None:
         raise ConfigError(f"{what}: found {type(data).__name__}, but a kseg.datasets.Dataset is wanted.")
     for name, words in (("ids", "the items' names"), ("classes", "the classes' names")):
         if not hasattr(data, name):
-            raise ConfigError(f"{what}: {type(data).__name__} has no {name}. Set {name} in its __init__: {words}.")
+            raise ConfigError(f"{what}: {type(data).__name__} has no {name}.", f"Set {name} in its __init__: {words}.")
 
 
 class _Part(Dataset):
@@ -216,10 +231,10 @@ class _Part(Dataset):
     def read(self, index: int) -> Item:
         return self._whole.read(self._rows[index])
 
-    def place(self, index: int) -> str:
-        return self._whole.place(self._rows[index])
+    def location(self, index: int) -> str:
+        return self._whole.location(self._rows[index])
 
-    def advice(self, label: np.ndarray) -> str:
+    def advice(self, label: np.ndarray) -> Advice:
         return self._whole.advice(label)
 
     def _title(self) -> str:
@@ -229,7 +244,15 @@ class _Part(Dataset):
 DATASETS: Registry[Callable[..., Dataset]] = Registry("data set")
 
 
-def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str], said: Sequence[str] | None = None) -> Path:
+def find_root(
+    name: str,
+    data_dir: str | Path | None,
+    wanted: Sequence[str],
+    *,
+    said: Sequence[str] | None = None,
+    if_none: Advice = (),
+    if_several: Advice = ("Name one of them.",),
+) -> Path:
     """The folder that holds one of `wanted`: `data_dir`, a folder in it, or the one around it.
 
     Args:
@@ -237,12 +260,14 @@ def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str], sai
       data_dir: what was named.
       wanted: files or folders.
       said: which of them messages name; None for all.
+      if_none, if_several: what to do where no folder holds one, or several folders in `data_dir` do.
 
     Raises:
-      DataError: none does, or several folders in it do; the message says what was looked for and where.
+      DataError: no folder holds one, or several do; the message says what was looked for and where.
     """
     if data_dir is None:
-        raise DataError(f"{name}: where is it? Pass --data-dir DIR, a folder that holds {' or '.join(said or wanted)}.")
+        wish = f", a folder that holds {' or '.join(said or wanted)}."
+        raise DataError(f"{name}: where is it?", "Pass ", Setting("data_dir"), wish)
     given = Path(data_dir)
     if not given.is_dir():
         raise DataError(f"{name}: there is no folder {given}.")
@@ -251,13 +276,14 @@ def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str], sai
         holding = [folder for folder in folders if any((folder / path).exists() for path in wanted)]
         if len(holding) > 1:
             several = ", ".join(path.name for path in holding)
-            raise DataError(f"{name}: {given} holds it more than once: {several}. Name one of them.")
+            raise DataError(f"{name}: {given} holds it more than once: {several}.", *if_several)
         if holding:
             return holding[0]
     raise DataError(
         f"{name}: {given} does not hold it. Looked there, in its folders and around it for "
         f"{', '.join(said or wanted)}; "
-        f"found {', '.join(sorted(path.name for path in given.iterdir())[:8]) or 'nothing'}."
+        f"found {', '.join(sorted(path.name for path in given.iterdir())[:8]) or 'nothing'}.",
+        *if_none,
     )
 
 
@@ -286,8 +312,6 @@ def _within(label: np.ndarray, count: int) -> bool:
 def _sizes_differ(image: np.ndarray, label: np.ndarray) -> str:
     height, width = image.shape[:2]
     turned = label.shape == (width, height) and height != width
-    return (
-        f"the image is {height} x {width}, the label {label.shape[0]} x {label.shape[1]}"
-        + (" (turned by a quarter: was one of them rotated by its EXIF tag?)." if turned else ".")
-        + " They must be of one size, pixel for pixel; export the label again."
+    return f"the image is {height} x {width}, the label {label.shape[0]} x {label.shape[1]}" + (
+        " (turned by a quarter: was one of them rotated by its EXIF tag?)." if turned else "."
     )

@@ -72,7 +72,7 @@ class CellTracking(Dataset):
     def read(self, index: int) -> Item:
         sequence, number = self._frames[index]
         image = read_image(self._root / sequence / f"t{number}.tif")
-        cells = read_label(self.place(index))
+        cells = read_label(self.location(index))
         label = (cells > 0).astype(np.int32)
         markers = self._root / f"{sequence}_GT" / "TRA" / f"man_track{number}.tif"
         if markers.is_file():
@@ -80,12 +80,13 @@ class CellTracking(Dataset):
             if marked.shape != cells.shape:
                 raise DataError(
                     f"{markers}: {marked.shape[0]} x {marked.shape[1]}, but the cells are "
-                    f"{cells.shape[0]} x {cells.shape[1]}. Is this the set as published?"
+                    f"{cells.shape[0]} x {cells.shape[1]}.",
+                    "Is this the set as published?",
                 )
             label[unlabelled(cells, marked)] = VOID
         return Item(self.ids[index], image, label, cells)
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         sequence, number = self._frames[index]
         return f"{self._root / f'{sequence}_{self._ending}' / 'SEG' / f'man_seg{number}.tif'}"
 
@@ -128,6 +129,7 @@ def _frames(folder: Path, prefix: str, drop: Sequence[int]) -> list[str]:
     found = [match[1] for path in folder.glob("*.tif") if (match := re.fullmatch(prefix + r"_?(\d+)\.tif", path.name))]
     if not found:
         raise DataError(
-            f"{folder}: no {prefix}NNN.tif there. Volumes (man_seg_T_Z.tif) are not read: kseg's networks see planes."
+            f"{folder}: no {prefix}NNN.tif there.",
+            "Volumes (man_seg_T_Z.tif) are not read: kseg's networks see planes.",
         )
     return sorted((number for number in found if int(number) not in drop), key=int)

@@ -231,7 +231,7 @@ def published(name: str) -> Published:
       ConfigError: there is none; the message names the nearest.
     """
     if name not in PUBLISHED:
-        raise ConfigError(f"There is no public data set {name!r}. {did_you_mean(name, PUBLISHED)}")
+        raise ConfigError(f"There is no public data set {name!r}.", did_you_mean(name, PUBLISHED))
     return PUBLISHED[name]
 
 
@@ -253,16 +253,16 @@ def obtain(part: Part, folder: str | Path) -> str | None:
       DataError: the archive is not the published one.
     """
     folder = Path(folder)
-    place = fetch(part.addresses, folder / part.file, size_bytes=part.size_bytes, digest=part.digest, page=part.page)
-    digest = f"sha256:{digest_of(place)}" if part.digest is None else None
+    path = fetch(part.addresses, folder / part.file, size_bytes=part.size_bytes, digest=part.digest, page=part.page)
+    digest = f"sha256:{digest_of(path)}" if part.digest is None else None
     if part.file.endswith(ENDINGS):
-        found = unpack(place, folder)
+        found = unpack(path, folder)
         if not _is_there(part, folder):
             raise DataError(
-                f"{place}: unpacked, but it holds no {part.holds} (found {', '.join(found[:8])}). "
-                f"Is it what {part.addresses[0]} names? Remove what it holds, and fetch it again."
+                f"{path}: unpacked, but it holds no {part.holds} (found {', '.join(found[:8])}).",
+                f"Is it what {part.addresses[0]} names? Remove what it holds, and fetch it again.",
             )
-        place.unlink()
+        path.unlink()
     return digest
 
 

@@ -15,25 +15,26 @@ from typing import Literal
 import numpy as np
 
 from kseg.datasets.colours import find_table
-from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, first_of
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, OutsideClasses, SizesDiffer, first_of
 from kseg.datasets.division import SplitRule, held_out
 from kseg.datasets.layouts import find
 from kseg.datasets.lines import read_lines
-from kseg.datasets.opening import Opening, question_of, words_for_gaps
+from kseg.datasets.opening import Opening, question_of
 from kseg.datasets.pairing import Pair, checked, no_folder
 from kseg.datasets.remembered import remembered
 from kseg.datasets.shades import flat_counts, is_smoothed
 from kseg.datasets.stored import enlarged, files_of, read_stored, scale_of
-from kseg.errors import ConfigError, DataError
-from kseg.images import NO_CLASS, Drawn, words_for_below
+from kseg.errors import Advice, ConfigError, DataError, Doubt, Setting
+from kseg.images import NO_CLASS, Drawn, doubts_of_no_data
 from kseg.instances import are_numbered, count_numbered
 
 MOST_GUESSED, MANY_CLASSES = 64, 20  # classes without names: more are refused, or asked about
 FEW = 8  # labels that are looked at where not all are
 SMOOTHED = (
-    "These are no numbers but the grey levels of a mask of 0 and 255 whose edges were smoothed: `data check --fix DIR` "
-    "writes a copy with 1 from 128 on, else 0."
+    "These are no numbers but the grey levels of a mask of 0 and 255 whose edges were smoothed: the corrected copy of "
+    "`kseg data check` has 1 from 128 on, else 0."
 )
+INSTANCES = Setting("data.instances", True)
 
 
 @DATASETS.register("folder")
@@ -81,15 +82,16 @@ class Folder(Dataset):
         if ignore_class is not None and ignore_class in (values or ()):
             raise ConfigError(
                 f"{ignore_class} is both void (data.ignore_class) and class {list(values or ()).index(ignore_class)} "
-                "(data.values). Name it in one of them."
+                "(data.values).",
+                "Name it in one of them.",
             )
         if values is not None and not 2 <= len(values) == len(set(values)):
             raise ConfigError(
-                f"data.values is {tuple(values)}, but there are two classes at least, each with a number of its own. "
-                "Name what means class 0, 1, ... in the files."
+                f"data.values is {tuple(values)}, but there are two classes at least, each with a number of its own.",
+                "Name what means class 0, 1, ... in the files.",
             )
         if classes is not None and not 2 <= classes <= VOID:
-            raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}. Count the background too.")
+            raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}.", "Count the background too.")
         self.has_instances, self._void, self._values, self.split_rule = instances, ignore_class, values, split_rule
         self._opening = Opening(axes, alpha == "channel", orientation)
         self._leave, self._enlarge = unlabelled == "leave", enlarge_labels
@@ -108,10 +110,10 @@ class Folder(Dataset):
             self.ids = [f"{part}_{self._id(pair)}" for part, pairs in chosen.items() for pair in pairs]
         twice = [item_id for item_id, count in Counter(self.ids).items() if count > 1]
         if twice:
-            raise DataError(f"{self.name}: two items are called {twice[0]}. Rename one of the files.")
+            raise DataError(f"{self.name}: two items are called {twice[0]}.", "Rename one of the files.")
         self.question = question_of(self._pairs)
         self.classes = self._name_classes(classes)
-        self.doubt = " ".join(filter(None, [self.doubt, words_for_gaps(self._pairs)]))
+        self.doubts += (*doubts_of_no_data([pair.no_data for pair in self._pairs]),)
 
     def read(self, index: int) -> Item:
         pair = self._pairs[index]
@@ -119,10 +121,12 @@ class Folder(Dataset):
         label, void = (self._opening.laid(part, pair, image) for part in self._read_label(pair))
         if scale_of(image.shape[:2], label.shape):
             if not self._enlarge:
-                raise DataError(
-                    f"{_place(pair)}: the label is {label.shape[0]} x {label.shape[1]}, the image {image.shape[0]} x "
-                    f"{image.shape[1]}. They must be of one size: export it again, or, where it shows the whole image, "
-                    "pass --set data.enlarge_labels=true."
+                raise SizesDiffer(
+                    f"{_named(pair)}: the label is {label.shape[0]} x {label.shape[1]}, the image {image.shape[0]} x "
+                    f"{image.shape[1]}.",
+                    "They must be of one size: export it again, or, where it shows the whole image, pass ",
+                    Setting("data.enlarge_labels", True),
+                    ".",
                 )
             label, void = (enlarged(part, image.shape[:2]) for part in (label, void))
         if gaps is not None and gaps.shape == void.shape:
@@ -133,37 +137,48 @@ class Folder(Dataset):
         label = np.where(void, VOID, (objects > 0).astype(np.int32))
         return Item(self.ids[index], image, label, objects, pair.weight)
 
-    def place(self, index: int) -> str:
-        return _place(self._pairs[index])
+    def location(self, index: int) -> str:
+        return _named(self._pairs[index])
 
-    def advice(self, label: np.ndarray) -> str:
+    def advice(self, label: np.ndarray) -> Advice:
         found = set(np.unique(label).tolist()) - {NO_CLASS}
         if self._void is not None:
             found -= {VOID}
         if found == {0, 255}:
             return (
-                "Only 0 and 255 occur: where 255 is the object, pass --set data.values=0,255; where 0 is, "
-                "--set data.values=255,0; where 255 is void, --set data.ignore_class=255."
+                "Only 0 and 255 occur: where 255 is the object, pass ",
+                Setting("data.values", (0, 255)),
+                "; where 0 is, ",
+                Setting("data.values", (255, 0)),
+                "; where 255 is void, ",
+                Setting("data.ignore_class", 255),
+                ".",
             )
-        if max(found) == VOID and is_smoothed(found, flat_counts(label)):
-            return SMOOTHED
-        objects = "Where every object has its own number, pass --set data.instances=true"
-        if max(found) > VOID:
-            return f"{objects}. There can be {VOID} classes at most."
-        if VOID in found:
+        largest = max(found)
+        if largest == VOID and is_smoothed(found, flat_counts(label)):
+            return (SMOOTHED,)
+        objects = ("Where every object has its own number, pass ", INSTANCES)
+        if largest > VOID:
+            return *objects, f". There can be {VOID} classes at most."
+        if largest == VOID:
             many = max(found - {VOID}, default=0) >= MOST_GUESSED
-            return f"{objects + '. ' if many else ''}{VOID} is often void: pass --set data.ignore_class={VOID}."
-        path, count = self.root / "classes.txt", max(found) + 1
-        where = f"name all {count} in {path}" if path.is_file() else f"pass --set data.classes={count}"
-        void = f"; where {max(found)} is void, pass --set data.ignore_class={max(found)}"
-        return f"{objects}; where these are classes, {where}{void if self._void is None else ''}."
+            void = (f"{VOID} is often void: pass ", Setting("data.ignore_class", VOID), ".")
+            return (*objects, ". ", *void) if many else void
+        path, count = self.root / "classes.txt", largest + 1
+        named: Advice = ("pass ", Setting("data.classes", count))
+        if path.is_file():
+            named = (f"name all {count} in {path}",)
+        if self._void is None:
+            named = (*named, f"; where {largest} is void, pass ", Setting("data.ignore_class", largest))
+        return *objects, "; where these are classes, ", *named, "."
 
     def _find(self, data_dir: str | Path | None) -> tuple[Path, dict[str, list[Pair]]]:
         """The folder, and the files of each split."""
         found = find(self.name, data_dir)
-        root, notes = found.root, found.notes
+        root, notes = found.root, [*found.notes, *found.unread]
         for folder in found.missing:
-            raise DataError(no_folder(folder) + "".join(f" {note}" for note in notes))
+            error = no_folder(folder)
+            raise DataError(error.what, *error.fix, *(f" {note}" for note in notes))
         parts = {}
         for part, matched in found.parts.items():
             parts[part] = checked(matched, root, leave=self._leave)
@@ -187,7 +202,8 @@ class Folder(Dataset):
         units = files if len(files) > 1 else self._opening.by_page(files)
         if len(units) < 2:
             raise DataError(
-                f"{where}: a single image. There must be two at least: one to train on, one to choose the network by."
+                f"{where}: a single image.",
+                "There must be two at least: one to train on, one to choose the network by.",
             )
         val = held_out([self._id(unit) for unit in units], self.split_rule)
         return {
@@ -208,27 +224,30 @@ class Folder(Dataset):
         label = stored
         below = (stored < 0) & ~void
         if below.any() and self._values is None:
-            raise DataError(
-                f"{_place(pair)}: {first_of(stored, below)}, which is no class and no object: "
-                f"{words_for_below(int(stored[below][0]))}."
+            raise OutsideClasses(
+                f"{_named(pair)}: {first_of(stored, below)}, which is no class and no object.",
+                "Where it is void, pass ",
+                Setting("data.ignore_class", int(stored[below][0])),
+                ".",
             )
         if self._values is not None:
             order = np.argsort(self._values)
             known = np.asarray(self._values)[order]
-            place = np.searchsorted(known, stored).clip(max=len(known) - 1)
-            unknown = (known[place] != stored) & ~void
+            rank = np.searchsorted(known, stored).clip(max=len(known) - 1)
+            unknown = (known[rank] != stored) & ~void
             if unknown.any():
-                raise DataError(
-                    f"{_place(pair)}: {first_of(stored, unknown)}, which is not among "
-                    f"data.values={tuple(self._values)}. Name the number of every class there."
+                raise OutsideClasses(
+                    f"{_named(pair)}: {first_of(stored, unknown)}, which is not among "
+                    f"data.values={tuple(self._values)}.",
+                    "Name the number of every class there.",
                 )
-            label = order[place].astype(np.int32)
+            label = order[rank].astype(np.int32)
         # kseg's own void must not enter unasked: masks of 0 and 255 would lose every object.
         hidden = (label == VOID) & ~void
         if hidden.any() and not self.has_instances:
             taken = f"Void is {self._void} (data.ignore_class): give what is {VOID} another number in the files."
-            advice = self.advice(stored) if self._void is None else taken
-            raise DataError(f"{_place(pair)}: {first_of(label, hidden)}, which is no class.\n{advice}")
+            advice = self.advice(stored) if self._void is None else (taken,)
+            raise OutsideClasses(f"{_named(pair)}: {first_of(label, hidden)}, which is no class.", *advice)
         return label, void
 
     def _name_classes(self, classes: int | None) -> tuple[str, ...]:
@@ -240,14 +259,14 @@ class Folder(Dataset):
             classes = classes or 2
         if names and classes not in (None, len(names)):
             raise ConfigError(
-                f"data.classes is {classes}, but the classes named are {', '.join(names)}. "
-                f"Mend {path}, or leave data.classes out."
+                f"data.classes is {classes}, but the classes named are {', '.join(names)}.",
+                f"Mend {path}, or leave data.classes out.",
             )
         count = len(names) or classes or len(self._values or ()) or self._largest_id() + 1
         if self._values is not None and len(self._values) != count and not self.has_instances:
             raise ConfigError(
-                f"data.values names {len(self._values)} numbers, but there are {count} classes. "
-                "Name the number of every class."
+                f"data.values names {len(self._values)} numbers, but there are {count} classes.",
+                "Name the number of every class.",
             )
         return names or tuple(f"class {number}" for number in range(count))
 
@@ -256,7 +275,7 @@ class Folder(Dataset):
         for pair in self._pairs[:FEW]:
             stored = self._stored(pair)
             if int(stored.max(initial=0)) == VOID and is_smoothed(np.unique(stored).tolist(), flat_counts(stored)):
-                self.doubt = f"{_place(pair)}: {SMOOTHED}"
+                self.doubts = (Doubt(f"{_named(pair)}: {SMOOTHED}"),)
 
     def _stored(self, pair: Pair) -> np.ndarray:
         return read_stored(pair.label, pair.page or 0, self._table, VOID if self._void is None else self._void)
@@ -267,16 +286,17 @@ class Folder(Dataset):
         colours = sorted(self._table.numbers.items()) if self._table else None
         options = ["largest id, numbered", self._void, list(self._values or ()), colours]
         largest, numbered = remembered(labels, options, self._look_at_ids)
+        objects: Advice = ("Where every object has its own number, pass ", INSTANCES)
         if numbered:
-            self.doubt = (
+            what = (
                 f"the labels seem to number their objects, each 1, 2, ... on its own, up to {largest}; they are taken "
-                f"for {largest + 1} classes. Where every object has its own number, pass --set data.instances=true."
+                f"for {largest + 1} classes."
             )
+            self.doubts = (Doubt(what, (*objects, ".")),)
         elif largest >= MANY_CLASSES:
-            self.doubt = (
-                f"the labels hold numbers up to {largest}, which makes {largest + 1} classes. Where every object has "
-                f"its own number, pass --set data.instances=true; where these are classes, data.classes={largest + 1}."
-            )
+            classes = ("; where these are classes, ", Setting("data.classes", largest + 1), ".")
+            what = f"the labels hold numbers up to {largest}, which makes {largest + 1} classes."
+            self.doubts = (Doubt(what, (*objects, *classes)),)
         return largest
 
     def _look_at_ids(self) -> list[int]:
@@ -288,13 +308,13 @@ class Folder(Dataset):
             largest = max(largest, int(label.max(initial=0)))
             if largest >= MOST_GUESSED:
                 raise DataError(
-                    f"{_place(pair)}: {first_of(label, label == largest)}, which makes {largest + 1} classes.\n"
-                    + self.advice(label)
+                    f"{_named(pair)}: {first_of(label, label == largest)}, which makes {largest + 1} classes.",
+                    *self.advice(label),
                 )
             if label.any():
                 objects.append(count_numbered(label, np.unique(label).tolist()))
         return [largest, are_numbered(objects)]
 
 
-def _place(pair: Pair) -> str:
+def _named(pair: Pair) -> str:
     return f"{pair.label}" if pair.page is None else f"{pair.label}, page {pair.page}"

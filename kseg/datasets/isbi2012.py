@@ -45,10 +45,10 @@ class Isbi2012(Dataset):
         other = (label != 0) & (label != 255)
         if other.any():
             raise DataError(
-                f"{self.place(index)}: {first_of(label, other)}, but only 0 and 255 occur there. "
-                "Is it the challenge's own file?"
+                f"{self.location(index)}: {first_of(label, other)}, but only 0 and 255 occur there.",
+                "Is it the challenge's own file?",
             )
         return Item(self.ids[index], open_pages(self._volume)[number], label // 255)
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         return f"{self._labels}, slice {self._slices[index]}"

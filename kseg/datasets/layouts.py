@@ -17,15 +17,19 @@ from pathlib import Path
 from kseg.datasets.contract import find_root
 from kseg.datasets.pairing import Matched, Pair, apart, folders_in, match, names_in
 from kseg.datasets.unread import unread
-from kseg.errors import DataError
+from kseg.errors import Advice, DataError
 from kseg.images import is_image
 
 SPLITS = ("train", "val", "test")
 CALLED = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 IMAGES = ("images", "image", "imgs", "jpegimages")
-HOW = (
+HOW: Advice = (
     "Put the images into images/ and their labels into labels/, under the same names; a_mask.png beside a.png is "
-    "understood too."
+    "understood too.",
+)
+OF_SEVERAL: Advice = (
+    "Name one of them. To train on all of them, give each a folder in one images/ and one labels/: images/NAME/..., "
+    "labels/NAME/...",
 )
 LABELS = ("labels", "masks", "label", "mask", "annotations", "groundtruth", "gt", "segmentationclass")
 
@@ -37,7 +41,8 @@ class Found:
     Attributes:
       root: the folder.
       parts: by split.
-      notes: how it was understood, and what was not looked at.
+      notes: how it was understood.
+      unread: what was not looked at.
       missing: folders of labels that are not there.
       looked_into: folders of which the folders were looked into.
       paired: folders of which the files were paired.
@@ -46,6 +51,7 @@ class Found:
     root: Path
     parts: dict[str, Matched] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     missing: list[Path] = field(default_factory=list)
     looked_into: list[Path] = field(default_factory=list)
     paired: list[Path] = field(default_factory=list)
@@ -75,7 +81,7 @@ def find(name: str, data_dir: str | Path | None) -> Found:
     found.parts = {part: found.parts[part] for part in ("", *SPLITS) if part in found.parts}
     found.notes += [note for part in found.parts.values() for note in part.notes]
     looked_into = [root, *splits.values(), *found.looked_into]
-    found.notes += unread(root, looked_into, found.paired, {p for part in found.parts.values() for p in part.pairs})
+    found.unread = unread(root, looked_into, found.paired, {p for part in found.parts.values() for p in part.pairs})
     return found
 
 
@@ -93,17 +99,8 @@ def _root(name: str, data_dir: str | Path | None) -> Path:
             return inner[0]
     splits = [split for names in CALLED.values() for split in names]
     wanted = [*IMAGES, *(f"{split}/{images}" for split in splits for images in IMAGES)]
-    try:
-        return find_root(name, data_dir, wanted, said=("images", "train/images", "val/images", "test/images"))
-    except DataError as error:
-        if "does not hold it" in str(error):
-            raise DataError(f"{error} {HOW}") from error
-        if "more than once" not in str(error):
-            raise
-        raise DataError(
-            f"{error} To train on all of them, give each a folder in one images/ and one labels/: images/NAME/..., "
-            "labels/NAME/..."
-        ) from error
+    said = ("images", "train/images", "val/images", "test/images")
+    return find_root(name, data_dir, wanted, said=said, if_none=HOW, if_several=OF_SEVERAL)
 
 
 def _holds(folder: Path) -> bool:
@@ -132,7 +129,8 @@ def _splits(folder: Path, found: Found) -> dict[str, Path]:
             there = [path for path in there if _one_of(path, IMAGES) or _flat(path) or _per_object(path)]
         if len(there) > 1:
             raise DataError(
-                f"{folder}: {' and '.join(path.name for path in there)} could both be {split}. Keep one of them there."
+                f"{folder}: {' and '.join(path.name for path in there)} could both be {split}.",
+                "Keep one of them there.",
             )
         if there:
             splits[split] = there[0]
@@ -153,8 +151,8 @@ def _one_of(folder: Path, names: tuple[str, ...], found: Found | None = None) ->
         return first[0] if first else None
     if len(there) > 1:
         raise DataError(
-            f"{folder}: {' and '.join(path.name for path in there)} could both be {names[0]}/. "
-            f"Rename the one that is meant to {names[0]}."
+            f"{folder}: {' and '.join(path.name for path in there)} could both be {names[0]}/.",
+            f"Rename the one that is meant to {names[0]}.",
         )
     if found is not None:
         found.notes.append(f"{there[0].name}/ is taken for {names[0]}/")

@@ -22,7 +22,7 @@ def read_lines(path: Path) -> list[str]:
         try:
             lines = file.read().decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}: this is no text in UTF-8. Save it again in that encoding.") from error
+            raise DataError(f"{path}: this is no text in UTF-8.", "Save it again in that encoding.") from error
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -36,8 +36,10 @@ def opened(path: Path) -> BinaryIO:
     try:
         return open(path, "rb")
     except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file. Is this the data set as published, unpacked whole?") from error
+        raise DataError(
+            f"{path}: there is no such file.", "Is this the data set as published, unpacked whole?"
+        ) from error
     except OSError as error:
         raise EnvironmentFailure(
-            f"{path}: can't be read ({error.strerror}). Mend that, or copy it elsewhere."
+            f"{path}: can't be read ({error.strerror}).", "Mend that, or copy it elsewhere."
         ) from error

@@ -11,14 +11,14 @@ image's path, without `weight` all weigh 1.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, find_root
 from kseg.datasets.folder import Folder
 from kseg.datasets.layouts import CALLED
 from kseg.datasets.pairing import Pair
-from kseg.errors import ConfigError, DataError
+from kseg.errors import ConfigError, DataError, Setting, in_a_line
 
 COLUMNS = ("image", "label", "split", "weight")
 
@@ -38,29 +38,13 @@ class Listed(Folder):
 
     def _find(self, data_dir: str | Path | None) -> tuple[Path, dict[str, list[Pair]]]:
         if self._leave:
-            raise ConfigError("data.unlabelled can't apply to a table: each line names a label. Leave it out.")
-        given = Path(data_dir or "")
-        table = given if given.suffix.lower() == ".csv" and given.is_file() else None
-        if table is None:
-            try:
-                table = find_root(self.name, data_dir, ["list.csv"]) / "list.csv"
-            except DataError as error:
-                if "does not hold it" not in str(error):
-                    raise
-                raise DataError(f"{error} A table of another name is passed itself: --data-dir TABLE.csv.") from error
+            raise ConfigError("data.unlabelled can't apply to a table: each line names a label.", "Leave it out.")
+        table = table_in(data_dir)
         rows = read_table(table)
-        pairs = [
-            Pair(table.parent / row["image"], table.parent / row["label"], weight=_weight(table, line, row))
-            for line, row in rows
-        ]
         self.has_weights = "weight" in rows[0][1]
         self.root = table.parent
-        if "split" not in rows[0][1]:
-            return table.parent, self._divide(pairs, table)
-        parts: dict[str, list[Pair]] = {}
-        for pair, (_, row) in zip(pairs, rows, strict=True):
-            parts.setdefault(split_of(row), []).append(pair)
-        return table.parent, parts
+        parts = pairs_of(table, rows)
+        return self.root, self._divide(parts[""], table) if "" in parts else parts
 
     def _stem(self, pair: Pair) -> str:
         """The image's path: tables may name a/image.png and b/image.png."""
@@ -68,10 +52,34 @@ class Listed(Folder):
         return "_".join(part for part in (path.parent / path.stem).parts if part not in ("..", path.anchor))
 
 
-def split_of(row: Mapping[str, str]) -> str:
-    """The split that a row names, "" where there is no such column; training and validation are train and val."""
-    name = row.get("split", "")
-    return next((split for split, names in CALLED.items() if name.lower() in names), name)
+def table_in(data_dir: str | Path | None) -> Path:
+    """The table: `data_dir` itself, or list.csv in it or in a folder beside or around it.
+
+    Raises:
+      DataError: there is none.
+    """
+    given = Path(data_dir or "")
+    if given.suffix.lower() == ".csv" and given.is_file():
+        return given
+    advice = ("A table of another name is passed itself: ", Setting("data_dir", "TABLE.csv"), ".")
+    return find_root("list", data_dir, ["list.csv"], if_none=advice) / "list.csv"
+
+
+def pairs_of(table: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) -> dict[str, list[Pair]]:
+    """The pairs that the rows name, by split; all under "" where there is no such column.
+
+    training and validation are train and val.
+
+    Raises:
+      DataError: a weight is no number of 0 or more.
+    """
+    parts: dict[str, list[Pair]] = {}
+    for line, row in rows:
+        name = row.get("split", "")
+        split = next((split for split, names in CALLED.items() if name.lower() in names), name)
+        pair = Pair(table.parent / row["image"], table.parent / row["label"], weight=_weight(table, line, row))
+        parts.setdefault(split, []).append(pair)
+    return parts
 
 
 def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
@@ -87,31 +95,33 @@ def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
             reader.fieldnames = columns
             rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: no table in UTF-8 ({error}). Save it as CSV with commas.") from error
+        raise DataError(f"{path}: no table in UTF-8 ({in_a_line(error)}).", "Save it as CSV with commas.") from error
     if not {"image", "label"} <= set(columns) <= set(COLUMNS) or len(columns) != len(set(columns)):
         raise DataError(
-            f"{path}: the first line names the columns {', '.join(columns) or '(none)'}, but they must be image, label "
-            "and, as wanted, split and weight, with commas between."
+            f"{path}: the first line names the columns {', '.join(columns) or '(none)'}.",
+            "They must be image and label, and as wanted split and weight, with commas between.",
         )
     for line, row in rows:
         if None in row or not all(isinstance(cell, str) and cell.strip() for cell in row.values()):
             raise DataError(
-                f"{path}: line {line} does not have {len(columns)} cells with something in each. Fill it in."
+                f"{path}: line {line} does not have {len(columns)} cells with something in each.", "Fill it in."
             )
     if not rows:
-        raise DataError(f"{path}: there is no line below the names of the columns. Name an image and a label in each.")
+        raise DataError(
+            f"{path}: there is no line below the names of the columns.", "Name an image and a label in each."
+        )
     found = [(line, {column: cell.strip() for column, cell in row.items()}) for line, row in rows]
     for line, row in found:
         if row.get("split") == "all":
-            raise DataError(f"{path}: line {line} names the split all, which stands for every line. Name another.")
+            raise DataError(f"{path}: line {line} names the split all, which stands for every line.", "Name another.")
     return found
 
 
-def _weight(table: Path, line: int, row: dict[str, str]) -> float:
+def _weight(table: Path, line: int, row: Mapping[str, str]) -> float:
     try:
         weight = float(row.get("weight", "1"))
     except ValueError:
         weight = -1.0
     if not 0 <= weight < float("inf"):
-        raise DataError(f"{table}: line {line} has the weight {row['weight']!r}. It must be a number, 0 or above.")
+        raise DataError(f"{table}: line {line} has the weight {row['weight']!r}.", "It must be a number, 0 or above.")
     return weight

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kseg.datasets.lines import opened
-from kseg.errors import DataError
+from kseg.errors import DataError, in_a_line
 
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 ARRAY, DEFLATED = 14, 15
@@ -43,7 +43,7 @@ def read_mat(path: Path, variable: str, member: str | None = None) -> np.ndarray
     with opened(path) as file:
         data = file.read()
     if data[124:128] in _LATER or data[:4] == b"\x89HDF":
-        raise DataError(f"{path}: MATLAB's version 7.3, where 5 was published. Take the published file.")
+        raise DataError(f"{path}: MATLAB's version 7.3, where 5 was published.", "Take the published file.")
     try:
         order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
         if order is None:
@@ -54,9 +54,9 @@ def read_mat(path: Path, variable: str, member: str | None = None) -> np.ndarray
         if found is not None:
             return _whole_numbers(found)
     except (ValueError, struct.error, zlib.error) as error:
-        raise DataError(f"{path}: no MATLAB file, or a damaged one ({error}). Copy it again.") from error
+        raise DataError(f"{path}: no MATLAB file, or a damaged one ({in_a_line(error)}).", "Copy it again.") from error
     wanted = variable if member is None else f"{variable}.{member}"
-    raise DataError(f"{path}: there is no variable {wanted} in it. Is this the data set as published?")
+    raise DataError(f"{path}: there is no variable {wanted} in it.", "Is this the data set as published?")
 
 
 class _Array(NamedTuple):

@@ -16,11 +16,11 @@ from typing import Literal
 
 import numpy as np
 
-from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root, first_of
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, OutsideClasses, find_root, first_of
 from kseg.datasets.hha import Camera, cached_hha
 from kseg.datasets.lines import IDS, read_lines
 from kseg.datasets.mat import read_mat
-from kseg.errors import ConfigError, DataError
+from kseg.errors import ConfigError, DataError, in_a_line
 from kseg.images import read_image
 
 CLASSES = (
@@ -81,8 +81,8 @@ class NyuDepth(Dataset):
             return Item(self.ids[index], image, label)
         return Item(self.ids[index], found if len(found) > 1 else found[self._view], label)
 
-    def place(self, index: int) -> str:
-        return self._frames.place(self._numbers[index])
+    def location(self, index: int) -> str:
+        return self._frames.location(self._numbers[index])
 
 
 class Labelled:
@@ -92,8 +92,9 @@ class Labelled:
         self._path, self._splits, mapping = root / LABELLED, root / "splits.mat", root / MAPPING
         if not mapping.is_file():
             raise DataError(
-                f"{mapping}: there is no such file. {LABELLED} has 894 labels, and which of the 40 classes each is "
-                "says this one (10,474 bytes, at github.com/ankurhanda/nyuv2-meta-data). Put it beside."
+                f"{mapping}: there is no such file.",
+                f"It says which of the 40 classes each of the 894 labels of {LABELLED} is (10,474 bytes, at "
+                "github.com/ankurhanda/nyuv2-meta-data). Put it beside that file.",
             )
         self._class_of = np.concatenate([np.zeros(1, np.int32), read_mat(mapping, "mapClass").ravel()])
 
@@ -106,7 +107,7 @@ class Labelled:
         held_out = set(map(int, read_lines(IDS / "nyudv2-val.txt")))
         return [number for number in numbers if (number in held_out) == (split == "val")]
 
-    def place(self, number: int) -> str:
+    def location(self, number: int) -> str:
         return f"{self._path}, frame {number - FIRST + 1}"
 
     def image(self, number: int, kind: str) -> np.ndarray:
@@ -123,9 +124,9 @@ class Labelled:
         stored = self._read("labels", number)
         beyond = stored >= len(self._class_of)
         if beyond.any():
-            raise DataError(
-                f"{self.place(number)}: {first_of(stored, beyond)}, but {MAPPING} knows {len(self._class_of) - 1}. "
-                "Are both as published?"
+            raise OutsideClasses(
+                f"{self.location(number)}: {first_of(stored, beyond)}, but {MAPPING} knows {len(self._class_of) - 1}.",
+                "Are both as published?",
             )
         return self._class_of[stored]
 
@@ -137,8 +138,9 @@ class Labelled:
             with h5py.File(self._path) as file:
                 frame = file[name][number - FIRST].T
         except (OSError, KeyError, ValueError, IndexError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise DataError(f"{self.place(number)}: no {name} ({reason}). Copy or fetch the file again.") from error
+            raise DataError(
+                f"{self.location(number)}: no {name} ({in_a_line(error, 120)}).", "Copy or fetch the file again."
+            ) from error
         return np.ascontiguousarray(frame[ROW : ROW + HEIGHT, COLUMN : COLUMN + WIDTH])
 
 
@@ -153,7 +155,7 @@ class Prepared:
         parts = ("train", "val") if split == "trainval" else (split,)
         return [int(line) for part in parts for line in read_lines(self._root / f"{part}.txt")]
 
-    def place(self, number: int) -> str:
+    def location(self, number: int) -> str:
         return f"{self._mat(number)}"
 
     def image(self, number: int, kind: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 
 from kseg.datasets.pairing import Pair
 from kseg.datasets.stored import pages_of
-from kseg.errors import DataError
+from kseg.errors import Advice, DataError, Doubt, Setting
 from kseg.images import (
     Drawn,
     Pages,
@@ -21,7 +20,6 @@ from kseg.images import (
     sizes_tell,
     turn_of_label,
     turned,
-    words_for_no_data,
 )
 
 
@@ -57,8 +55,10 @@ class Opening(NamedTuple):
                 said = f"{len(pages)} page{'s' * (len(pages) > 1)}"
                 said += f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
                 raise DataError(
-                    f"{pair.image}: {said}, but {pair.label} has {labelled}. They are paired "
-                    f"page by page: {words_for_axes(labelled)}."
+                    f"{pair.image}: {said}, but {pair.label} has {labelled}.",
+                    "They are paired page by page: ",
+                    *advice_on_axes(labelled),
+                    ".",
                 )
             tag = pages.orientation
             tag = tag if tag == 1 or pair.label.is_dir() or orientation_of(pair.label) == 1 else 1
@@ -76,20 +76,15 @@ class Opening(NamedTuple):
         return turned(array, turn_of_label(image.shape[:2], array.shape, pair.tag, self.drawn) or 1)
 
 
-def words_for_axes(labelled: int) -> str:
-    """What to do where the pages of an image are not as many as the `labelled` ones of its label."""
+def advice_on_axes(labelled: int) -> Advice:
+    """What to do where an image has not as many pages as its label, which has `labelled`."""
     meaning, axes = ("channels", "CYX") if labelled == 1 else ("slices", "ZYX")
-    return f"where the pages of the images are {meaning}, pass --set data.axes={axes}"
+    return f"where the pages of the images are {meaning}, pass ", Setting("data.axes", axes)
 
 
-def question_of(pairs: Sequence[Pair]) -> str:
-    """What must be known of the labels before anything is learned or scored by them; "" where nothing is open."""
+def question_of(pairs: Sequence[Pair]) -> Doubt | None:
+    """What must be known of the labels before anything is learned or scored by them; None where nothing is open."""
     asked = [pair for pair in pairs if pair.is_asked]
     if not asked:
-        return ""
+        return None
     return question_of_label(f"{asked[0].label} ({len(asked):,} of {len(pairs):,})", asked[0].tag)
-
-
-def words_for_gaps(pairs: Sequence[Pair]) -> str:
-    """The sentence about images with pixels without data; "" where there are none."""
-    return words_for_no_data(Counter(str(pair.no_data) for pair in pairs if pair.no_data is not None), len(pairs))

@@ -23,13 +23,13 @@ import numpy as np
 from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
 from kseg.datasets.places import is_address, join, read_bytes, size_of
 from kseg.datasets.records import item_from_bytes
-from kseg.errors import DataError
+from kseg.errors import DataError, in_a_line
 
 INDEX = "index.json"
 FORMAT = 1
 BEFORE, AFTER = 12, 4  # bytes that TFRecord puts around a record
 _LENGTH = struct.Struct("<Q")
-_AGAIN = "Copy it again from where it is whole, or remove it and run the same `data pack` again."
+_AGAIN = "Copy it again from where it is whole, or remove it and run the same `kseg data pack` again."
 
 
 class Record(NamedTuple):
@@ -60,7 +60,7 @@ class Packed(Dataset):
         try:
             index = index_from_text(read_bytes(path).decode(errors="replace"), path)
         except FileNotFoundError as error:
-            raise DataError(f"{self.name}: {data_dir} does not hold it. Looked there for {INDEX}.") from error
+            raise DataError(f"{self.name}: {data_dir} does not hold it.", f"Looked there for {INDEX}.") from error
         self.choose(split, list(index["splits"]))
         found = index["splits"][split]
         self.ids = found["ids"]
@@ -69,27 +69,27 @@ class Packed(Dataset):
         self._records = [record for shard in found["shards"] for record in self._of_shard(shard)]
         if len(self._records) != len(self.ids):
             raise DataError(
-                f"{path}: of the split {split} {len(self._records)} of {len(self.ids)} items are packed. "
-                "Run the same `data pack` again; it goes on where it stopped."
+                f"{path}: of the split {split} {len(self._records)} of {len(self.ids)} items are packed.",
+                "Run the same `kseg data pack` again; it goes on where it stopped.",
             )
 
     def read(self, index: int) -> Item:
         record = self._records[index]
-        place = self.place(index)
+        name = self.location(index)
         try:
             frame = read_bytes(join(self._root, record.shard), record.offset, BEFORE + record.length + AFTER)
         except FileNotFoundError as error:
-            raise DataError(f"{place}: the shard is not there any more. {_AGAIN}") from error
+            raise DataError(f"{name}: the shard is not there any more.", _AGAIN) from error
         data = frame[BEFORE : BEFORE + record.length]
         if len(frame) != BEFORE + record.length + AFTER or _LENGTH.unpack_from(frame) != (record.length,):
-            raise DataError(f"{place}: no record of {record.length:,} bytes at byte {record.offset:,}. {_AGAIN}")
+            raise DataError(f"{name}: no record of {record.length:,} bytes at byte {record.offset:,}.", _AGAIN)
         if zlib.crc32(data) != record.crc32:
             raise DataError(
-                f"{place}: damaged: its CRC-32 is {zlib.crc32(data):08x}, but {record.crc32:08x} was written. {_AGAIN}"
+                f"{name}: damaged: its CRC-32 is {zlib.crc32(data):08x}, but {record.crc32:08x} was written.", _AGAIN
             )
         return item_from_bytes(data)
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         record = self._records[index]
         return f"{join(self._root, record.shard)}, record {record.number} ({self.ids[index]})"
 
@@ -105,9 +105,9 @@ class Packed(Dataset):
         size = size_of(path)
         if size != shard["size_bytes"]:
             found = "is not there" if size is None else f"has {size:,} of {shard['size_bytes']:,} bytes"
-            raise DataError(f"{path}: the shard {found}. {_AGAIN}")
-        places = zip(shard["offsets"], shard["lengths"], shard["crc32"], strict=True)
-        return [Record(shard["file"], number, *place) for number, place in enumerate(places)]
+            raise DataError(f"{path}: the shard {found}.", _AGAIN)
+        frames = zip(shard["offsets"], shard["lengths"], shard["crc32"], strict=True)
+        return [Record(shard["file"], number, *frame) for number, frame in enumerate(frames)]
 
 
 def traits_to_json(data: Dataset) -> dict[str, Any]:
@@ -148,8 +148,8 @@ def index_to_text(index: Mapping[str, Any]) -> str:
     return json.dumps({**index, "crc32": _checksum(index)}, separators=(",", ":")) + "\n"
 
 
-def index_from_text(text: str, place: str) -> dict[str, Any]:
-    """The index that lies at `place`.
+def index_from_text(text: str, path: str) -> dict[str, Any]:
+    """The index that was read from `path`.
 
     Raises:
       DataError: it is damaged, or of a later form.
@@ -158,11 +158,13 @@ def index_from_text(text: str, place: str) -> dict[str, Any]:
         index = json.loads(text)
         found, checksum = index["kseg_shards"], index.pop("crc32")
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{place}: no index of shards ({error}). Is this a folder that `data pack` wrote?") from error
+        raise DataError(
+            f"{path}: no index of shards ({in_a_line(error)}).", "Is this a folder that `kseg data pack` wrote?"
+        ) from error
     if found != FORMAT:
-        raise DataError(f"{place}: shards of form {found}, but this kseg reads form {FORMAT}. Pack them again.")
+        raise DataError(f"{path}: shards of form {found}, but this kseg reads form {FORMAT}.", "Pack them again.")
     if checksum != _checksum(index):
-        raise DataError(f"{place}: damaged: its CRC-32 is {_checksum(index)}, not {checksum}. {_AGAIN}")
+        raise DataError(f"{path}: damaged: its CRC-32 is {_checksum(index)}, not {checksum}.", _AGAIN)
     return index
 
 

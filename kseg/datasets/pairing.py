@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from kseg.errors import DataError
+from kseg.errors import DataError, Setting
 from kseg.images import is_image, stem_of
 
 _LABEL_WORDS = r"masks?|labels?|seg|segmentations?|gt|ground[-_]?truth|annots?|annotations?|instances?"
@@ -122,15 +122,15 @@ def pairs(images: Path, labels: Path) -> list[Pair]:
     """
     for folder in (images, labels):
         if not folder.is_dir():
-            raise DataError(no_folder(folder, images.name, labels.name))
+            raise no_folder(folder, images.name, labels.name)
     return checked(match(names_in(images), names_in(labels)), images.parent)
 
 
-def no_folder(folder: Path, images: str = "images", labels: str = "labels") -> str:
-    """That a folder is missing, in words."""
-    return (
-        f"{folder}: there is no such folder. Images stand in {images}/, their labels in {labels}/ beside it, under the "
-        "same names."
+def no_folder(folder: Path, images: str = "images", labels: str = "labels") -> DataError:
+    """The error that a folder is missing."""
+    return DataError(
+        f"{folder}: there is no such folder.",
+        f"Images stand in {images}/, their labels in {labels}/ beside it, under the same names.",
     )
 
 
@@ -148,25 +148,25 @@ def checked(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
     for rivals in found.rivals[:1]:
         names = ", ".join(path.relative_to(root).as_posix() for path in rivals)
         raise DataError(
-            f"{root}: it can't be told which of these belong together: {names}. "
-            "Remove or rename what is not meant: a label has the name of its image before the ending."
+            f"{root}: it can't be told which of these belong together: {names}.",
+            "Remove or rename what is not meant: a label has the name of its image before the ending.",
         )
     count = len(found.pairs)
     lonely = [path.relative_to(root).as_posix() for path in [*([] if leave else found.images), *found.labels]]
     if lonely:
+        leaving = ("; where these images are to have no label, pass ", Setting("data.unlabelled", "leave"))
         raise DataError(
             f"{root}: {count + len(found.images)} images and {count + len(found.labels)} labels, {len(lonely)} of them "
-            f"without a partner: {', '.join(lonely[:5])}{', ...' if len(lonely) > 5 else ''}. "
+            f"without a partner: {', '.join(lonely[:5])}{', ...' if len(lonely) > 5 else ''}.",
             "An image and its label have the same name before the ending; a word more is understood, as in a_mask or "
-            "mask_a. `data check` names all that is wrong"
-            + (
-                "; where these images are to have no label, pass --set data.unlabelled=leave."
-                if found.images and count and not found.labels
-                else "."
-            )
+            "mask_a. `kseg data check` names all that is wrong",
+            *(leaving if found.images and count and not found.labels else ()),
+            ".",
         )
     if not found.pairs:
-        raise DataError(f"{root}: there is no image with a label. Put PNG, TIFF, ... files into images/ and labels/.")
+        raise DataError(
+            f"{root}: there is no image with a label.", "Put PNG, TIFF, ... files into images/ and labels/."
+        )
     return found.pairs
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root, first_of
+from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, OutsideClasses, find_root, first_of
 from kseg.datasets.lines import read_lines
 from kseg.datasets.mat import read_mat
 from kseg.datasets.voc import find_kit
@@ -76,10 +76,10 @@ class PascalContext(Dataset):
         stored = read_mat(path, "LabelMap")
         beyond = (stored < 0) | (stored > HIGHEST)
         if beyond.any():
-            raise DataError(f"{path}: {first_of(stored, beyond)}, but there are {HIGHEST}. {self.advice(stored)}")
+            raise OutsideClasses(f"{path}: {first_of(stored, beyond)}, but there are {HIGHEST}.", *self.advice(stored))
         return Item(self.ids[index], image, self._ids[stored])
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         return f"{self._path(index)}"
 
     def _path(self, index: int) -> Path:
@@ -97,5 +97,5 @@ def _read_names(path: Path, count: int) -> tuple[str, ...]:
     """The names of lines like "12: dog", in order."""
     names = tuple(re.sub(r"^\d+\s*:\s*", "", line) for line in read_lines(path))
     if len(names) != count:
-        raise DataError(f"{path}: {len(names)} names, but {count} classes. Is this the file as published?")
+        raise DataError(f"{path}: {len(names)} names, but {count} classes.", "Is this the file as published?")
     return names

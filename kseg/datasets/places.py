@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kseg.errors import EnvironmentFailure
+from kseg.errors import EnvironmentFailure, in_a_line
 
 
 def is_address(place: str | Path | None) -> bool:
@@ -72,5 +72,7 @@ def _reachable(path: str) -> Iterator[None]:
     except missing as error:
         raise FileNotFoundError(path) from error
     except refusals as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or getattr(error, "message", error)).split())[:200]
-        raise EnvironmentFailure(f"{path}: can't be read ({reason}). Is the disk whole, the address right?") from error
+        reason = in_a_line(getattr(error, "strerror", None) or str(getattr(error, "message", error)), 200)
+        raise EnvironmentFailure(
+            f"{path}: can't be read ({reason}).", "Is the disk whole, the address right?"
+        ) from error

@@ -39,7 +39,7 @@ class Sbd(Dataset):
     def read(self, index: int) -> Item:
         return read_sbd(self._sbd, self.ids[index])
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         return f"{cls_of(self._sbd, self.ids[index])}"
 
 
@@ -60,7 +60,7 @@ class _Both(Dataset):
         one = self.ids[index]
         return read_voc(self._kit, one) if one in self._official else read_sbd(self._sbd, one)
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         one = self.ids[index]
         return f"{mask_of(self._kit, one) if one in self._official else cls_of(self._sbd, one)}"
 

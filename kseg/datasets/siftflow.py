@@ -53,17 +53,17 @@ class SiftFlow(Dataset):
         self.choose(split, list(LISTS))
         self._root = find_root(self.name, data_dir, ["SemanticLabels"])
         listed = [PureWindowsPath(line) for line in read_lines(self._root / LISTS[split])]
-        self._places = [path.with_suffix("").as_posix() for path in listed if path.stem not in UNLABELLED]
-        self.ids = [place.rpartition("/")[2] for place in self._places]
+        self._stems = [path.with_suffix("").as_posix() for path in listed if path.stem not in UNLABELLED]
+        self.ids = [stem.rpartition("/")[2] for stem in self._stems]
 
     def read(self, index: int) -> Item:
-        image = read_image(self._root / "Images" / f"{self._places[index]}.jpg")
+        image = read_image(self._root / "Images" / f"{self._stems[index]}.jpg")
         stored = {head: read_mat(self._path(index, head), "S") for head in FOLDERS}
         label = {head: np.where(one <= 0, VOID, one - 1) for head, one in stored.items()}  # void is 0 or -1
         return Item(self.ids[index], image, label)
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         return " and ".join(f"{self._path(index, head)}" for head in FOLDERS)
 
     def _path(self, index: int, head: str) -> Path:
-        return self._root / FOLDERS[head] / f"{self._places[index]}.mat"
+        return self._root / FOLDERS[head] / f"{self._stems[index]}.mat"

@@ -46,7 +46,7 @@ def read_objects(folder: Path) -> np.ndarray:
             raise DataError(f"{file}: {_by(mask.shape)}, but the masks before it are {_by(objects.shape)}.")
         objects[mask] = number
     if objects is None:
-        raise DataError(f"{folder}: there is no mask in this folder. Take it away, or export the masks again.")
+        raise DataError(f"{folder}: there is no mask in this folder.", "Take it away, or export the masks again.")
     return objects
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from kseg.datasets.contract import VOID, Dataset
 from kseg.errors import ConfigError, DataError
-from kseg.images import words_for_depths
+from kseg.images import SAVE_IN_ONE_DEPTH, white_setting
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,10 @@ class Survey:
         """
         if self.kind == "float32":
             raise ConfigError(
-                f"The images are float32, up to {self.brightest:g}: their white can't be known. "
-                f"Pass --set data.white={self.brightest:g}, or what else is white."
+                f"The images are float32, up to {self.brightest:g}: their white can't be known.",
+                "Pass ",
+                white_setting(self.brightest),
+                ", or what else is white.",
             )
         return {"uint8": 255.0, "uint16": 65535.0}[self.kind]
 
@@ -83,7 +85,7 @@ def survey(data: Dataset) -> Survey:
       DataError: there is no item, one can't be read or its label does not hold; images differ in depth or channels.
     """
     if not len(data):
-        raise DataError(f"{data.name}: there is nothing in the split {data.split}. Take another, or add images.")
+        raise DataError(f"{data.name}: there is nothing in the split {data.split}.", "Take another, or add images.")
     data.check_settled()
     digest = hashlib.sha256()
     kinds: dict[str, str] = {}
@@ -135,9 +137,9 @@ def survey(data: Dataset) -> Survey:
 def _check_alike(data: Dataset, kinds: Mapping[str, str], channels: Mapping[int, str]) -> None:
     """Raises DataError where several kinds or channels were found, an item of each named."""
     if len(kinds) > 1:
-        raise DataError(f"{data.name}: {words_for_depths(kinds)}")
+        raise DataError(f"{data.name}: images of different depth: {_examples(kinds)}.", SAVE_IN_ONE_DEPTH)
     if len(channels) > 1 and set(channels) != {1, 3}:
-        raise DataError(f"{data.name}: images of different channels: {_examples(channels)}. All must have the same.")
+        raise DataError(f"{data.name}: images of different channels: {_examples(channels)}.", "All must have the same.")
 
 
 def _counts(label: np.ndarray) -> np.ndarray:

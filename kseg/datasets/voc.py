@@ -44,7 +44,7 @@ class Voc(Dataset):
     def read(self, index: int) -> Item:
         return read_voc(self._kit, self.ids[index])
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         return f"{mask_of(self._kit, self.ids[index])}"
 
 
@@ -79,7 +79,7 @@ def find_kit(name: str, data_dir: str | Path | None, years: Sequence[int], task:
     kit = next(root / kit for kit in (*kits, "") if (root / kit / task).is_dir())
     named = re.fullmatch(r"VOC(\d{4})", kit.resolve().name)
     if named and int(named[1]) not in years:
-        raise DataError(f"{name}: {kit} is of {named[1]}. Name the folder that holds VOC{years[0]}.")
+        raise DataError(f"{name}: {kit} is of {named[1]}.", f"Name the folder that holds VOC{years[0]}.")
     return kit
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.errors import DataError
+from kseg.errors import DataError, Setting
 
 LARGEST_PAGE = 1 << 30
 # Which axes an orientation tag (274) asks to exchange first, and which then to reverse.
@@ -25,8 +25,8 @@ TURNS = {
 def check_extent(path: Path, page: tuple[int, ...]) -> None:
     if not 0 < math.prod(page) <= LARGEST_PAGE:
         raise DataError(
-            f"{path}: a page of {' x '.join(map(str, page))} values; up to 2^30 values a page are read. "
-            "Cut it into pieces."
+            f"{path}: a page of {' x '.join(map(str, page))} values; up to 2^30 values a page are read.",
+            "Cut it into pieces.",
         )
 
 
@@ -52,22 +52,18 @@ def plain(array: np.ndarray, path: Path) -> np.ndarray:
     if array.dtype.kind == "f" and (np.abs(array) <= np.finfo(np.float32).max).all():
         return array.astype(np.float32)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError(f"{path}: {words_for_gaps_unmarked(array)}")
+        wrong = ~np.isfinite(array)
+        row, column, _ = np.argwhere(wrong)[0]
+        raise DataError(
+            f"{path}: {int(wrong.sum()):,} values ({wrong.mean():.1%}) are NaN or infinite, the first at row {row}, "
+            f"column {column}.",
+            "Replace them. Where NaN means that there is no data, say so in the file, and it is void: "
+            "gdal_edit.py -a_nodata nan FILE.tif.",
+        )
     raise DataError(
-        f"{path}: values of type {array.dtype} from {array.min()} to {array.max()}. "
-        "Save it with 8 or 16 bits, or as finite float32. Where the lowest or highest means that there is no data, say "
-        "so in the file, and it is void: gdal_edit.py -a_nodata NUMBER FILE.tif."
-    )
-
-
-def words_for_gaps_unmarked(array: np.ndarray) -> str:
-    """What is to be said of (H, W, C) levels of which some are NaN or infinite."""
-    wrong = ~np.isfinite(array)
-    row, column, _ = np.argwhere(wrong)[0]
-    return (
-        f"{int(wrong.sum()):,} values ({wrong.mean():.1%}) are NaN or infinite, the first at row {row}, column "
-        f"{column}. Replace them. Where NaN means that there is no data, say so in the file, and it is void: "
-        "gdal_edit.py -a_nodata nan FILE.tif."
+        f"{path}: values of type {array.dtype} from {array.min()} to {array.max()}.",
+        "Save it with 8 or 16 bits, or as finite float32. Where the lowest or highest value means that there is no "
+        "data, say so in the file, and it is void: gdal_edit.py -a_nodata NUMBER FILE.tif.",
     )
 
 
@@ -79,9 +75,11 @@ def opaque(array: np.ndarray, path: Path) -> np.ndarray:
     if not clear.any():
         return np.ascontiguousarray(array[..., :-1])
     raise DataError(
-        f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent. "
+        f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent.",
         "Flatten it onto a background first: what lies below is not defined. Where that channel is a band like the "
-        "others, as the near infrared of aerial images, pass --set data.alpha=channel."
+        "others, as the near infrared of aerial images, pass ",
+        Setting("data.alpha", "channel"),
+        ".",
     )
 
 
@@ -105,10 +103,10 @@ def with_channels(image: np.ndarray, channels: int, name: str) -> np.ndarray:
         if (image == image[..., :1]).all():
             return image[..., :1]
         raise DataError(
-            f"{name}: a colour image, but the network takes one grey channel. "
-            "Convert it, or train a network on colour images."
+            f"{name}: a colour image, but the network takes one grey channel.",
+            "Convert it, or train a network on colour images.",
         )
     raise DataError(
-        f"{name}: {found} channel{'s' * (found > 1)}, but the network takes {channels}. "
-        "Give it images like those it was trained on."
+        f"{name}: {found} channel{'s' * (found > 1)}, but the network takes {channels}.",
+        "Give it images like those it was trained on.",
     )

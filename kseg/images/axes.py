@@ -9,11 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kseg.errors import ConfigError, DataError
+from kseg.errors import Advice, ConfigError, DataError, Setting
 from kseg.images.descriptions import Text
 
 CHANNEL_AXES = "CS"
-_SAY = "Say what the pages are: --set data.axes=CYX where they are channels, ZYX where they are slices."
+_SAY: Advice = (
+    "Say what the pages are: ",
+    Setting("data.axes", "CYX"),
+    " where they are channels, ",
+    Setting("data.axes", "ZYX"),
+    " where they are slices.",
+)
 
 
 class Arrangement(NamedTuple):
@@ -46,8 +52,9 @@ def check_axes(axes: str | None) -> None:
     plain = axes.isascii() and axes.isalpha() and axes.isupper() and len(set(axes)) == len(axes)
     if not plain or not 0 <= axes.find("Y") < axes.find("X"):
         raise ConfigError(
-            f"data.axes is {axes!r}. Name each axis once, the outermost first: CYX for pages that are channels, ZYX "
-            "for slices, ZCYX for slices of channels, YXS for pixels of channels."
+            f"data.axes is {axes!r}.",
+            "Name each axis once, the outermost first: CYX for pages that are channels, ZYX for slices, ZCYX for "
+            "slices of channels, YXS for pixels of channels.",
         )
 
 
@@ -71,7 +78,7 @@ def arrange(path: Path, text: Text, directories: Sequence[int], page: str, axes:
         sizes = _asked(path, axes, letters, text, count)
     else:
         if text.trouble and count > 1:
-            raise DataError(f"{path}: {count} pages, but {text.trouble}. Save it again. {_SAY}")
+            raise DataError(f"{path}: {count} pages, but {text.trouble}.", "Save it again. ", *_SAY)
         letters, sizes = text.letters, text.sizes
         if text.axes:
             letters = _before_page(text.axes, page, path) if count > 1 else ""
@@ -80,7 +87,7 @@ def arrange(path: Path, text: Text, directories: Sequence[int], page: str, axes:
             return one_by_one(directories)
         if text.order is not None:
             if sorted(text.order) != list(range(count)):
-                raise DataError(f"{path}: its OME-XML names {len(text.order)} pages, of {count} in the file. {_SAY}")
+                raise DataError(f"{path}: its OME-XML names {len(text.order)} pages, of {count} in the file.", *_SAY)
             order = order[list(text.order)]
     grid = order.reshape(sizes)
     channels = [place for place, letter in enumerate(letters) if letter in CHANNEL_AXES]
@@ -97,8 +104,8 @@ def _before_page(axes: str, page: str, path: Path) -> str:
         if axes.endswith(tail):
             return axes[: -len(tail)]
     raise DataError(
-        f"{path}: its axes are {axes}, but each of its pages is {page}. Save it as pages of whole rows (CYX, ZYX), or "
-        "with its channels within each pixel (YXS)."
+        f"{path}: its axes are {axes}, but each of its pages is {page}.",
+        "Save it as pages of whole rows (CYX, ZYX), or with its channels within each pixel (YXS).",
     )
 
 
@@ -116,7 +123,8 @@ def _asked(path: Path, axes: str, letters: str, text: Text, count: int) -> tuple
         over = " and ".join(letters) or "the rows and columns of one page"
         raise DataError(
             f"{path}: {count} pages do not go over {over}, which data.axes names, as far as the file says how many "
-            "there are. Name the axes of this file, or save it from Fiji, which writes how many of each there are."
+            "there are.",
+            "Name the axes of this file, or save it from Fiji, which writes how many of each there are.",
         )
     return tuple(sizes)
 
@@ -129,4 +137,4 @@ def _fits(path: Path, text: Text, letters: str, sizes: Sequence[int], count: int
     if channels in (0, 1) or count == 1:  # nothing, or nothing that matters
         return False
     said = ", ".join(f"{letter} {size}" for letter, size in zip(letters, sizes, strict=True))
-    raise DataError(f"{path}: {count} pages, but its {text.writer} description says {said}. {_SAY}")
+    raise DataError(f"{path}: {count} pages, but its {text.writer} description says {said}.", *_SAY)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
+
+from kseg.errors import Doubt
 
 NO_CLASS = -(1 << 31)  # what a label's pixels without data are read as, where their number can be no class
 _MOST_CLASSES = 255
@@ -36,22 +38,18 @@ def is_no_class(number: float | None) -> bool:
     return number is not None and not 0 <= number < _MOST_CLASSES
 
 
-def words_for_below(number: int) -> str:
-    """What to do about a number below 0 in labels."""
-    return f"where it is void, pass --set data.ignore_class={number}"
-
-
-def words_for_no_data(files: Mapping[str, int], most: int) -> str:
-    """The sentence that says which files have pixels without data, for `train` and `data check`; "" where none has.
+def doubts_of_no_data(marks: Sequence[float | None]) -> list[Doubt]:
+    """What `train` and `data check` say of images with pixels without data; nothing where there are none.
 
     Args:
-      files: how many files mark which number, as text: NaN is no key.
-      most: how many there are in all.
+      marks: the number that marks such pixels, of each image; None where there is none.
     """
-    if not files:
-        return ""
-    numbers = ", ".join(f"{float(number):g}" for number in files)
-    return (
-        f"{sum(files.values()):,} of {most:,} images mark {numbers} as pixels without data (GDAL_NODATA): these are "
-        "read as 0, and are void in the label."
-    )
+    marked = [f"{mark:g}" for mark in marks if mark is not None]
+    if not marked:
+        return []
+    return [
+        Doubt(
+            f"{len(marked):,} of {len(marks):,} images mark {', '.join(dict.fromkeys(marked))} as pixels without data "
+            "(GDAL_NODATA): these are read as 0, and are void in the label."
+        )
+    ]

@@ -14,9 +14,10 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from kseg.errors import DataError, EnvironmentFailure
+from kseg.errors import DataError, EnvironmentFailure, Setting, in_a_line
 from kseg.images.arrays import check_extent, opaque, plain, turned
 from kseg.images.axes import check_axes
+from kseg.images.errors import DamagedFile, LossyLabel
 from kseg.images.orientation import may_be_tagged
 from kseg.images.origin import Origin
 from kseg.images.portable import read_head, read_portable
@@ -126,7 +127,10 @@ class Pages:
         if together > 1 and self.shape[3] != channels > 0:
             raise DataError(
                 f"{self.path}: its pages are {self.shape[3]} channels of {len(self)} slice{'s' * (len(self) > 1)}, but "
-                f"the network takes {channels}. Where the pages are slices, pass --axes ZYX (in Python axes='ZYX')."
+                f"the network takes {channels}.",
+                "Where the pages are slices, pass ",
+                Setting("axes", "ZYX"),
+                ".",
             )
         if self.shape[3] == channels in (2, 4):
             return replace(self, alpha=True)
@@ -196,33 +200,34 @@ class named:
             raise EnvironmentFailure(f"{self.path}: can't be read ({error.strerror}).") from error
         if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
             raise DataError(
-                f"{self.path}: too large a {self.path.suffix[1:]} for Pillow ({error}). Save it as PNG or TIFF."
+                f"{self.path}: too large a {self.path.suffix[1:]} for Pillow ({error}).", "Save it as PNG or TIFF."
             ) from error
         if isinstance(error, UnidentifiedImageError | tifffile.TiffFileError):
             kind = _foreign(self.path)
             if kind:
-                raise DataError(f"{self.path}: this is {kind}, which is not read. Save it as PNG or TIFF.") from error
+                raise DataError(
+                    f"{self.path}: this is {kind}, which is not read.", "Save it as PNG or TIFF."
+                ) from error
             raise DataError(
-                f"{self.path}: this is no image that can be read (PNG, JPEG, ...; TIFF by the ending .tif). "
-                "Remove it from the folder, or export it again."
+                f"{self.path}: this is no image that can be read (PNG, JPEG, ...; TIFF by the ending .tif).",
+                "Remove it from the folder, or export it again.",
             ) from error
         if isinstance(error, MemoryError):
             raise DataError(
-                f"{self.path}: too large for this machine's memory, or damaged. Cut it into pieces."
+                f"{self.path}: too large for this machine's memory, or damaged.", "Cut it into pieces."
             ) from error
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise DataError(
-            f"{self.path}: the image is truncated or damaged ({reason}). Copy or export it again."
+        raise DamagedFile(
+            f"{self.path}: the image is truncated or damaged ({in_a_line(error, 120)}).", "Copy or export it again."
         ) from error
 
 
 def check_file(path: Path) -> None:
     if path.is_dir():
-        raise DataError(f"{path}: this is a folder, not an image. Name the files in it.")
+        raise DataError(f"{path}: this is a folder, not an image.", "Name the files in it.")
     if not path.is_file():
         raise DataError(f"{path}: there is no such file.")
     if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty (0 bytes). Copy it again from where it came.")
+        raise DamagedFile(f"{path}: the file is empty (0 bytes).", "Copy it again from where it came.")
 
 
 def _foreign(path: Path) -> str | None:
@@ -260,7 +265,7 @@ def _opened(path: Path) -> ImageFile.ImageFile:
 def _checked_shape(picture: ImageFile.ImageFile, path: Path) -> tuple[int, int, int]:
     """(H, W, C) of a file that Pillow has opened, and that may be read."""
     if picture.format in _FILMS and getattr(picture, "is_animated", False):
-        raise DataError(f"{path}: an animation, of which one picture would be read. Save it as a TIFF stack.")
+        raise DataError(f"{path}: an animation, of which one picture would be read.", "Save it as a TIFF stack.")
     if picture.format == "PPM" and picture.mode != "1":  # of which kseg.images.portable could not read the head
         raise ValueError("its head is no PGM's, PPM's or PFM's")
     shape = picture.height, picture.width, len(picture.getbands())
@@ -282,8 +287,9 @@ def stored_numbers(path: Path) -> np.ndarray | None:
     with _opened(path) as picture:
         _checked_shape(picture, path)
         if picture.format in LOSSY:
-            raise DataError(
-                f"{path}: a label saved as {picture.format}, which blurs class numbers. Export it again as PNG or TIFF."
+            raise LossyLabel(
+                f"{path}: a label saved as {picture.format}, which blurs class numbers.",
+                "Export it again as PNG or TIFF.",
             )
         if picture.mode not in ("P", "1", "L"):
             return None
@@ -304,7 +310,7 @@ def _read_picture(path: Path, alpha: bool) -> np.ndarray:
     with _opened(path) as stored:
         height, width, _ = _checked_shape(stored, path)
         if stored.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-            raise DataError(f"{path}: an image of colour model {stored.mode}. Convert it to grey or RGB.")
+            raise DataError(f"{path}: an image of colour model {stored.mode}.", "Convert it to grey or RGB.")
         deep = imagecodecs.png_decode if head[:8] == _PNG and head[24:25] == b"\x10" else _DEEP.get(stored.format or "")
         if deep:
             array = deep(path.read_bytes())

@@ -14,6 +14,7 @@ from kseg.images.arrays import check_extent, opaque, plain, transparent, turned
 from kseg.images.axes import arrange, one_by_one
 from kseg.images.descriptions import read_descriptions
 from kseg.images.directories import image_directories, opened
+from kseg.images.errors import LossyLabel
 from kseg.images.nodata import without_data
 from kseg.images.origin import Origin, no_data_of, origin_of
 
@@ -63,15 +64,15 @@ def open_tiff(path: Path, axes: str | None = None, *, label: bool = False) -> Ti
         slices = max(len(directories), text.pages_of(shape)) if len(directories) == 1 else len(directories)
         if len(shape) not in (2, 3) or page.imagedepth != 1 or slices != len(directories):
             raise DataError(
-                f"{path}: {slices} slices in a TIFF page of {len(shape)} dimensions. "
-                "Save it as a stack of two-dimensional pages."
+                f"{path}: {slices} slices in a TIFF page of {len(shape)} dimensions.",
+                "Save it as a stack of two-dimensional pages.",
             )
         planes = len(shape) == 3 and page.planarconfig == 2
         height, width, samples = (*shape[1:], shape[0]) if planes else (*shape, 1)[:3]
         # YCbCr is turned to RGB by the JPEG decoder alone
         if page.photometric not in (0, 1, 2, 3) and not (page.photometric == 6 and page.compression == 7):
             model = getattr(page.photometric, "name", page.photometric)
-            raise DataError(f"{path}: a TIFF of colour model {model}. Convert it to grey or RGB.")
+            raise DataError(f"{path}: a TIFF of colour model {model}.", "Convert it to grey or RGB.")
         if label and text.order is None:
             found = one_by_one(directories)
         else:
@@ -110,7 +111,7 @@ def read_slice(path: Path, tiff: Tiff, number: int, *, alpha: bool = False) -> t
             _decoded(path, page, place, tiff.planes) for place, page in zip(tiff.slices[number], pages, strict=True)
         ]
         if len({array.shape for array in stored}) > 1:
-            raise DataError(f"{path}: its channels differ in size. Save each file's channels at one size.")
+            raise DataError(f"{path}: its channels differ in size.", "Save each file's channels at one size.")
         missing = without_data(np.concatenate(stored, axis=-1), tiff.no_data) if tiff.no_data is not None else None
         if missing is not None:
             stored = [np.where(missing[..., None], array.dtype.type(0), array) for array in stored]
@@ -130,8 +131,8 @@ def read_numbers(path: Path, tiff: Tiff, number: int) -> np.ndarray:
         page = file.pages[place].aspage()
         if page.compression not in _EXACT:
             model = getattr(page.compression, "name", page.compression)
-            raise DataError(
-                f"{path}: a label compressed as {model}, which may blur class numbers. Export it again without."
+            raise LossyLabel(
+                f"{path}: a label compressed as {model}, which may blur class numbers.", "Export it again without."
             )
         return turned(_decoded(path, page, place, tiff.planes), tiff.origin.orientation)
 
@@ -154,7 +155,7 @@ def _seen(path: Path, page: tifffile.TiffPage, array: np.ndarray) -> np.ndarray:
     """Stored numbers (H, W, C) as they are seen: black as 0, colours for a palette's places."""
     if page.photometric == 0:
         if array.dtype.kind not in "bu":
-            raise DataError(f"{path}: inverted grey levels of type {array.dtype}. Save it with black as 0.")
+            raise DataError(f"{path}: inverted grey levels of type {array.dtype}.", "Save it with black as 0.")
         return ~array if array.dtype == np.bool_ else (1 << page.bitspersample) - 1 - array
     if page.photometric == 3 and page.colormap is not None:
         return (np.moveaxis(page.colormap, 0, -1)[array[..., 0]] >> 8).astype(np.uint8)

@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from kseg.datasets import Dataset
 from kseg.errors import ConfigError, KsegError, Setting, in_a_line
-from kseg.inference import SEGMENTS, geometry_of, heads_of, streams_of
-from kseg.inference.predictor import what_failed
+from kseg.inference import SEGMENTS, geometry_of, heads_of, reason_of_call, streams_of
 from kseg.layers import ReadScores
 from kseg.models.fields import grids
 
@@ -165,7 +164,7 @@ def _check_size(model: keras.Model, height: int, width: int) -> None:
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
         raise ConfigError(
             f"model: {model.name} does not take images of {given[0]} x {given[1]}, which it would get "
-            f"({what_failed(error)}).",
+            f"({reason_of_call(error)}).",
             _ask_for_sizes(model),
         ) from error
     for scores in found:

@@ -117,7 +117,7 @@ def rows(folder: Path) -> list[dict]:
 def assert_same(broken: Path, unbroken: Path, steps: int = STEPS) -> None:
     """Weights, optimiser, dropout seeds, metric rows and report are those of the unbroken run, bit for bit."""
     one, other = (read_checkpoint(folder / "checkpoints" / f"step-{steps:06d}") for folder in (broken, unbroken))
-    assert one.place == other.place and one.best_step == other.best_step
+    assert one.position == other.position and one.best_step == other.best_step
     for found, wanted in zip(one.variables, other.variables, strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert rows(broken) == rows(unbroken)

@@ -2,7 +2,7 @@ import pytest
 
 from kseg.cli.spelling import as_option
 from kseg.errors import Setting
-from kseg.log import LOG, Told, progress_bar, settings_spelled
+from kseg.log import LOG, progress_bar, settings_spelled, told
 
 RATE = Setting("data.batch_size", 2)
 
@@ -21,12 +21,12 @@ def test_a_message_goes_to_standard_error_and_a_warning_says_that_it_is_one(caps
 
 
 def test_settings_are_written_as_python_does_and_within_a_verb_as_its_options():
-    assert str(Told("pass ", RATE, ".")) == "pass batch_size=2."
+    assert told("pass ", RATE, ".") == "pass batch_size=2."
     with settings_spelled(as_option):
-        assert str(Told("pass ", RATE, ".")) == "pass --batch-size 2."
+        assert told("pass ", RATE, ".") == "pass --batch-size 2."
     with pytest.raises(ValueError, match="out"), settings_spelled(as_option):
         raise ValueError("out")
-    assert str(Told(RATE)) == "batch_size=2"
+    assert told(RATE) == "batch_size=2"
 
 
 def test_a_silenced_logger_shows_no_message_and_no_bar(capsys, silenced):

@@ -30,7 +30,7 @@ def test_the_table_itself_may_be_named_whatever_it_is_called(root):
     (root / "list.csv").rename(root / "patients.csv")
     assert len(datasets.open("list", root / "patients.csv", split="train")) == 4
     with pytest.raises(
-        DataError, match="list: .*mine does not hold it. .* for list.csv;.*itself: --data-dir TABLE.csv"
+        DataError, match="list: .*mine does not hold it. .* for list.csv;.*itself: data_dir='TABLE.csv'"
     ):
         datasets.open("list", root, split="train")
 
@@ -59,8 +59,8 @@ def test_stacks_are_read_page_by_page_and_labels_as_the_folder_s_options_say(roo
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("picture,label\na,b", "the first line names the columns picture, label, but they must be image, label and"),
-        ("image;label\na;b", "the first line names the columns image;label, but they must be image, label and"),
+        ("picture,label\na,b", "the first line names the columns picture, label. They must be image and label, and"),
+        ("image;label\na;b", "the first line names the columns image;label. They must be image and label, and"),
         ("image,label,image\na,b,c", "the first line names the columns image, label, image"),
         ("", r"the first line names the columns \(none\)"),
         ("image,label\n", "there is no line below the names of the columns"),

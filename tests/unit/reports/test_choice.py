@@ -105,7 +105,7 @@ def test_own_unet_is_chosen_by_objects_where_they_are_numbered(tmp_path):
                 write_image(label, (read_label(label) > 0).astype(np.uint8))
         recipe = RECIPES.get("own-unet")().with_settings({"data.instances": numbered})
         prepared = prepare(recipe, place)
-        assert prepared.measure.name == name and prepared.config()["recipe"]["measure"] == name
+        assert prepared.measure.name == name and prepared.config["recipe"]["measure"] == name
 
 
 def test_a_run_goes_on_by_the_measure_it_began_with():
