@@ -15,7 +15,7 @@ from kseg.errors import Setting, Spelling, spelled
 
 
 class _OnStandardError(logging.Handler):
-    """Prints to today's sys.stderr, which notebooks and tests replace.
+    """Prints to the current sys.stderr, which notebooks and tests replace.
 
     Attributes:
       spelling: how `told` writes settings.

@@ -1,4 +1,4 @@
-"""How the command line writes a setting that an error or a finding proposes."""
+"""How the command line writes a setting that a message proposes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import shlex
 
 from kseg.errors import Setting
 
-# Fields of a recipe that have an option of their own, by the option's name.
+# The options that set one field of a recipe, by the field.
 OPTIONS = {
     "data.batch_size": "batch-size",
     "data.crop": "crop",
     "data.name": "dataset",
     "model.name": "model",
 }
-# Fields of a recipe without a section that --set alone reaches.
+# Fields of a recipe without a dot that have no option of their own.
 ONLY_SET = ("epoch_steps", "measure")
 
 

@@ -77,7 +77,7 @@ def train(
     if fields["steps"] and fields["epochs"]:
         raise click.UsageError("Give either --steps or --epochs.")
     from kseg.device import keep_freed_memory
-    from kseg.metrics import in_words
+    from kseg.metrics import title_of
     from kseg.pages import in_figures
     from kseg.runs.dry_run import rehearse
     from kseg.runs.trainer import train as run_training
@@ -109,7 +109,7 @@ def train(
     click.echo(str(finished.report))
     if finished.published:
         first = [(each, *next(iter(each.figures.items()))) for each in finished.published]
-        texts = [f"{in_words(name)} {in_figures(value)} ({each.source})" for each, name, value in first]
+        texts = [f"{title_of(name)} {in_figures(value)} ({each.source})" for each, name, value in first]
         click.echo(f"published: {', '.join(texts)}")
     folder = shlex.quote(str(finished.folder))
     streams = finished.recipe.model.options.get("streams") or ()

@@ -122,7 +122,7 @@ def test_what_counts_as_an_object_is_refused_where_no_objects_are_asked_for(run,
     said = call("predict", run, image, "-o", tmp_path / "out", "--no-separate", exit_code=2).stderr
     assert "--separate says what counts as an object. Ask for objects: --instances or --table." in said
     said = call("predict", run, image, "-o", tmp_path / "out", "--table", "--min-size", -2, exit_code=3).stderr
-    assert "min_size is -2, but must be a whole number of pixels, 0 or more." in said
+    assert "min_size is -2, but must be a whole number of pixels, at least 0." in said
 
 
 def test_predict_turns_a_stack_into_a_stack_and_a_folder_into_files(run, image, tmp_path):
@@ -166,7 +166,7 @@ def test_a_bundle_is_named_after_its_run_and_a_later_version_is_announced(run, t
         said = call("export", model, "-o", models)
         bundle = models / name / str(max(1, number))
         assert said.stdout.strip() == str(bundle)
-        assert ("other held version 1, in whose place" in said.stderr) == (number == 2)
+        assert ("other held version 1. TensorFlow Serving will now serve" in said.stderr) == (number == 2)
         facts = json.loads((bundle / "assets.extra" / "kseg.json").read_text())
         assert facts["class_names"] == ["background", "cell"]
     monkeypatch.chdir(other)
