@@ -11,11 +11,11 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from kseg.datasets.colours import Colour, ColourTable, codes_of, colour_of
 from kseg.datasets.contract import VOID
-from kseg.datasets.opening import Opening
-from kseg.datasets.shades import flat_counts
-from kseg.datasets.stored import pages_of, read_stored
+from kseg.datasets.labels.colours import Colour, ColourTable, codes_of, colour_of
+from kseg.datasets.labels.label_files import pages_of, read_stored
+from kseg.datasets.labels.smoothed import flat_counts
+from kseg.datasets.own.opening import Opening
 from kseg.errors import DataError, KsegError
 from kseg.images import NO_CLASS, ColouredLabel, LossyLabel, open_pages
 from kseg.instances import count_numbered
@@ -72,7 +72,7 @@ class LabelPage:
 
 
 @dataclass(frozen=True)
-class ImageLook:
+class ImageContent:
     """An image file: its pages, or why there are none, its orientation tag (1: as it is), its mark for no data."""
 
     pages: tuple[ImagePage, ...] = ()
@@ -82,7 +82,7 @@ class ImageLook:
 
 
 @dataclass(frozen=True)
-class LabelLook:
+class LabelContent:
     """A label file: its pages, or why there are none."""
 
     pages: tuple[LabelPage, ...] = ()
@@ -95,26 +95,26 @@ def for_each(function: Callable[[Work], Result], work: Sequence[Work], label: st
         return list(bar)
 
 
-def look_at_image(path: Path, opening: Opening) -> ImageLook:
+def image_content(path: Path, opening: Opening) -> ImageContent:
     """Decodes the whole image once."""
     try:
         pages = opening.pages(path)
         looks = tuple(_image_page(pages[number]) for number in range(len(pages)))
-        return ImageLook(looks, pages.orientation, no_data=pages.no_data)
+        return ImageContent(looks, pages.orientation, no_data=pages.no_data)
     except KsegError as error:
-        return ImageLook(trouble=error)
+        return ImageContent(trouble=error)
 
 
-def look_at_label(path: Path, table: ColourTable | None = None, void: int = VOID) -> LabelLook:
+def label_content(path: Path, table: ColourTable | None = None, void: int = VOID) -> LabelContent:
     """Decodes the whole label once.
 
     Args:
-      path, table, void: as `kseg.datasets.stored.read_stored` takes them.
+      path, table, void: as `kseg.datasets.labels.label_files.read_stored` takes them.
     """
     try:
-        return LabelLook(tuple(_label_page(path, number, table, void) for number in range(pages_of(path))))
+        return LabelContent(tuple(_label_page(path, number, table, void) for number in range(pages_of(path))))
     except KsegError as error:
-        return LabelLook(trouble=error)
+        return LabelContent(trouble=error)
 
 
 def _image_page(array: np.ndarray) -> ImagePage:

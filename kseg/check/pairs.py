@@ -9,9 +9,9 @@ from typing import Any
 
 from kseg.check.finding import Finding
 from kseg.datasets.contract import NoSuchSplit
-from kseg.datasets.layouts import SPLITS, find
-from kseg.datasets.listed import pairs_of, read_table, table_in
-from kseg.datasets.pairing import Matched, Pair
+from kseg.datasets.own.layouts import SPLITS, find
+from kseg.datasets.own.listed import pairs_of, read_table, table_in
+from kseg.datasets.own.pairing import Matched, Pair
 from kseg.errors import Advice, DataError, Setting
 
 

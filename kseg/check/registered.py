@@ -14,9 +14,9 @@ import numpy as np
 
 from kseg import datasets
 from kseg.check.checked import Checked
+from kseg.check.contents import for_each
 from kseg.check.finding import Finding, in_order
 from kseg.check.folder import NO_HINDRANCE, refusals
-from kseg.check.looks import for_each
 from kseg.check.preflight import Needs
 from kseg.check.sheet import draw_item
 from kseg.datasets.contract import VOID, Dataset, NoSuchSplit, OutsideClasses, SizesDiffer

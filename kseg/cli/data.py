@@ -151,7 +151,7 @@ def next_command(found: Checked, data_dir: str, settings: Mapping[str, str], cop
     if not any(mendable) or found.name != "folder" or not found.splits or found.pairs and found.is_copy_empty:
         return None
     if copy:
-        settings = {**settings, **found.judgement.settings}
+        settings = {**settings, **found.labels.settings}
     words = "".join(f" --set {shlex.quote(f'{key}={value}')}" for key, value in settings.items())
     verb = "train" if copy and all(mendable) else "data check"
     command = f"{verb} --dataset folder --data-dir {shlex.quote(copy or data_dir)}{words}"

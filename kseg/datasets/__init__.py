@@ -6,21 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kseg.datasets import (
-    camvid,
-    ctc,
-    demo,
-    folder,
-    isbi2012,
-    listed,
-    nyudv2,
-    packed,
-    pascal_context,
-    sbd,
-    siftflow,
-    voc,
-)
+from kseg.datasets import demo
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, NoSuchSplit, by_name, check_made
+from kseg.datasets.own import folder, listed
+from kseg.datasets.published import camvid, ctc, isbi2012, nyudv2, pascal_context, sbd, siftflow, voc
+from kseg.datasets.shards import packed
 from kseg.datasets.survey import Survey, survey
 from kseg.errors import ConfigError
 from kseg.lazy import lazy

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from kseg.datasets.contract import DATASETS
-from kseg.datasets.folder import Folder
+from kseg.datasets.own.folder import Folder
 from kseg.errors import EnvironmentFailure
 from kseg.images import write_image
 from kseg.storage import aside, cache_folder

@@ -8,9 +8,9 @@ import numpy as np
 
 from kseg.errors import DataError, Setting
 from kseg.images.errors import ColouredLabel
-from kseg.images.nodata import NO_CLASS, is_no_class, without_data
 from kseg.images.read import check_file, is_stack, named, read_head, read_only_page, stored_numbers, tag_of
-from kseg.images.tiff import open_tiff, read_numbers
+from kseg.images.tiff.nodata import NO_CLASS, is_no_class, without_data
+from kseg.images.tiff.slices import open_tiff, read_numbers
 
 _LARGEST = (1 << 31) - 1
 

@@ -16,12 +16,12 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from kseg.errors import DataError, EnvironmentFailure, Setting, in_a_line
 from kseg.images.arrays import check_extent, opaque, plain, turned
-from kseg.images.axes import check_axes
 from kseg.images.errors import DamagedFile, LossyLabel
 from kseg.images.orientation import may_be_tagged
-from kseg.images.origin import Origin
 from kseg.images.portable import read_head, read_portable
-from kseg.images.tiff import Tiff, open_tiff, read_slice
+from kseg.images.tiff.axes import check_axes
+from kseg.images.tiff.origin import Origin
+from kseg.images.tiff.slices import Tiff, open_tiff, read_slice
 
 ENDINGS = frozenset(
     (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k", ".avif", ".tga", ".pcx")

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from kseg.images.arrays import as_stored
-from kseg.images.origin import Origin
+from kseg.images.tiff.origin import Origin
 from kseg.storage import aside
 
 

@@ -11,7 +11,7 @@ import click
 from kseg import datasets
 from kseg.chosen import GIVEN
 from kseg.datasets import DATASETS, Dataset, survey
-from kseg.datasets.places import is_address
+from kseg.datasets.shards.addresses import is_address
 from kseg.errors import ConfigError, KsegError
 from kseg.metrics import Measure, measure
 from kseg.recipes.recipe import Recipe

@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from kseg.check.finding import Finding
-from kseg.check.judgement import Judgement, Label, Mend, Options
-from kseg.check.numbers import VOC_CLASSES
-from kseg.datasets.colours import Colour, ColourTable
+from kseg.check.labels.label_findings import Label, LabelFindings, Mend, Options
+from kseg.check.labels.numbers import VOC_CLASSES
 from kseg.datasets.contract import VOID
-from kseg.datasets.shades import are_shades
+from kseg.datasets.labels.colours import Colour, ColourTable
+from kseg.datasets.labels.smoothed import are_shades
 from kseg.errors import Advice, Setting
 from kseg.pictures import palette
 
@@ -20,7 +20,7 @@ MOST_COLOURS = 64  # of a set, that are numbered; of one label, beyond which it 
 FEWEST_SHADES = 2  # between two colours; a single one is the colour of thin lines
 
 
-def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, found: Judgement) -> None:
+def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, found: LabelFindings) -> None:
     """Colours are numbered by the table that was given, or as VOC's, or anew where nothing contradicts that."""
     seen: Counter[Colour] = Counter()
     flat: Counter[int] = Counter()

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from kseg.check.coloured import judge_colours
 from kseg.check.finding import Finding
-from kseg.check.judgement import Judgement, Label, Mend, Options, found_at
-from kseg.check.numbers import doubt_inverted, judge_blank, judge_classes, meaning_of, values_of
-from kseg.datasets.colours import NAMES_OF_VOID
+from kseg.check.labels.coloured import judge_colours
+from kseg.check.labels.label_findings import Label, LabelFindings, Mend, Options, found_at
+from kseg.check.labels.numbers import doubt_inverted, judge_blank, judge_classes, meaning_of, values_of
 from kseg.datasets.contract import VOID
-from kseg.datasets.shades import is_smoothed
+from kseg.datasets.labels.colours import NAMES_OF_VOID
+from kseg.datasets.labels.smoothed import is_smoothed
 from kseg.errors import Setting
 
 
-def judge(labels: Sequence[Label], options: Options) -> Judgement:
+def judge(labels: Sequence[Label], options: Options) -> LabelFindings:
     """What is wrong with how the labels are saved, and with the classes they hold."""
-    found = Judgement()
+    found = LabelFindings()
     lossy = [label for label in labels if label.page.form == "lossy"]
     coloured = [label for label in labels if label.page.form == "colours"]
     numbers = [label for label in labels if label.page.form == "numbers"]
@@ -38,7 +38,7 @@ def judge(labels: Sequence[Label], options: Options) -> Judgement:
     return found
 
 
-def _judge_smoothed(numbers: Sequence[Label], options: Options, found: Judgement) -> bool:
+def _judge_smoothed(numbers: Sequence[Label], options: Options, found: LabelFindings) -> bool:
     """Whether the labels are masks of 0 and 255 with grey edges, which are no numbers of classes or objects."""
     flat: Counter[int] = Counter()
     for label in numbers:
@@ -56,7 +56,7 @@ def _judge_smoothed(numbers: Sequence[Label], options: Options, found: Judgement
     return True
 
 
-def _judge_lossy(lossy: Sequence[Label], numbers: Counter[int], options: Options, found: Judgement) -> None:
+def _judge_lossy(lossy: Sequence[Label], numbers: Counter[int], options: Options, found: LabelFindings) -> None:
     """JPEG: plain black and white comes back by a threshold, anything else is gone."""
     levels: Counter[int] = Counter()
     for label in lossy:
@@ -80,7 +80,7 @@ def _judge_lossy(lossy: Sequence[Label], numbers: Counter[int], options: Options
         found.hopeless |= {label.path for label in lossy}
 
 
-def _judge_below(numbers: Sequence[Label], options: Options, found: Judgement) -> None:
+def _judge_below(numbers: Sequence[Label], options: Options, found: LabelFindings) -> None:
     """Numbers below 0, which can be void and nothing else."""
     for label in numbers:
         value = min(label.page.counts, default=0)
@@ -89,7 +89,7 @@ def _judge_below(numbers: Sequence[Label], options: Options, found: Judgement) -
             found.findings.append(found_at("outside", label, value, f"label {value}, below 0", fix))
 
 
-def _judge_names(options: Options, found: Judgement) -> None:
+def _judge_names(options: Options, found: LabelFindings) -> None:
     for number, name in enumerate(options.names):
         if name.lower() in NAMES_OF_VOID and number != options.ignore_class:
             what = f"line {number + 1} names class {number} {name!r}: void would be learned like any other"

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from kseg.check.finding import Finding
-from kseg.check.judgement import Judgement, Label, Mend, Options, found_at
+from kseg.check.labels.label_findings import Label, LabelFindings, Mend, Options, found_at
 from kseg.datasets.contract import VOID
-from kseg.datasets.folder import MOST_GUESSED
+from kseg.datasets.own.folder import MOST_GUESSED
 from kseg.errors import Advice, Doubt, Setting
 from kseg.instances import are_numbered
 from kseg.pictures import palette
@@ -25,7 +25,7 @@ def values_of(labels: Sequence[Label], options: Options) -> Counter[int]:
     return seen
 
 
-def meaning_of(labels: Sequence[Label], options: Options, found: Judgement) -> dict[int, int] | None:
+def meaning_of(labels: Sequence[Label], options: Options, found: LabelFindings) -> dict[int, int] | None:
     """The class of each number that is not its own class, as far as it can be told; None where no class can be."""
     if options.values is not None:
         return {value: number for number, value in enumerate(options.values)}
@@ -56,13 +56,13 @@ def meaning_of(labels: Sequence[Label], options: Options, found: Judgement) -> d
     return _shifted(labels, sorted(seen), options, found)
 
 
-def _at_largest(kind: str, labels: Sequence[Label], what: str, fix: Advice, found: Judgement) -> None:
+def _at_largest(kind: str, labels: Sequence[Label], what: str, fix: Advice, found: LabelFindings) -> None:
     """A finding about the whole set, shown by its largest number."""
     label = max(labels, key=lambda label: max(label.page.counts))
     found.findings.append(found_at(kind, label, max(label.page.counts), what, fix))
 
 
-def _levels(labels: Sequence[Label], order: Sequence[int], found: Judgement) -> dict[int, int]:
+def _levels(labels: Sequence[Label], order: Sequence[int], found: LabelFindings) -> dict[int, int]:
     """Evenly spaced grey levels: their places are the classes."""
     what = f"grey levels {', '.join(map(str, order))}, as to be looked at, not class numbers"
     fix, in_copy = (Setting("data.values", tuple(order)),), f"makes them 0 to {len(order) - 1}"
@@ -75,7 +75,7 @@ def _levels(labels: Sequence[Label], order: Sequence[int], found: Judgement) -> 
     return levels
 
 
-def _void(labels: Sequence[Label], options: Options, found: Judgement) -> None:
+def _void(labels: Sequence[Label], options: Options, found: LabelFindings) -> None:
     fix: Advice = (Setting("data.ignore_class", VOID),)
     if options.ignore_class is None:
         found.settings["data.ignore_class"] = str(VOID)
@@ -91,7 +91,7 @@ def _brightness() -> set[int]:
     return {max(0, level + off) for level in levels for off in (-1, 0, 1)}
 
 
-def _binary(labels: Sequence[Label], *, mixed: bool, found: Judgement) -> dict[int, int]:
+def _binary(labels: Sequence[Label], *, mixed: bool, found: LabelFindings) -> dict[int, int]:
     """Masks of 0 and 255: which of the two is the object only a person can say, and void is possible too."""
     share = _share_of(VOID, labels)
     inverted = share > 0.5 and not mixed
@@ -115,7 +115,7 @@ def _share_of(number: int, labels: Sequence[Label]) -> float:
     return sum(one.get(number, 0) for one in counts) / max(1, sum(sum(one.values()) for one in counts))
 
 
-def doubt_inverted(labels: Sequence[Label], options: Options, found: Judgement) -> None:
+def doubt_inverted(labels: Sequence[Label], options: Options, found: LabelFindings) -> None:
     """Notes where masks of 0 and 1 are mostly 1."""
     if values_of(labels, options).keys() == {0, 1} and options.values is None and not options.names:
         share = _share_of(1, labels)
@@ -124,7 +124,7 @@ def doubt_inverted(labels: Sequence[Label], options: Options, found: Judgement) 
             found.doubts.append(Doubt(what, ("where 0 is the object, pass ", Setting("data.values", (1, 0)))))
 
 
-def _shifted(labels: Sequence[Label], order: list[int], options: Options, found: Judgement) -> dict[int, int]:
+def _shifted(labels: Sequence[Label], order: list[int], options: Options, found: LabelFindings) -> dict[int, int]:
     """Whether the classes are 1..K in place of 0..K-1."""
     if not order or order[0] != 1 or len(order) < 2:
         return {}
@@ -147,7 +147,7 @@ def _shifted(labels: Sequence[Label], order: list[int], options: Options, found:
     return shift
 
 
-def judge_classes(labels: Sequence[Label], meaning: Mapping[int, int], options: Options, found: Judgement) -> None:
+def judge_classes(labels: Sequence[Label], meaning: Mapping[int, int], options: Options, found: LabelFindings) -> None:
     """Numbers beyond the classes, classes that never occur, and such that only the held-out labels have."""
     void = {options.ignore_class, *([VOID] if "data.ignore_class" in found.settings else [])}
     by_split: dict[str, set[int]] = {}
@@ -182,7 +182,7 @@ def _beyond(value: int, count: int, options: Options) -> Advice:
     return *fix, "else ", Setting("data.classes", max(value, count) + 1)
 
 
-def _judge_unseen(by_split: Mapping[str, set[int]], options: Options, found: Judgement) -> None:
+def _judge_unseen(by_split: Mapping[str, set[int]], options: Options, found: LabelFindings) -> None:
     everywhere = set().union(*by_split.values())
     count = options.count or max(everywhere, default=0) + 1
     empty = sorted(set(range(count)) - everywhere)
@@ -201,7 +201,7 @@ def _judge_unseen(by_split: Mapping[str, set[int]], options: Options, found: Jud
                 found.findings.append(Finding("unseen", split, what, ("move some images with it to train/",)))
 
 
-def judge_blank(labels: Sequence[Label], meaning: Mapping[int, int], found: Judgement) -> None:
+def judge_blank(labels: Sequence[Label], meaning: Mapping[int, int], found: LabelFindings) -> None:
     blank = [label for label in labels if all(meaning.get(value, value) == 0 for value in label.page.counts)]
     if 2 * len(blank) > len(labels):
         what = f"{len(blank)} of {len(labels)} labels hold nothing but class 0, this for one"

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kseg.datasets.contract import VOID
-from kseg.datasets.lines import read_lines
+from kseg.datasets.text_files import read_lines
 from kseg.errors import DataError, Setting
 from kseg.images import ColouredLabel, is_stack, open_pages
 

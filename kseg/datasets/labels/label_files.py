@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.datasets.colours import ColourTable, read_coloured
 from kseg.datasets.contract import VOID
+from kseg.datasets.labels.colours import ColourTable, read_coloured
 from kseg.errors import DataError
 from kseg.images import is_image, label_pages, read_image, read_label
 

@@ -1,4 +1,4 @@
-"""A person's own images: `images/` and `labels/`, paired by name (kseg.datasets.layouts says what else is understood).
+"""A person's own images: `images/` and `labels/`, paired by name; `layouts` lists what else is understood.
 
 DIR/images/a.png  DIR/labels/a.png            about 80 : 20, by a hash of each file's name
 DIR/train/images/a.png  DIR/train/labels/...  DIR/val/...  DIR/test/...
@@ -14,16 +14,16 @@ from typing import Literal
 
 import numpy as np
 
-from kseg.datasets.colours import find_table
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, OutsideClasses, SizesDiffer, first_of
-from kseg.datasets.division import SplitRule, held_out
-from kseg.datasets.layouts import find
-from kseg.datasets.lines import read_lines
-from kseg.datasets.opening import Opening, question_of
-from kseg.datasets.pairing import Pair, checked, no_folder
-from kseg.datasets.remembered import remembered
-from kseg.datasets.shades import flat_counts, is_smoothed
-from kseg.datasets.stored import enlarged, files_of, read_stored, scale_of
+from kseg.datasets.labels.colours import find_table
+from kseg.datasets.labels.label_files import enlarged, files_of, read_stored, scale_of
+from kseg.datasets.labels.smoothed import flat_counts, is_smoothed
+from kseg.datasets.own.cached import remembered
+from kseg.datasets.own.division import SplitRule, held_out
+from kseg.datasets.own.layouts import find
+from kseg.datasets.own.opening import Opening, question_of
+from kseg.datasets.own.pairing import Pair, checked, no_folder
+from kseg.datasets.text_files import read_lines
 from kseg.errors import Advice, ConfigError, DataError, Doubt, Setting
 from kseg.images import NO_CLASS, Drawn, doubts_of_no_data
 from kseg.instances import are_numbered, count_numbered
@@ -48,7 +48,7 @@ class Folder(Dataset):
       classes: how many there are; by default the lines of classes.txt, else the largest id + 1.
       ignore_class: the number that means void in the files.
       values: the numbers that mean class 0, 1, ... in the files, where they are not 0, 1, ...
-      colours: a table of what the labels' colours mean (kseg.datasets.colours); by default one that lies in the folder.
+      colours: a table of what the labels' colours mean; by default one that lies in the folder.
       unlabelled: what becomes of images without a label: refused, or left out and counted.
       enlarge_labels: labels that are smaller than their image are enlarged, each pixel the nearest of the label.
       split_rule: how that fifth is found: by a hash of each file's name, or shuffled, as in runs that do not say.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from pathlib import Path
 
-from kseg.datasets.pairing import Pair, folders_in
+from kseg.datasets.own.pairing import Pair, folders_in
 from kseg.images import is_image
 
 MOST_NAMED = 3

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kseg.datasets.contract import find_root
-from kseg.datasets.pairing import Matched, Pair, apart, folders_in, match, names_in
-from kseg.datasets.unread import unread
+from kseg.datasets.own.ignored_files import unread
+from kseg.datasets.own.pairing import Matched, Pair, apart, folders_in, match, names_in
 from kseg.errors import Advice, DataError
 from kseg.images import is_image
 

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, find_root
-from kseg.datasets.folder import Folder
-from kseg.datasets.layouts import CALLED
-from kseg.datasets.pairing import Pair
+from kseg.datasets.own.folder import Folder
+from kseg.datasets.own.layouts import CALLED
+from kseg.datasets.own.pairing import Pair
 from kseg.errors import ConfigError, DataError, Setting, in_a_line
 
 COLUMNS = ("image", "label", "split", "weight")

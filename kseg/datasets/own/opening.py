@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kseg.datasets.pairing import Pair
-from kseg.datasets.stored import pages_of
+from kseg.datasets.labels.label_files import pages_of
+from kseg.datasets.own.pairing import Pair
 from kseg.errors import Advice, DataError, Doubt, Setting
 from kseg.images import (
     Drawn,

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root
-from kseg.datasets.lines import read_lines
-from kseg.datasets.pairing import pairs
+from kseg.datasets.own.pairing import pairs
+from kseg.datasets.text_files import read_lines
 from kseg.errors import Advice, DataError
 from kseg.images import read_image, read_label
 

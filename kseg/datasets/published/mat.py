@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kseg.datasets.lines import opened
+from kseg.datasets.text_files import opened
 from kseg.errors import DataError, in_a_line
 
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}

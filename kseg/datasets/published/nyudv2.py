@@ -17,9 +17,9 @@ from typing import Literal
 import numpy as np
 
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, OutsideClasses, find_root, first_of
-from kseg.datasets.hha import Camera, cached_hha
-from kseg.datasets.lines import IDS, read_lines
-from kseg.datasets.mat import read_mat
+from kseg.datasets.published.hha import Camera, cached_hha
+from kseg.datasets.published.mat import read_mat
+from kseg.datasets.text_files import IDS, read_lines
 from kseg.errors import ConfigError, DataError, in_a_line
 from kseg.images import read_image
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, OutsideClasses, find_root, first_of
-from kseg.datasets.lines import read_lines
-from kseg.datasets.mat import read_mat
-from kseg.datasets.voc import find_kit
+from kseg.datasets.published.mat import read_mat
+from kseg.datasets.published.voc import find_kit
+from kseg.datasets.text_files import read_lines
 from kseg.errors import ConfigError, DataError
 from kseg.images import read_image, read_label
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
-from kseg.datasets.lines import read_lines
-from kseg.datasets.mat import read_mat
-from kseg.datasets.voc import CLASSES, TASK, find_kit, mask_of, read_voc, seg11valid
+from kseg.datasets.published.mat import read_mat
+from kseg.datasets.published.voc import CLASSES, TASK, find_kit, mask_of, read_voc, seg11valid
+from kseg.datasets.text_files import read_lines
 from kseg.images import read_image
 
 SPLITS = ("train", "val")

@@ -15,8 +15,8 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, find_root
-from kseg.datasets.lines import read_lines
-from kseg.datasets.mat import read_mat
+from kseg.datasets.published.mat import read_mat
+from kseg.datasets.text_files import read_lines
 from kseg.images import read_image
 
 LISTS = {"trainval": "TrainSet1.txt", "test": "TestSet1.txt"}

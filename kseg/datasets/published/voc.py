@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
-from kseg.datasets.lines import IDS, read_lines
+from kseg.datasets.text_files import IDS, read_lines
 from kseg.errors import DataError
 from kseg.images import read_image, read_label
 

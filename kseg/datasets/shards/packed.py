@@ -1,8 +1,8 @@
 """Any data set once `data pack` has written it: TFRecord shards and an index, read at any place in any order.
 
     DIR/index.json                          what is in which shard, and where
-    DIR/train-00000-of-00012.tfrecord       records (kseg.datasets.records), as TFRecord frames them: the length in
-                                            8 bytes, its checksum in 4, the record, its checksum in 4
+    DIR/train-00000-of-00012.tfrecord       records (`records`), as TFRecord frames them: the length in 8 bytes, its
+                                            checksum in 4, the record, its checksum in 4
 
 Each record is held against the CRC-32 in the index; the CRC-32C beside it is for other readers of TFRecord files.
 
@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
-from kseg.datasets.places import is_address, join, read_bytes, size_of
-from kseg.datasets.records import item_from_bytes
+from kseg.datasets.shards.addresses import is_address, join, read_bytes, size_of
+from kseg.datasets.shards.records import item_from_bytes
 from kseg.errors import DataError, in_a_line
 
 INDEX = "index.json"

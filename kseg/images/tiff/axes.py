@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kseg.errors import Advice, ConfigError, DataError, Setting
-from kseg.images.descriptions import Text
+from kseg.images.tiff.descriptions import Text
 
 CHANNEL_AXES = "CS"
 _SAY: Advice = (

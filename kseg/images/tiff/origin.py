@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from kseg.images.descriptions import Text
+from kseg.images.tiff.descriptions import Text
 
 # TIFF type of each tag: pixel scale, tie points, transformation; the directory of keys, their numbers, their texts.
 _GEO = {33550: 12, 33922: 12, 34264: 12, 34735: 3, 34736: 12, 34737: 2}

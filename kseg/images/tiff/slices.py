@@ -11,12 +11,12 @@ import tifffile
 
 from kseg.errors import DataError
 from kseg.images.arrays import check_extent, opaque, plain, transparent, turned
-from kseg.images.axes import arrange, one_by_one
-from kseg.images.descriptions import read_descriptions
-from kseg.images.directories import image_directories, opened
 from kseg.images.errors import LossyLabel
-from kseg.images.nodata import without_data
-from kseg.images.origin import Origin, no_data_of, origin_of
+from kseg.images.tiff.axes import arrange, one_by_one
+from kseg.images.tiff.descriptions import read_descriptions
+from kseg.images.tiff.directories import image_directories, opened
+from kseg.images.tiff.nodata import without_data
+from kseg.images.tiff.origin import Origin, no_data_of, origin_of
 
 # TIFF compressions that give back what was put in: none, CCITT, LZW, deflate, PackBits, LZMA, Zstandard.
 _EXACT = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kseg.datasets.unread import unread_files
+from kseg.datasets.own.ignored_files import unread_files
 from kseg.errors import ConfigError, DataError, SizeError
 from kseg.images import Pages, is_image, open_pages, stack_writer, stem_of, write_image
 from kseg.inference.objects import ObjectPages, rules_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kseg.datasets.colours import read_table
+from kseg.datasets.labels.colours import read_table
 from kseg.errors import DataError
 
 

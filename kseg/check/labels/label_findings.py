@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kseg.check.contents import LabelPage
 from kseg.check.finding import Finding
-from kseg.check.looks import LabelPage
-from kseg.datasets.colours import Colour, ColourTable
 from kseg.datasets.contract import VOID
-from kseg.datasets.opening import Opening
+from kseg.datasets.labels.colours import Colour, ColourTable
+from kseg.datasets.own.opening import Opening
 from kseg.errors import Advice, Doubt
 from kseg.images import Drawn
 
@@ -87,7 +87,7 @@ class Mend:
 
 
 @dataclass
-class Judgement:
+class LabelFindings:
     """What was found in labels.
 
     Attributes:
