@@ -1,6 +1,6 @@
-"""Any picture or stack into arrays and back: orientation, bit depth, alpha, palettes.
+"""Reads any picture or stack into arrays, and writes arrays: orientation, bit depth, alpha, palettes.
 
-What can't be read rightly is refused by name; nothing is scaled, cut or converted on the quiet.
+A file that can't be read correctly is refused with its name. Nothing is scaled, cut or converted without notice.
 """
 
 from kseg.images.arrays import turned, with_channels

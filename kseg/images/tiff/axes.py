@@ -1,4 +1,4 @@
-"""What the pages of a TIFF are, slices or channels, as ImageJ, OME-XML and tifffile write it or a person says."""
+"""Tells whether the pages of a TIFF are slices or channels, by what ImageJ, OME-XML, tifffile or a person says."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SAY: Advice = (
 
 
 class Arrangement(NamedTuple):
-    """What the directories of a file are.
+    """The slices of a file.
 
     Attributes:
-      slices: of each slice the directories that hold its channels.
-      sizes: the axes of the slices, the outermost first: {"T": 5, "Z": 3}; {} where nothing says what they are.
+      slices: for each slice the directories that hold its channels.
+      sizes: the axes of the slices, the outermost first: {"T": 5, "Z": 3}; {} where they are not known.
       is_stated: whether the file or a person says it.
     """
 
@@ -37,16 +37,12 @@ class Arrangement(NamedTuple):
 
 
 def one_by_one(directories: Sequence[int]) -> Arrangement:
-    """Every directory a slice, whatever it is."""
+    """The arrangement in which every directory is a slice."""
     return Arrangement(tuple((number,) for number in directories), {}, False)
 
 
 def check_axes(axes: str | None) -> None:
-    """Checks an option.
-
-    Raises:
-      ConfigError: `axes` are not letters, each once, with Y before X.
-    """
+    """Raises ConfigError where `axes` are not letters, each once, with Y before X."""
     if axes is None:
         return
     plain = axes.isascii() and axes.isalpha() and axes.isupper() and len(set(axes)) == len(axes)
@@ -69,7 +65,7 @@ def arrange(path: Path, text: Text, directories: Sequence[int], page: str, axes:
       axes: what a person says; None for what the file says.
 
     Raises:
-      DataError: the channels that it says do not fit the directories, or can't be told from slices.
+      DataError: the axes do not fit the directories, or channels can't be told from slices.
     """
     count = len(directories)
     order = np.asarray(directories)
@@ -98,8 +94,8 @@ def arrange(path: Path, text: Text, directories: Sequence[int], page: str, axes:
 
 
 def _before_page(axes: str, page: str, path: Path) -> str:
-    """The letters of `axes` that go over directories, without those of one directory."""
-    # colours within the pixels go without saying
+    """The letters of `axes` that count directories, without those within one directory."""
+    # People leave out the axis of the colours within each pixel.
     for tail in {"YX": ("YX",), "YXS": ("YXS", "YXC", "YX"), "SYX": ("SYX", "CYX", "YX")}[page]:
         if axes.endswith(tail):
             return axes[: -len(tail)]
@@ -110,10 +106,10 @@ def _before_page(axes: str, page: str, path: Path) -> str:
 
 
 def _asked(path: Path, axes: str, letters: str, text: Text, count: int) -> tuple[int, ...]:
-    """How long those of the `axes` are that go over pages, the `letters`, which a person named."""
+    """The lengths of the axes that count pages, the `letters` among the `axes` that a person named."""
     sizes = [text.lengths.get(letter, 0) for letter in letters]
     if text.writer == "tifffile" and not text.axes and len(text.sizes) == len(axes):
-        # the shape of the whole, without letters
+        # tifffile wrote the shape of the whole without letters
         sizes = list(text.sizes[: len(letters)])
     if len(letters) == 1 or count == 1:
         sizes = [count] * len(letters)
@@ -130,11 +126,15 @@ def _asked(path: Path, axes: str, letters: str, text: Text, count: int) -> tuple
 
 
 def _fits(path: Path, text: Text, letters: str, sizes: Sequence[int], count: int) -> bool:
-    """Whether the sizes are those of the file. Where not, and there are channels, a person must say what is meant."""
+    """Whether the sizes fit the number of pages.
+
+    Raises:
+      DataError: they do not, and some are channels; a person must say what the pages are.
+    """
     if math.prod(sizes) == count:
         return True
     channels = math.prod(size for letter, size in zip(letters, sizes, strict=True) if letter in CHANNEL_AXES)
-    if channels in (0, 1) or count == 1:  # nothing, or nothing that matters
+    if channels in (0, 1) or count == 1:  # no channels are at stake
         return False
     said = ", ".join(f"{letter} {size}" for letter, size in zip(letters, sizes, strict=True))
     raise DataError(f"{path}: {count} pages, but its {text.writer} description says {said}.", *_SAY)

@@ -1,6 +1,6 @@
-"""What ImageJ, OME-XML and tifffile write into a TIFF's description: axes, and the size of a pixel.
+"""Reads a TIFF's description as ImageJ, OME-XML and tifffile write it: axes, and the size of a pixel.
 
-The text may come from anyone. Numbers are bounded, no entity is expanded, and no file that it names is opened.
+The text may come from anyone. Numbers have bounds, no XML entity is expanded, and no file that it names is opened.
 
 Source: ImageJ's FileInfo and TiffEncoder; the OME-TIFF specification 6.3; tifffile's "shaped" metadata.
 """
@@ -21,19 +21,19 @@ _BAD_XML = "its OME-XML is broken"
 
 @dataclass(frozen=True)
 class Text:
-    """What a description says, as far as it holds.
+    """What a description says, as far as it is valid.
 
     Attributes:
-      writer: ImageJ, OME-XML or tifffile; "" where nothing was understood.
-      letters, sizes: the axes over pages, the outermost first, and how long they are.
-      axes: tifffile's axes with those of one page, "" where it named none; `sizes` are then of all of them.
-      order: of OME-XML, the page of each place along `letters`; None where they stand in order.
-      is_imagej: whether ImageJ wrote it.
-      unit: of x and y, as it is written; "" where none is.
-      pixel: width and height of a pixel in that unit (OME-XML); None where tags say it or nothing does.
+      writer: ImageJ, OME-XML or tifffile; "" where the text is of another kind.
+      letters, sizes: the axes that count pages, the outermost first, and their lengths.
+      axes: all axes that tifffile names, those of one page too; `sizes` then has all their lengths. "" where it names
+        none.
+      order: the page at each position along `letters` (OME-XML); None where the pages are in order.
+      unit: of x and y, as it is written; "" where there is none.
+      pixel: width and height of a pixel in that unit (OME-XML); None where it is not known, or stands in tags.
       spacing: of slices, in that unit; None where it is not known.
       interval_s: of frames.
-      trouble: why nothing could be understood; "" where nothing is wrong.
+      trouble: why the text is not understood; "" where nothing is wrong.
     """
 
     writer: str = ""
@@ -49,11 +49,11 @@ class Text:
 
     @property
     def lengths(self) -> dict[str, int]:
-        """How long each axis is."""
+        """The length of each axis."""
         return dict(zip(self.axes or self.letters, self.sizes, strict=False))
 
     def pages_of(self, shape: tuple[int, ...]) -> int:
-        """How many pages of `shape` ImageJ or tifffile says there are, of which one directory may stand for all."""
+        """How many pages of `shape` there are as ImageJ or tifffile says; a single directory may stand for all."""
         if self.writer == "ImageJ":
             return math.prod(self.sizes)
         if self.writer == "tifffile" and self.sizes[-len(shape) :] == shape:
@@ -78,7 +78,7 @@ def _imagej(text: str) -> Text:
     sizes = tuple(_whole(values.get(key, "1")) for key in ("frames", "slices", "channels"))
     images = _whole(values.get("images", "1"))
     if sizes == (1, 1, 1) and images > 1:
-        sizes = (1, images, 1)  # a stack that never was a hyperstack
+        sizes = (1, images, 1)  # a plain stack, no hyperstack
     return Text(
         "ImageJ",
         "TZC",
@@ -101,7 +101,7 @@ def _shaped(text: str) -> Text:
 
 
 class _Xml:
-    """The attributes that matter of an OME-XML text, gathered as they pass: no tree is built."""
+    """Gathers the attributes that matter while an OME-XML text is parsed, without building a tree."""
 
     def __init__(self) -> None:
         self.pixels: list[dict[str, str]] = []
@@ -154,7 +154,7 @@ def _ome_image(found: _Xml) -> Text:
     width, height = (_size(pixels.get(f"PhysicalSize{letter}")) for letter in "XY")
     units = [pixels.get(f"PhysicalSize{letter}Unit", "\u00b5m") for letter in "XYZ"]
     pixel = (width, height) if width and height and units[0] == units[1] else None
-    # what a set of files holds says nothing of the pages of one
+    # The axes of a set of several files say nothing about the pages of one.
     alone = len(found.files) < 2
     seconds = {"s": 1.0, "ms": 1e-3, "min": 60.0}.get(pixels.get("TimeIncrementUnit", "s"))
     interval = _size(pixels.get("TimeIncrement"))
@@ -171,41 +171,41 @@ def _ome_image(found: _Xml) -> Text:
 
 
 def _order(planes: Sequence[dict[str, str]], letters: str, sizes: dict[str, int]) -> tuple[int, ...] | None:
-    """The page at each place along the axes, where the TiffData elements name one each; None where they don't.
+    """The page at each position along the axes, where each TiffData element names one page; else None.
 
     Raises:
-      ValueError: a number is none, or outside the axes.
+      ValueError: a number can't be read, or lies outside the axes.
     """
     count = math.prod(sizes.values())
     if len(planes) != count or not all("IFD" in plane for plane in planes):
         return None
     pages = [-1] * count
     for plane in planes:
-        place = 0
+        position = 0
         for letter in letters:
             at = int(plane.get(f"First{letter}", "0"))
             if not 0 <= at < sizes[letter]:
                 raise ValueError(plane)
-            place = place * sizes[letter] + at
-        pages[place] = int(plane["IFD"])
+            position = position * sizes[letter] + at
+        pages[position] = int(plane["IFD"])
     return None if pages == list(range(count)) else tuple(pages)
 
 
 def _whole(text: str) -> int:
-    """A number of 1 and more; 0 where it is none, or beyond what a file can hold."""
+    """A whole number of 1 or more; 0 where the text is something else, or more than a file can hold."""
     text = text.strip()
     value = int(text) if text.isascii() and text.isdigit() and len(text) < 11 else 0
     return value if value < _MOST else 0
 
 
 def _unit(text: str) -> str:
-    """A unit as ImageJ writes it; "" where it is no short plain word."""
+    """A unit as ImageJ writes it; "" where the text is no short plain word."""
     text = text.strip().replace("\u00b5m", "micron").replace("\u03bcm", "micron")
     return text if text.isascii() and text.isprintable() and len(text) <= _LONGEST_UNIT else ""
 
 
 def _size(text: str | None) -> float | None:
-    """A finite number above 0; None where it is none."""
+    """A finite number above 0; None where the text is something else."""
     try:
         value = float(text or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The directories of a TIFF: all in the file, and which of them are images rather than overviews or masks."""
+"""The directories of a TIFF: checks that all are in the file, and tells images from overviews and masks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-# Bytes of one value of each TIFF type (0 and 14, 15: none).
+# Bytes of one value of each TIFF type; there are no types 0, 14 and 15.
 _WIDTHS = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8, 0])
 _SUBFILE, _OLD_SUBFILE = 254, 255
 _OVERVIEW, _MASK = 1, 4  # bits of NewSubfileType
@@ -22,11 +22,11 @@ _OLD_OVERVIEW = 2
 def image_directories(path: Path) -> tuple[int, ...]:
     """The numbers of the directories that are images: those that NewSubfileType calls neither overview nor mask.
 
-    Where it calls all of them so, all are images.
+    Where it calls all of them overview or mask, all are images.
 
     Raises:
       TiffFileError: the file is no TIFF.
-      ValueError: a directory or its values lie outside the file. tifffile would stop at it without a word.
+      ValueError: a directory or its values lie outside the file. tifffile would stop there and report nothing.
     """
     size = path.stat().st_size
     images: list[int] = []
@@ -62,7 +62,7 @@ def image_directories(path: Path) -> tuple[int, ...]:
 
 
 def _inline(tags: np.ndarray, wide: np.ndarray, tag: int, size: int, order: str) -> int:
-    """The one value of a tag that stands in the directory itself; 0 where there is no such tag."""
+    """The single value of a tag that is stored in the directory itself; 0 where there is no such tag."""
     found = np.flatnonzero((tags["tag"] == tag) & (tags["count"] == 1) & (wide > 0))
     if not found.size:
         return 0
@@ -79,11 +79,11 @@ def _is_not_ours(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tifffile.TiffFile]:
-    """The file as tifffile sees it, and only the file: no other that its text names.
+    """Opens the file with tifffile, and no other file that its text names.
 
-    What is wrong with it kseg says once; tifffile's own log lines, one for each read, are left out in this thread.
+    tifffile would log the same complaint at each read. In this thread it does not, since kseg reports it once itself.
     """
-    logging.getLogger("tifffile").addFilter(_is_not_ours)  # the same one is added once
+    logging.getLogger("tifffile").addFilter(_is_not_ours)  # adding it again changes nothing
     before, _reading.on = getattr(_reading, "on", False), True
     try:
         with tifffile.TiffFile(path, _multifile=False) as file:

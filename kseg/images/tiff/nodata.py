@@ -1,4 +1,4 @@
-"""Pixels without data, as GDAL's tag 42113 marks them in a TIFF: void, whatever their number."""
+"""Pixels without data, as GDAL's tag 42113 marks them in a TIFF. They are void."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from kseg.errors import Doubt
 
-NO_CLASS = -(1 << 31)  # what a label's pixels without data are read as, where their number can be no class
+NO_CLASS = -(1 << 31)  # stands for pixels without data in a label, where their own number can't be a class
 _MOST_CLASSES = 255
 
 
 def without_data(array: np.ndarray, number: float | None) -> np.ndarray | None:
-    """Where `array` (H, W, C) has no data: (H, W) bool; None where it has all, or nothing marks them.
+    """The pixels at which `array` (H, W, C) has no data, by the `number` that marks them: (H, W) bool; None if none.
 
-    Grey levels of 8 and 16 bits must be `number` in every channel, since black is no gap in one; of other types one
-    channel is enough, since the network would take it for a level.
+    Pixels of 8 and 16 bits must have the number in every channel, since one channel alone may be black. Of other types
+    one channel is enough, since the network would take the number for a grey level.
     """
     if number is None:
         return None
@@ -34,15 +34,15 @@ def without_data(array: np.ndarray, number: float | None) -> np.ndarray | None:
 
 
 def is_no_class(number: float | None) -> bool:
-    """Whether a label's number for no data can't be a class's: void then, unasked. 0 often is the background."""
+    """Whether a label's number for no data can't be a class, so that it surely is void. 0 often is the background."""
     return number is not None and not 0 <= number < _MOST_CLASSES
 
 
 def doubts_of_no_data(marks: Sequence[float | None]) -> list[Doubt]:
-    """What `train` and `data check` say of images with pixels without data; nothing where there are none.
+    """What `train` and `data check` say about images with pixels without data; [] where there are none.
 
     Args:
-      marks: the number that marks such pixels, of each image; None where there is none.
+      marks: for each image the number that marks such pixels; None where there is none.
     """
     marked = [f"{mark:g}" for mark in marks if mark is not None]
     if not marked:

@@ -1,6 +1,6 @@
-"""How large a pixel of a TIFF is and where on earth it lies, kept so that results open over their image.
+"""The size of a TIFF's pixels and where on earth they lie. Results keep both, so that viewers show them on their image.
 
-Fiji and napari read ImageJ's description and the resolution, QGIS and GDAL the tags of GeoTIFF.
+Fiji and napari read ImageJ's description and the resolution. QGIS and GDAL read the tags of GeoTIFF.
 
 Source: GeoTIFF 1.1 (OGC 19-008r4); TIFF 6.0, section 8.
 """
@@ -17,7 +17,7 @@ import tifffile
 
 from kseg.images.tiff.descriptions import Text
 
-# TIFF type of each tag: pixel scale, tie points, transformation; the directory of keys, their numbers, their texts.
+# The TIFF type of each tag: pixel scale, tie points, transformation, then the directory of keys, its numbers and texts.
 _GEO = {33550: 12, 33922: 12, 34264: 12, 34735: 3, 34736: 12, 34737: 2}
 _NO_DATA, _ORIENTATION = 42113, 274
 _MOST_VALUES = 1 << 16
@@ -31,12 +31,12 @@ class Origin:
 
     Attributes:
       resolution: pixels per unit across and down, and TIFF's number of that unit (1 none, 2 inch, 3 cm); None where
-        nothing is said.
+        the file does not say it.
       text: what the description says.
       sizes: the axes of the slices, the outermost first.
       geo: the GeoTIFF tags, by number.
-      orientation: the tag, 1..8. Results have it too, and their pixels lie as the image's are stored: programs that
-        follow the tag show both upright, others both as stored.
+      orientation: the tag, 1..8. A result has the same tag, and its pixels are stored as those of the image. So a
+        program that follows the tag shows both upright, and any other shows both as stored.
     """
 
     resolution: tuple[float, float, int] | None = None
@@ -47,11 +47,11 @@ class Origin:
 
     @property
     def needs_tiff(self) -> bool:
-        """Whether the pixels' size has a unit, their place is known, or they are turned: what a PNG can't hold."""
+        """Whether there is something that a PNG can't hold: a unit, a position on earth, or an orientation tag."""
         return bool(self.geo) or self.text.unit not in _NO_UNIT or self.orientation != 1
 
     def description(self, pages: int, channels: int) -> str | None:
-        """ImageJ's description for `pages` slices of `channels` maps each; None where the image had no such thing."""
+        """ImageJ's description for `pages` slices of `channels` maps each; None where the image had none."""
         if not self.text.writer or pages * channels == 1 and self.text.unit in _NO_UNIT:
             return None
         frames = self.sizes.get("T", 1) if list(self.sizes) in (["T"], ["T", "Z"]) else 1
@@ -65,7 +65,7 @@ class Origin:
         return "".join(f"{key}={value}\n" for key, value in lines.items() if value != 1 or key == "images")
 
     def tags(self, no_data: str | None) -> ExtraTags:
-        """The tags of place and orientation as tifffile takes them, and GDAL's mark of pixels without data."""
+        """The tags as tifffile takes them: GeoTIFF, orientation, and GDAL's mark of pixels without data."""
         found: ExtraTags = [
             (code, kind, 0 if kind == 2 else len(self.geo[code]), self.geo[code], True)
             for code, kind in _GEO.items()
@@ -76,7 +76,7 @@ class Origin:
 
 
 def origin_of(page: tifffile.TiffPage, text: Text, sizes: Mapping[str, int]) -> Origin:
-    """What the tags of a file's first image say; damaged ones say nothing."""
+    """What the tags of a file's first image say; damaged tags are ignored."""
     turn = page.tags.valueof(_ORIENTATION, 1)
     resolution = None
     if text.pixel:
@@ -88,7 +88,7 @@ def origin_of(page: tifffile.TiffPage, text: Text, sizes: Mapping[str, int]) -> 
 
 
 def no_data_of(page: tifffile.TiffPage) -> float | None:
-    """The number that GDAL's tag calls no data (it may be NaN); None where there is no such tag, or no number in it."""
+    """The number for no data in GDAL's tag (it may be NaN); None where there is no such tag, or no number in it."""
     value = page.tags.valueof(_NO_DATA)
     try:
         return float(str(value).strip(" \0").replace(",", ".")) if value is not None else None
@@ -108,7 +108,7 @@ def _ratio(page: tifffile.TiffPage, code: int) -> float:
 
 
 def _geo(page: tifffile.TiffPage) -> dict[int, Any]:
-    """The GeoTIFF tags; none where one is damaged, since half a place is a wrong one."""
+    """The GeoTIFF tags; {} where one is damaged, since the others alone would give a wrong position."""
     found: dict[int, Any] = {}
     try:
         for code, kind in _GEO.items():

@@ -1,4 +1,4 @@
-"""TIFF, slice by slice, through tifffile; what that would cut short or read on the quiet is refused."""
+"""Reads a TIFF slice by slice with tifffile, and refuses files that tifffile would read only in part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kseg.images.tiff.directories import image_directories, opened
 from kseg.images.tiff.nodata import without_data
 from kseg.images.tiff.origin import Origin, no_data_of, origin_of
 
-# TIFF compressions that give back what was put in: none, CCITT, LZW, deflate, PackBits, LZMA, Zstandard.
+# TIFF compressions without loss: none, CCITT, LZW, deflate, PackBits, LZMA, Zstandard.
 _EXACT = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000}
 
 
@@ -28,12 +28,12 @@ class Tiff:
 
     Attributes:
       shape: (slices, H, W, C) as stored.
-      planes: whether a channel stands behind the other rather than within each pixel.
-      slices: of each slice the directories that hold its channels.
-      is_stated: whether the file, or a person, says that these are slices.
+      planes: whether the channels are stored as planes, rather than within each pixel.
+      slices: for each slice the directories that hold its channels.
+      is_stated: whether the file or a person says that these are slices.
       has_alpha: whether the last channel is called alpha.
       no_data: the number that means no data.
-      origin: the size of its pixels, their place, and how they are turned.
+      origin: the size of its pixels, their position on earth, and their orientation.
     """
 
     shape: tuple[int, int, int, int]
@@ -46,15 +46,15 @@ class Tiff:
 
 
 def open_tiff(path: Path, axes: str | None = None, *, label: bool = False) -> Tiff:
-    """What the file holds, no pixel decoded.
+    """What the file holds; no pixel is decoded.
 
     Args:
       path: the file.
       axes: as `arrange` takes them.
-      label: whether every directory is a slice of its own: a label has one number per pixel, and no channels.
+      label: whether every directory is a slice of its own. A label has one number per pixel, and no channels.
 
     Raises:
-      DataError: it is of a kind that is not read, or what it says of its channels does not hold.
+      DataError: it is of a kind that is not read, or what it says about its channels is wrong.
       ValueError: it is damaged.
     """
     directories = image_directories(path)
@@ -69,7 +69,7 @@ def open_tiff(path: Path, axes: str | None = None, *, label: bool = False) -> Ti
             )
         planes = len(shape) == 3 and page.planarconfig == 2
         height, width, samples = (*shape[1:], shape[0]) if planes else (*shape, 1)[:3]
-        # YCbCr is turned to RGB by the JPEG decoder alone
+        # Only the JPEG decoder turns YCbCr into RGB.
         if page.photometric not in (0, 1, 2, 3) and not (page.photometric == 6 and page.compression == 7):
             model = getattr(page.photometric, "name", page.photometric)
             raise DataError(f"{path}: a TIFF of colour model {model}.", "Convert it to grey or RGB.")
@@ -97,18 +97,19 @@ def _text(value: object) -> str:
 
 
 def read_slice(path: Path, tiff: Tiff, number: int, *, alpha: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-    """Slice `number` as it is seen, (H, W, C), and where it has no data, (H, W) bool; None where it has all.
+    """Slice `number` as it is seen, (H, W, C), and its pixels without data, (H, W) bool, or None where all have data.
 
     Args:
       path: the file.
       tiff: what it holds.
-      number: which.
+      number: of the slice.
       alpha: whether a channel called alpha is one like the others.
     """
     with opened(path) as file:
-        pages = [file.pages[place].aspage() for place in tiff.slices[number]]
+        pages = [file.pages[directory].aspage() for directory in tiff.slices[number]]
         stored = [
-            _decoded(path, page, place, tiff.planes) for place, page in zip(tiff.slices[number], pages, strict=True)
+            _decoded(path, page, directory, tiff.planes)
+            for directory, page in zip(tiff.slices[number], pages, strict=True)
         ]
         if len({array.shape for array in stored}) > 1:
             raise DataError(f"{path}: its channels differ in size.", "Save each file's channels at one size.")
@@ -116,7 +117,7 @@ def read_slice(path: Path, tiff: Tiff, number: int, *, alpha: bool = False) -> t
         if missing is not None:
             stored = [np.where(missing[..., None], array.dtype.type(0), array) for array in stored]
         seen = [_seen(path, page, array) for page, array in zip(pages, stored, strict=True)]
-        # some writers don't say what the fourth is
+        # Some writers don't say what the fourth channel is.
         perhaps = len(pages) == 1 and pages[0].photometric == 2 and pages[0].samplesperpixel == 4
     array = turned(plain(seen[0] if len(seen) == 1 else np.concatenate(seen, axis=-1), path), tiff.origin.orientation)
     missing = None if missing is None else turned(missing, tiff.origin.orientation)
@@ -125,34 +126,34 @@ def read_slice(path: Path, tiff: Tiff, number: int, *, alpha: bool = False) -> t
 
 
 def read_numbers(path: Path, tiff: Tiff, number: int) -> np.ndarray:
-    """The numbers of a label's page as the file stores them, turned as its tag says: (H, W, C) of any type."""
+    """The stored numbers of a label's page, turned as its tag says: (H, W, C) of any type."""
     with opened(path) as file:
-        (place,) = tiff.slices[number]
-        page = file.pages[place].aspage()
+        (directory,) = tiff.slices[number]
+        page = file.pages[directory].aspage()
         if page.compression not in _EXACT:
             model = getattr(page.compression, "name", page.compression)
             raise LossyLabel(
                 f"{path}: a label compressed as {model}, which may blur class numbers.", "Export it again without."
             )
-        return turned(_decoded(path, page, place, tiff.planes), tiff.origin.orientation)
+        return turned(_decoded(path, page, directory, tiff.planes), tiff.origin.orientation)
 
 
-def _decoded(path: Path, page: tifffile.TiffPage, place: int, planes: bool) -> np.ndarray:
-    """The numbers of directory `place` as they are stored, (H, W, C)."""
+def _decoded(path: Path, page: tifffile.TiffPage, directory: int, planes: bool) -> np.ndarray:
+    """The stored numbers of one directory, (H, W, C)."""
     check_extent(path, page.shape)
     ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if len(ends) != math.prod(page.chunked) or max(ends) > path.stat().st_size:
-        raise ValueError(f"the pixels of page {place} are not all in the file")
+        raise ValueError(f"the pixels of page {directory} are not all in the file")
     array = page.asarray()
     if array.shape != page.shape:  # empty, where tifffile does not know the type
-        raise ValueError(f"page {place} has values of an unknown type")
+        raise ValueError(f"page {directory} has values of an unknown type")
     if array.ndim == 2:
         return array[..., None]
     return np.moveaxis(array, 0, -1) if planes else array
 
 
 def _seen(path: Path, page: tifffile.TiffPage, array: np.ndarray) -> np.ndarray:
-    """Stored numbers (H, W, C) as they are seen: black as 0, colours for a palette's places."""
+    """Stored numbers (H, W, C) as they are seen: black becomes 0, a palette's index its colour."""
     if page.photometric == 0:
         if array.dtype.kind not in "bu":
             raise DataError(f"{path}: inverted grey levels of type {array.dtype}.", "Save it with black as 0.")
