@@ -1,4 +1,4 @@
-"""Text files of ids and names, one a line."""
+"""Text files with one id or name per line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import BinaryIO
 
 from kseg.errors import DataError, EnvironmentFailure
 
-# Lists that come with kseg; who made each is said where it is read.
+# Lists that come with kseg; the modules that read them name their sources.
 IDS = Path(__file__).with_name("ids")
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file, without the blank ones, the space around them and a byte order mark.
+    """The lines of a text file without blank lines, surrounding spaces and the byte order mark.
 
     Raises:
       DataError: there is no such file, or it is no text.

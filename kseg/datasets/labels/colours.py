@@ -1,4 +1,4 @@
-"""Which colour means which class: the tables that programs write beside labels in colours."""
+"""Tables of colours, which programs write beside labels in colours to say which colour means which class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kseg.errors import DataError, Setting
 from kseg.images import ColouredLabel, is_stack, open_pages
 
 Colour = tuple[int, int, int]
-# As kseg's own corrected copies, CVAT and VOC, CamVid and its descendants call them.
+# The names in kseg's corrected copies, in CVAT and VOC, and in CamVid and its successors.
 TABLES = ("colours.csv", "colors.csv", "labelmap.txt", "class_dict.csv", "label_colors.txt")
 NAMES_OF_VOID = {"void", "unlabelled", "unlabeled", "ignore", "ignored", "unknown"}
 _NUMBER, _NAME = ("number", "id", "class_id"), ("name", "class_name", "label", "class")
@@ -26,7 +26,7 @@ _CHANNELS = (("red", "r"), ("green", "g"), ("blue", "b"))
 
 @dataclass(frozen=True)
 class ColourTable:
-    """The number of each colour, 255 for void, and the classes' names, () where the table has none."""
+    """The number of each colour, 255 for void, and the names of the classes, () where the table has none."""
 
     path: Path
     numbers: Mapping[Colour, int]
@@ -38,10 +38,10 @@ class ColourTable:
 
 
 def find_table(root: Path, named: str | None) -> ColourTable | None:
-    """The table that was named, else one that lies in `root`.
+    """The table that was named, else the one in `root`.
 
     Raises:
-      DataError: there is no such file, it is no such table, or two lie there.
+      DataError: there is no such file, it is no table of colours, or `root` has two.
     """
     there = [root / name for name in TABLES if (root / name).is_file()]
     if named is None and len(there) > 1:
@@ -60,10 +60,10 @@ def find_table(root: Path, named: str | None) -> ColourTable | None:
 def read_table(path: Path) -> ColourTable:
     """The table in `path`: CSV with columns red, green, blue and name or number; or lines NAME:R,G,B or R G B NAME.
 
-    Classes without a number are numbered in the order of the lines, one called background first.
+    Classes without a number are numbered in the order of the lines, but a class called background is the first.
 
     Raises:
-      DataError: it is no such table, or a colour or a number stands in it twice.
+      DataError: it is no such table, or has a colour or a number twice.
     """
     lines = [line for line in read_lines(path) if not line.startswith("#")]
     rows = list(_of_csv(lines) if path.suffix.lower() == ".csv" else _of_text(lines))
@@ -78,7 +78,8 @@ def read_table(path: Path) -> ColourTable:
     names: dict[int, str] = {}
     for number, name, colour in rows:
         if colour in numbers or max(colour) > 255:
-            raise DataError(f"{path}: the colour {colour} stands in it twice, or is none.", "Mend the table.")
+            wrong = "is there twice" if colour in numbers else "has a number above 255"
+            raise DataError(f"{path}: the colour {colour} {wrong}.", "Mend the table.")
         if name.lower() in NAMES_OF_VOID or number == VOID:
             numbers[colour] = VOID
         else:
@@ -123,12 +124,12 @@ def _of_text(lines: list[str]) -> Iterator[tuple[int | None, str, Colour]]:
 
 
 def read_coloured(path: Path, page: int, table: ColourTable) -> np.ndarray | None:
-    """A label's class numbers by the colours that it holds, (H, W) int32; None where it holds numbers.
+    """The class numbers of the colours in a label, (H, W) int32; None where the label holds numbers.
 
-    A file of grey levels holds numbers; so does one with a palette, where its colours are not the table's.
+    A file of grey levels holds numbers. So does a file with a palette whose colours are not in the table.
 
     Raises:
-      DataError: a colour is not in the table.
+      ColouredLabel: a colour is not in the table.
     """
     pages = open_pages(path)
     has_palette = pages.shape[-1] == 1 and not is_stack(path) and _mode(path) == "P"
@@ -139,7 +140,7 @@ def read_coloured(path: Path, page: int, table: ColourTable) -> np.ndarray | Non
         return None
     codes = codes_of(image)
     known = {red << 16 | green << 8 | blue: number for (red, green, blue), number in table.numbers.items()}
-    found, places = np.unique(codes, return_inverse=True)
+    found, inverse = np.unique(codes, return_inverse=True)
     unknown = [code for code in found.tolist() if code not in known]
     if unknown and has_palette:
         return None
@@ -149,7 +150,7 @@ def read_coloured(path: Path, page: int, table: ColourTable) -> np.ndarray | Non
             f"{path}: the colour {colour_of(unknown[0])} at row {row}, column {column} is not in {table.path.name}.",
             "Add it there; the corrected copy of `kseg data check` is without the shades along smoothed edges.",
         )
-    return np.array([known[code] for code in found.tolist()], np.int32)[places].reshape(codes.shape)
+    return np.array([known[code] for code in found.tolist()], np.int32)[inverse].reshape(codes.shape)
 
 
 def codes_of(image: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A label as its files store it: numbers, colours, or a folder with one mask per object; and at another scale."""
+"""Reads a label as its files store it: numbers, colours, or a folder with one mask per object."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ def read_stored(path: Path, page: int, table: ColourTable | None, void: int) -> 
     """A label's numbers, (H, W) int32.
 
     Args:
-      path: its file, or a folder of one mask per object, which are numbered 1, 2, ... by their names.
+      path: its file, or a folder with one mask per object; the masks are numbered 1, 2, ... in the order of their
+        names.
       page: of the file.
       table: what its colours mean.
-      void: the number for the table's void.
+      void: the number to give to the table's void.
 
     Raises:
       DataError: a file can't be read, or a colour is not in the table.
@@ -33,10 +34,10 @@ def read_stored(path: Path, page: int, table: ColourTable | None, void: int) -> 
 
 
 def read_objects(folder: Path) -> np.ndarray:
-    """The masks in a folder as one label: (H, W) int32, 0 background, 1, 2, ... by the order of their names.
+    """The masks in a folder as one label: (H, W) int32, 0 background, 1, 2, ... in the order of their names.
 
     Raises:
-      DataError: a mask can't be read, or is of another size than the others.
+      DataError: a mask can't be read, or has another size than the others.
     """
     objects: np.ndarray | None = None
     for number, file in enumerate(files_of(folder), start=1):
@@ -51,7 +52,7 @@ def read_objects(folder: Path) -> np.ndarray:
 
 
 def files_of(label: Path) -> list[Path]:
-    """The files a label is made of, in the order of their names."""
+    """The files of a label in the order of their names."""
     return sorted(filter(is_image, label.iterdir())) if label.is_dir() else [label]
 
 
@@ -61,14 +62,14 @@ def pages_of(label: Path) -> int:
 
 
 def scale_of(image: tuple[int, ...], label: tuple[int, ...]) -> float | None:
-    """How many times larger an image (H, W) is than a label that may show the whole of it; None where it does not."""
+    """How many times larger an image (H, W) is than a label (H, W) of the same proportions; None where it is not."""
     (height, width), (rows, columns) = image, label
     larger = height > rows and width > columns
     return height / rows if larger and abs(height * columns - width * rows) <= max(height, width) else None
 
 
 def enlarged(label: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """`label` (H, W) at the larger `size`: each pixel is the one of the label that lies nearest."""
+    """`label` (H, W) enlarged to `size`; each new pixel is the nearest pixel of the label."""
     rows, columns = ((np.arange(new) * 2 + 1) * old // (2 * new) for new, old in zip(size, label.shape, strict=True))
     return np.ascontiguousarray(label[rows[:, None], columns])
 

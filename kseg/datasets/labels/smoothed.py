@@ -1,7 +1,7 @@
-"""Shades along edges: what smoothing leaves between the few numbers or colours that a label was drawn in.
+"""Finds and removes the shades that smoothing leaves along the edges of a label, between its few numbers or colours.
 
-What was drawn fills an area somewhere; a shade is a line a few pixels wide. So a number or colour counts as drawn where
-it fills 3 x 3 pixels.
+A number or colour that was drawn fills an area somewhere. A shade is a line of a few pixels. So a number or colour
+counts as drawn if it fills 3 x 3 pixels.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 NEAR_END = 8  # grey levels that smoothing may leave in an area that was 0 or 255
-MOST_FLAT = 0.02  # of the area that is flat, what may be shades
+MOST_FLAT = 0.02  # the share of the flat area that may be shades
 
 
 def flat_counts(label: np.ndarray) -> dict[int, int]:
-    """How many pixels of each number lie amidst 3 x 3 of the same.
+    """How many pixels of each number are the centre of 3 x 3 pixels of the same number.
 
     Args:
       label: (H, W) integers, 0..2^24.
@@ -29,7 +29,7 @@ def flat_counts(label: np.ndarray) -> dict[int, int]:
 
 
 def is_smoothed(numbers: Collection[int], flat: Mapping[int, int]) -> bool:
-    """Whether numbers are the grey levels of masks of 0 and 255 whose edges were smoothed.
+    """Whether numbers are the grey levels of masks of 0 and 255 with smoothed edges.
 
     Args:
       numbers: all that occur.
@@ -42,14 +42,14 @@ def is_smoothed(numbers: Collection[int], flat: Mapping[int, int]) -> bool:
 
 
 def unshaded(codes: np.ndarray, drawn: Collection[int]) -> np.ndarray:
-    """Colours with each shade replaced by the colour next to it that is most like it.
+    """Replaces each shade by the most similar of the colours near it.
 
     Args:
       codes: (H, W) int32, red << 16 | green << 8 | blue.
       drawn: the codes that are no shades.
 
     Returns:
-      (H, W) int32, with codes of `drawn` alone.
+      (H, W) int32, only with codes of `drawn`.
     """
     palette = np.array(sorted(drawn), np.int32)
     shaded = ~np.isin(codes, palette)
@@ -59,21 +59,21 @@ def unshaded(codes: np.ndarray, drawn: Collection[int]) -> np.ndarray:
     rows, columns = np.nonzero(shaded)
     colours = _channels(codes[rows, columns])
     costs = np.empty((len(palette), len(rows)))
-    for place, code in enumerate(palette.tolist()):
+    for number, code in enumerate(palette.tolist()):
         near = cv2.dilate((codes == code).astype(np.uint8), window)[rows, columns]
-        costs[place] = ((colours - _channels(np.array([code]))) ** 2).sum(1) + 1e6 * (near == 0)
+        costs[number] = ((colours - _channels(np.array([code]))) ** 2).sum(1) + 1e6 * (near == 0)
     result = codes.copy()
     result[rows, columns] = palette[costs.argmin(0)]
     return result
 
 
 def are_shades(colours: np.ndarray, drawn: np.ndarray, fewest: int = 1, tolerance: float = 12.0) -> np.ndarray:
-    """Which colours are blends of two that were drawn, or where there are such, of three: (N,) bool.
+    """Which colours are blends of drawn colours: (N,) bool. Blends of three count only if there are blends of two.
 
     Args:
       colours, drawn: (N,) and (K,) codes.
       fewest: how many blends there must be of the same two or three.
-      tolerance: how far a blend may lie from the line or triangle between them, in grey levels.
+      tolerance: the largest distance of a blend from the line or triangle between them, in grey levels.
     """
     points, corners = _channels(colours), _channels(drawn)
     blended = np.zeros(len(points), bool)

@@ -1,4 +1,4 @@
-"""Which of a person's images are held out, where they did not say so."""
+"""Chooses the images to hold out where a person did not choose them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ SHARE = 0.2
 
 
 def held_out(names: Sequence[str], rule: SplitRule = "hash") -> set[int]:
-    """The positions of those names that are for val: about a fifth, one at least, and never all.
+    """The positions of the names that are for val: about a fifth, at least one, and never all.
 
     Args:
       names: two or more, each once.
       rule: "hash": each name alone decides, so that an image that is added later moves no other. "shuffle": the
-        number of names decides, as in runs begun before the rule was written into config.json.
+        number of names decides, as in runs that began before config.json named the rule.
     """
     if rule == "shuffle":
         shuffled = np.random.default_rng(0).permutation(len(names))
         return set(shuffled[: max(1, round(len(names) * SHARE))].tolist())
-    places = [_place(name) for name in names]
-    order = sorted(range(len(names)), key=places.__getitem__)
-    count = sum(place < SHARE for place in places)
+    hashes = [_hash(name) for name in names]
+    order = sorted(range(len(names)), key=hashes.__getitem__)
+    count = sum(number < SHARE for number in hashes)
     return set(order[: min(max(1, count), len(names) - 1)])
 
 
-def _place(name: str) -> float:
-    """A number in [0, 1) that follows from the name alone, in whatever form Unicode writes it."""
+def _hash(name: str) -> float:
+    """A number in [0, 1) that depends on the name alone, and not on its form of Unicode."""
     digest = hashlib.sha256(unicodedata.normalize("NFC", name).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

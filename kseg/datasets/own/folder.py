@@ -28,10 +28,10 @@ from kseg.errors import Advice, ConfigError, DataError, Doubt, Setting
 from kseg.images import NO_CLASS, Drawn, doubts_of_no_data
 from kseg.instances import are_numbered, count_numbered
 
-MOST_GUESSED, MANY_CLASSES = 64, 20  # classes without names: more are refused, or asked about
-FEW = 8  # labels that are looked at where not all are
+MOST_GUESSED, MANY_CLASSES = 64, 20  # more classes without names than the first are refused, than the second doubted
+FEW = 8  # labels that are read where reading all would take too long
 SMOOTHED = (
-    "These are no numbers but the grey levels of a mask of 0 and 255 whose edges were smoothed: the corrected copy of "
+    "These are the grey levels of a mask of 0 and 255 with smoothed edges, no class numbers: the corrected copy of "
     "`kseg data check` has 1 from 128 on, else 0."
 )
 INSTANCES = Setting("data.instances", True)
@@ -39,24 +39,24 @@ INSTANCES = Setting("data.instances", True)
 
 @DATASETS.register("folder")
 class Folder(Dataset):
-    """Your own images/ and labels/, paired by name; a stack is one item per page.
+    """Your own images/ and labels/, paired by name; each page of a stack is an item.
 
     Args:
       data_dir: the folder, or the one around it.
-      split: train, val or test, as far as there are folders of that name, or all; without val about a fifth of train.
+      split: train, val or test where there are folders of that name, or all; without val/ about a fifth of train.
       instances: labels hold one number per object; the classes are then background and object.
       classes: how many there are; by default the lines of classes.txt, else the largest id + 1.
       ignore_class: the number that means void in the files.
       values: the numbers that mean class 0, 1, ... in the files, where they are not 0, 1, ...
       colours: a table of what the labels' colours mean; by default one that lies in the folder.
-      unlabelled: what becomes of images without a label: refused, or left out and counted.
-      enlarge_labels: labels that are smaller than their image are enlarged, each pixel the nearest of the label.
+      unlabelled: images without a label are refused, or left out and counted.
+      enlarge_labels: labels that are smaller than their image are enlarged; each new pixel is the nearest of the label.
       split_rule: how that fifth is found: by a hash of each file's name, or shuffled, as in runs that do not say.
       axes: what the pages of a TIFF are, the outermost first: CYX for channels, ZYX for slices, ZCYX for slices of
         channels; by default what the file itself says.
       alpha: "channel" where a channel that the files call alpha is one like the others, as near infrared often is.
-      orientation: of images with an orientation tag (EXIF): "follow" where the labels were drawn on the image as the
-        tag turns it, "stored" where on the pixels as stored.
+      orientation: for images with an orientation tag (EXIF): "follow" where labels were drawn on the image as the tag
+        turns it, "stored" where they were drawn on the stored pixels.
     """
 
     name = "folder"
@@ -100,13 +100,13 @@ class Folder(Dataset):
         if self._table and self._table.has_void and self._void is None:
             self._void = VOID
         if any(pair.label.is_dir() for pairs in parts.values() for pair in pairs):
-            self.has_instances = True  # one mask per object says so
+            self.has_instances = True  # there is one mask per object
         self._parts = {part: self._opening.by_page(pairs) for part, pairs in parts.items()}
         self.choose(split, list(dict.fromkeys([*self._parts, "all"])))
         chosen = {split: self._parts[split]} if split in self._parts else self._parts
         self._pairs = [*chain(*chosen.values())]
         self.ids = [self._id(pair) for pair in self._pairs]
-        if len(chosen) > 1 and len(set(self.ids)) < len(self.ids):  # train/images/a.png and val/images/a.png
+        if len(chosen) > 1 and len(set(self.ids)) < len(self.ids):  # as train/images/a.png and val/images/a.png
             self.ids = [f"{part}_{self._id(pair)}" for part, pairs in chosen.items() for pair in pairs]
         twice = [item_id for item_id, count in Counter(self.ids).items() if count > 1]
         if twice:
@@ -194,10 +194,10 @@ class Folder(Dataset):
         return root, {**self._divide(files, root), **parts}
 
     def _divide(self, files: list[Pair], where: Path) -> dict[str, list[Pair]]:
-        """train and val: about a fifth of the files, or of the pages where there is a single file.
+        """train and val, which is about a fifth of the files, or of the pages where there is a single file.
 
         Raises:
-          DataError: there is only one of it; `where` says so.
+          DataError: there is a single image; `where` names the folder or table.
         """
         units = files if len(files) > 1 else self._opening.by_page(files)
         if len(units) < 2:
@@ -218,7 +218,7 @@ class Folder(Dataset):
         return pair.name.replace("/", "_") or pair.image.stem
 
     def _read_label(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        """A label file with its numbers made ids, and where it is void, (H, W) bool."""
+        """The ids in a label file, (H, W) int32, and the pixels that are void, (H, W) bool."""
         stored = self._stored(pair)
         void = (stored == NO_CLASS) | (stored == (NO_CLASS if self._void is None else self._void))
         label = stored
@@ -242,7 +242,7 @@ class Folder(Dataset):
                     "Name the number of every class there.",
                 )
             label = order[rank].astype(np.int32)
-        # kseg's own void must not enter unasked: masks of 0 and 255 would lose every object.
+        # 255 must not become void unless a person says so: masks of 0 and 255 would lose every object.
         hidden = (label == VOID) & ~void
         if hidden.any() and not self.has_instances:
             taken = f"Void is {self._void} (data.ignore_class): give what is {VOID} another number in the files."
@@ -271,7 +271,7 @@ class Folder(Dataset):
         return names or tuple(f"class {number}" for number in range(count))
 
     def _doubt_objects(self) -> None:
-        """Doubts that labels number objects, where a few of them look like masks with smoothed edges."""
+        """Adds a doubt where a few of the labels look like masks with smoothed edges and not like numbered objects."""
         for pair in self._pairs[:FEW]:
             stored = self._stored(pair)
             if int(stored.max(initial=0)) == VOID and is_smoothed(np.unique(stored).tolist(), flat_counts(stored)):
@@ -281,7 +281,11 @@ class Folder(Dataset):
         return read_stored(pair.label, pair.page or 0, self._table, VOID if self._void is None else self._void)
 
     def _largest_id(self) -> int:
-        """The largest id in the labels of all parts; doubts what may be numbered objects, refuses what surely is."""
+        """The largest id in the labels of all parts; adds a doubt where they may number objects.
+
+        Raises:
+          DataError: the labels surely number objects.
+        """
         labels = [file for pairs in self._parts.values() for pair in pairs for file in files_of(pair.label)]
         colours = sorted(self._table.numbers.items()) if self._table else None
         options = ["largest id, numbered", self._void, list(self._values or ()), colours]
@@ -300,7 +304,7 @@ class Folder(Dataset):
         return largest
 
     def _look_at_ids(self) -> list[int]:
-        """The largest id in the labels of all parts, and whether they seem to number objects; reads every label."""
+        """Reads every label: the largest id in the labels of all parts, and whether they seem to number objects."""
         largest, objects = 1, []
         for pair in (pair for pairs in self._parts.values() for pair in pairs):
             label, void = self._read_label(pair)

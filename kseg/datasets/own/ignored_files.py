@@ -1,4 +1,4 @@
-"""What lies in a person's folders and is not looked at: files that kseg does not read, other folders."""
+"""Finds what is not read in a person's folders: files of other kinds, other folders."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from kseg.datasets.own.pairing import Pair, folders_in
 from kseg.images import is_image
 
 MOST_NAMED = 3
-# What systems and people put beside images, and nobody misses.
+# Files of operating systems, which are not worth a word.
 _UNSAID = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
-# Texts say something only where they are called as an image, as YOLO's labels are.
+# Text files may be labels only if they have the name of an image, as YOLO's have.
 _TEXTS = {".txt", ".md", ".csv", ".xml", ".yaml", ".yml", ".log", ".pdf", ".html", ".ini", ".tfw", ".pgw", ".jgw"}
 _MEANT = {
     ".txt": "boxes or outlines of YOLO?",
@@ -27,7 +27,7 @@ _HOW = " Save images as PNG or TIFF, and labels as images in which each pixel ha
 
 
 def unread_files(folder: Path) -> list[str]:
-    """The files directly in `folder` that are not read, by their endings, in words."""
+    """Text about the files directly in `folder` that are not read, one for each ending."""
     stems = {path.stem for path in folder.iterdir() if is_image(path)}
     found: dict[str, list[str]] = {}
     for path in sorted(folder.iterdir(), key=attrgetter("name")):
@@ -37,11 +37,11 @@ def unread_files(folder: Path) -> list[str]:
         ending = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
         if ending not in _TEXTS and ending or path.stem in stems and ending in _MEANT:
             found.setdefault(ending, []).append(path.name)
-    return [_in_words(folder, ending, names) for ending, names in found.items()]
+    return [_listed(folder, ending, names) for ending, names in found.items()]
 
 
 def unread_inputs(paths: Iterable[Path]) -> list[str]:
-    """One sentence of what is not looked at in the folders among the paths; none where there is nothing."""
+    """One sentence about what is not read in the folders among the paths; [] where all is read."""
     found = []
     for folder in (path for path in paths if path.is_dir()):
         found += unread_files(folder)
@@ -49,24 +49,24 @@ def unread_inputs(paths: Iterable[Path]) -> list[str]:
     return said(found)
 
 
-def _in_words(folder: Path, ending: str, names: Collection[str]) -> str:
+def _listed(folder: Path, ending: str, names: Collection[str]) -> str:
     some = ", ".join([*names][:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
     meant = f"; {_MEANT[ending]}" if ending in _MEANT else ""
     return f"{len(names)} {ending} in {folder.name}/ ({some}{meant})"
 
 
 def said(found: Sequence[str], how: str = "") -> list[str]:
-    """One sentence of what was not looked at; none where there is nothing."""
+    """One sentence about what was not read; [] where all was."""
     return [f"not looked at: {'; '.join(found)}.{how}"] if found else []
 
 
 def unread(root: Path, looked_into: Sequence[Path], paired: Sequence[Path], pairs: Collection[Pair]) -> list[str]:
-    """One sentence of what was not looked at in a folder of images and labels.
+    """One sentence about what was not read in a folder of images and labels; [] where all was.
 
     Args:
       root: the folder.
-      looked_into: folders in it whose folders were looked into, itself among them.
-      paired: folders in it whose files were paired.
+      looked_into: folders whose inner folders were looked at; `root` is one.
+      paired: folders whose files were paired.
       pairs: the files that were paired.
     """
     used = list(dict.fromkeys([*paired, *looked_into]))

@@ -1,11 +1,11 @@
-"""Where a person's images and labels lie: the folders that are meant, whatever they are called.
+"""Finds a person's images and labels in the layouts that are in use, under the names that are in use.
 
-DIR/images/a.png      DIR/labels/a.png                  and masks/, ... for labels/
-DIR/train/images/...  DIR/val/...  DIR/test/...         or DIR/images/train/...; valid/ and training/ as well
+DIR/images/a.png      DIR/labels/a.png                  or masks/, ... for labels/
+DIR/train/images/...  DIR/val/...  DIR/test/...         or DIR/images/train/...; also valid/, training/, ...
 DIR/images/EXP/a.png  DIR/labels/EXP/a.png              one folder per experiment
 DIR/a.png  DIR/a_mask.png                               beside each other
-DIR/images/a.png  DIR/masks/a/1.png, 2.png              a folder of one mask per object
-DIR/ID/images/ID.png  DIR/ID/masks/1.png, 2.png         the same, as the 2018 Data Science Bowl has it
+DIR/images/a.png  DIR/masks/a/1.png, 2.png              a folder with one mask per object
+DIR/ID/images/ID.png  DIR/ID/masks/1.png, 2.png         the same in the layout of the 2018 Data Science Bowl
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ LABELS = ("labels", "masks", "label", "mask", "annotations", "groundtruth", "gt"
 
 @dataclass
 class Found:
-    """A person's folder: its pairs by split, "" where there is none.
+    """How a person's folder was understood.
 
     Attributes:
       root: the folder.
-      parts: by split.
-      notes: how it was understood.
-      unread: what was not looked at.
+      parts: its pairs by split, "" where there is none.
+      notes: text about folders with other names or in another layout.
+      unread: text about what was not looked at.
       missing: folders of labels that are not there.
-      looked_into: folders of which the folders were looked into.
-      paired: folders of which the files were paired.
+      looked_into: folders whose inner folders were looked at.
+      paired: folders whose files were paired.
     """
 
     root: Path
@@ -86,7 +86,7 @@ def find(name: str, data_dir: str | Path | None) -> Found:
 
 
 def _root(name: str, data_dir: str | Path | None) -> Path:
-    """The folder of images, labels and splits: that named, one in it or that around it."""
+    """The folder of images, labels and splits: the one that was named, one in it, or the one around it."""
     if data_dir is not None and Path(data_dir).is_dir():
         given = Path(data_dir)
         if _holds(given):
@@ -104,7 +104,7 @@ def _root(name: str, data_dir: str | Path | None) -> Path:
 
 
 def _holds(folder: Path) -> bool:
-    """Whether `folder` is laid out in one of the ways."""
+    """Whether `folder` has one of the layouts."""
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         return False
     names = {name for names in CALLED.values() for name in names}
@@ -113,7 +113,7 @@ def _holds(folder: Path) -> bool:
 
 
 def _has_images(folder: Path) -> bool:
-    """Whether `folder` has a folder of images, or a split with one; in capitals or not."""
+    """Whether `folder` has a folder of images, or a split that has one; upper and lower case are the same."""
     splits = {split for names in CALLED.values() for split in names}
     inner = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     within = [path for split in inner if split.name.lower() in splits for path in split.iterdir() if path.is_dir()]
@@ -121,7 +121,7 @@ def _has_images(folder: Path) -> bool:
 
 
 def _splits(folder: Path, found: Found) -> dict[str, Path]:
-    """The folders of splits in `folder`, by the name that kseg gives them."""
+    """The folders of splits in `folder`, by kseg's names of the splits."""
     splits = {}
     for split, names in CALLED.items():
         there = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.lower() in names]
@@ -140,10 +140,10 @@ def _splits(folder: Path, found: Found) -> dict[str, Path]:
 
 
 def _one_of(folder: Path, names: tuple[str, ...], found: Found | None = None) -> Path | None:
-    """The folder in `folder` that is called by the first of `names`, else by another; None where there is none.
+    """The folder in `folder` with the first of `names`, else with another of them; None where there is none.
 
     Raises:
-      DataError: it is not called by the first, and two are there.
+      DataError: two have other names than the first.
     """
     there = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.lower() in names]
     first = [path for path in there if path.name == names[0]]
@@ -160,7 +160,7 @@ def _one_of(folder: Path, names: tuple[str, ...], found: Found | None = None) ->
 
 
 def _pair(found: Found, split: str, images: Path, labels: Path | None) -> None:
-    """Pairs the files of two folders, and of folders of one name in both."""
+    """Pairs the files of two folders, and of the inner folders that both have."""
     found.paired += [images, *([labels] if labels and labels.is_dir() else [])]
     if labels is None or not labels.is_dir():
         flat = match(*apart(list(names_in(images))))
@@ -185,7 +185,7 @@ def _pair(found: Found, split: str, images: Path, labels: Path | None) -> None:
 
 
 def _pair_otherwise(found: Found, split: str, folder: Path) -> None:
-    """Pairs the files of a folder that has no images/."""
+    """Pairs the files of a folder without images/."""
     pairs = _per_object(folder)
     found.paired += [] if pairs else [folder]
     if pairs:
@@ -204,12 +204,12 @@ def _say_objects(found: Found, count: int, folder: Path) -> None:
 
 
 def _flat(folder: Path) -> bool:
-    """Whether images and their labels lie in `folder` beside each other."""
+    """Whether `folder` has images and their labels beside each other."""
     return folder.is_dir() and bool(match(*apart(list(names_in(folder)))).pairs)
 
 
 def _per_object(folder: Path) -> list[Pair]:
-    """The pairs of ID/images/ID.png with the folder ID/masks; none where `folder` is not laid out so."""
+    """The pairs of ID/images/ID.png with the folder ID/masks; [] where `folder` has another layout."""
     pairs = []
     for inner in sorted(folder.iterdir()) if folder.is_dir() else ():
         images = [path for path in (inner / "images").glob("*") if is_image(path)]

@@ -1,11 +1,11 @@
-"""Images and labels named line by line in a table.
+"""Images and labels that a table names line by line.
 
 DIR/list.csv        image,label,split,weight
                     scans/a.png,drawn/a_mask.png,train,1
                     scans/b.png,drawn/b_mask.png,val,1
 
-Paths count from the table's folder. Without a column `split` about a fifth is held out, by a hash of each
-image's path, without `weight` all weigh 1.
+Paths start at the table's folder. Without a column `split` about a fifth of the images are held out, by a hash of each
+path. Without `weight` all weights are 1.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ class Listed(Folder):
         return self.root, self._divide(parts[""], table) if "" in parts else parts
 
     def _stem(self, pair: Pair) -> str:
-        """The image's path: tables may name a/image.png and b/image.png."""
+        """The image's path, since a table may name a/image.png and b/image.png."""
         path = pair.image.relative_to(self.root) if pair.image.is_relative_to(self.root) else pair.image
         return "_".join(part for part in (path.parent / path.stem).parts if part not in ("..", path.anchor))
 
 
 def table_in(data_dir: str | Path | None) -> Path:
-    """The table: `data_dir` itself, or list.csv in it or in a folder beside or around it.
+    """The table: `data_dir` itself, or list.csv in it, in a folder in it, or in the folder around it.
 
     Raises:
-      DataError: there is none.
+      DataError: there is no table.
     """
     given = Path(data_dir or "")
     if given.suffix.lower() == ".csv" and given.is_file():
@@ -66,9 +66,7 @@ def table_in(data_dir: str | Path | None) -> Path:
 
 
 def pairs_of(table: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) -> dict[str, list[Pair]]:
-    """The pairs that the rows name, by split; all under "" where there is no such column.
-
-    training and validation are train and val.
+    """The pairs in the rows by split, "" where there is no such column; training and validation are train and val.
 
     Raises:
       DataError: a weight is no number of 0 or more.
@@ -83,7 +81,7 @@ def pairs_of(table: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) -> dict
 
 
 def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows of `path` with the number of their line; a row's cells by the name of their column.
+    """The rows of `path` with the numbers of their lines; a row is a dict by the names of the columns.
 
     Raises:
       DataError: it is no table in UTF-8, a column is unknown or missing, a cell is empty, or there is no row.

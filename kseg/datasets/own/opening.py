@@ -1,4 +1,4 @@
-"""How a person's image and label lie on each other: pages, orientation tags, pixels without data."""
+"""Opens a person's image and label so that they fit on each other: pages, orientation tags, pixels without data."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from kseg.images import (
 
 
 class Opening(NamedTuple):
-    """How the files are read, as a person says it.
+    """How the files are to be read, as a person says.
 
     Attributes:
       axes: of a TIFF's pages, as `kseg.images.open_pages` takes them.
       alpha: whether a channel that a file calls alpha is one like the others.
-      drawn: where labels lie on images with an orientation tag: on the image as it is seen, or as it is stored.
+      drawn: whether labels were drawn on images as their orientation tag turns them, or as they are stored.
     """
 
     axes: str | None = None
@@ -40,10 +40,10 @@ class Opening(NamedTuple):
         return open_pages(image, axes=self.axes, alpha=self.alpha)
 
     def by_page(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """One pair per page of each file.
+        """One pair for each page of each file.
 
         Raises:
-          DataError: a file can't be read, or image and label have not as many pages.
+          DataError: a file can't be read, or an image and its label differ in their number of pages.
         """
         found = []
         for pair in pairs:
@@ -68,22 +68,22 @@ class Opening(NamedTuple):
         return found
 
     def read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
-        """The image of a pair, (H, W, C), and where it has no data, (H, W) bool; None where it has all."""
+        """The image of a pair, (H, W, C), and its pixels without data, (H, W) bool, or None where all have data."""
         return self.pages(pair.image).read(pair.page or 0)
 
     def laid(self, array: np.ndarray, pair: Pair, image: np.ndarray) -> np.ndarray:
-        """What a label holds, (H, W), as it lies on `image` (H, W, C)."""
+        """The array of a label, (H, W), turned so that it lies on `image` (H, W, C)."""
         return turned(array, turn_of_label(image.shape[:2], array.shape, pair.tag, self.drawn) or 1)
 
 
 def advice_on_axes(labelled: int) -> Advice:
-    """What to do where an image has not as many pages as its label, which has `labelled`."""
+    """What to do where the label has `labelled` pages and its image another number."""
     meaning, axes = ("channels", "CYX") if labelled == 1 else ("slices", "ZYX")
     return f"where the pages of the images are {meaning}, pass ", Setting("data.axes", axes)
 
 
 def question_of(pairs: Sequence[Pair]) -> Doubt | None:
-    """What must be known of the labels before anything is learned or scored by them; None where nothing is open."""
+    """What a person must say about the labels before anything is learned from them or scored; None if nothing."""
     asked = [pair for pair in pairs if pair.is_asked]
     if not asked:
         return None

@@ -1,8 +1,8 @@
-"""Which label belongs to which image, by their names, in the ways in which programs write them.
+"""Pairs images with their labels by their names.
 
-A pair has the same name before the ending (`.ome` is part of the ending). Names may differ in upper and lower case, in
-Unicode's form, and in what programs put before or behind them: img_1 and mask_1, a and a_mask, a and a_cp_masks.
-Nothing is guessed: two files that could both be meant are told.
+A pair has the same name before the ending (`.ome` is part of the ending). The two names may differ in upper and lower
+case, in the form of Unicode, and in what programs add to them: img_1 and mask_1, a and a_mask, a and a_cp_masks.
+Nothing is guessed: where two files could belong to a third, all three are reported.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Pair(NamedTuple):
 
     Attributes:
       image: its file.
-      label: its file, or a folder of one mask per object.
-      page: of both; None where they have a single one.
+      label: its file, or a folder with one mask per object.
+      page: of both files; None where they have a single page.
       weight: in the loss, no unit.
-      tag: the orientation tag that the image has and the label has not, 1..8; 1 where there is none.
-      is_asked: whether the sizes leave open if the label was drawn on the image as that tag turns it.
+      tag: the orientation tag of the image, 1..8; 1 where it has none, or the label has one too.
+      is_asked: whether a person must say if the label was drawn on the image as the tag turns it.
       no_data: the number that marks pixels without data in the image; None where there is none.
-      name: what the image is called, with the folders it lies in; "" for its file's name.
+      name: of the image, with the folders in which it lies; "" for the name of its file.
     """
 
     image: Path
@@ -52,13 +52,13 @@ class Pair(NamedTuple):
 
 @dataclass
 class Matched:
-    """The pairs of some images and labels, and what is no pair.
+    """The pairs of some images and labels, and the files that are no pair.
 
     Attributes:
       pairs: in the order of the images' names.
       images, labels: those without a partner.
-      rivals: files of which it can't be told which belong together, images first.
-      notes: what names were taken for a pair though they differ, in words.
+      rivals: groups of files in which it is not clear which belong together; images first.
+      notes: text about names that were paired though they differ.
     """
 
     pairs: list[Pair] = field(default_factory=list)
@@ -72,7 +72,7 @@ def match(images: Mapping[Path, str], labels: Mapping[Path, str]) -> Matched:
     """Pairs images with labels.
 
     Args:
-      images, labels: what each file is called, as `names_in` gives it.
+      images, labels: the name of each file, as `names_in` gives it.
     """
     found = Matched()
     left, right = dict(images), dict(labels)
@@ -101,7 +101,7 @@ def match(images: Mapping[Path, str], labels: Mapping[Path, str]) -> Matched:
 
 
 def _beside_pairs(found: Matched, right: dict[Path, str]) -> None:
-    """A label that is left over may be meant for an image that has found one: then which of them is unknown."""
+    """Takes apart the pairs whose image may also belong to a label that is left over: all three are rivals then."""
     bare = {bare_image(pair.name): pair for pair in found.pairs} if right else {}
     doubtful = set()
     for path, name in list(right.items()):
@@ -115,10 +115,10 @@ def _beside_pairs(found: Matched, right: dict[Path, str]) -> None:
 
 
 def pairs(images: Path, labels: Path) -> list[Pair]:
-    """Image and label of each name in two folders of one folder, in the order of the names.
+    """The pairs of two folders that lie beside each other, in the order of the names.
 
     Raises:
-      DataError: a folder is not there, a name has only one of the two, or it can't be told which belong together.
+      DataError: a folder is not there, a file has no partner, or it is not clear which files belong together.
     """
     for folder in (images, labels):
         if not folder.is_dir():
@@ -135,15 +135,15 @@ def no_folder(folder: Path, images: str = "images", labels: str = "labels") -> D
 
 
 def checked(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
-    """The pairs, where nothing else was found.
+    """The pairs, where every file belongs to one.
 
     Args:
       found: what was matched.
-      root: the folder that messages name, and count from.
+      root: the folder that messages name, and at which the paths in them start.
       leave: whether images without a label are left out.
 
     Raises:
-      DataError: a file has no partner, or it can't be told which belong together, or there is nothing.
+      DataError: a file has no partner, it is not clear which files belong together, or there is no pair.
     """
     for rivals in found.rivals[:1]:
         names = ", ".join(path.relative_to(root).as_posix() for path in rivals)
@@ -171,14 +171,14 @@ def checked(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
 
 
 def names_in(folder: Path, beside: Collection[str] = ()) -> dict[Path, str]:
-    """The image files in `folder`, and in those of its folders whose names are in `beside`, and what they are called.
+    """The image files in `folder` and in its inner folders `beside`, and their names.
 
-    That is the path within `folder` without the ending.
+    A name is the path within `folder` without the ending.
     """
     found = {}
     for within in ("", *(f"{name}/" for name in sorted(beside))):
         for path in sorted((folder / within).iterdir(), key=attrgetter("name")):
-            if is_image(path) and not path.is_dir():  # a link that leads nowhere is to be missed
+            if is_image(path) and not path.is_dir():  # a broken link counts, so that reading it fails
                 found[path] = within + stem_of(path)
     return found
 
@@ -190,7 +190,7 @@ def folders_in(folder: Path) -> list[str]:
 
 
 def apart(files: Sequence[Path]) -> tuple[dict[Path, str], dict[Path, str]]:
-    """Files of one folder as images and labels: a label is called as an image beside it, and a label's word more."""
+    """Separates the files of one folder into images and labels. A label has the name of an image and a label's word."""
     names = {path: stem_of(path) for path in files}
     images = {bare_image(name) for name in names.values() if _unlabelled(name) == plain(name)}
     labels = {
@@ -200,17 +200,17 @@ def apart(files: Sequence[Path]) -> tuple[dict[Path, str], dict[Path, str]]:
 
 
 def plain(name: str) -> str:
-    """A name in one form of Unicode and small letters."""
+    """A name in lower case and in one form of Unicode."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def bare_image(name: str) -> str:
-    """An image's name without what says that it is one."""
+    """An image's name without words as `img`."""
     return _without(_IMAGE_AFFIX, plain(name))
 
 
 def bare_label(name: str) -> str:
-    """A label's name without what says that it is one, and then without what says that its image is one."""
+    """A label's name without words as `mask`, and then without words as `img`."""
     return _without(_IMAGE_AFFIX, _unlabelled(name))
 
 
@@ -232,7 +232,7 @@ def _grouped(names: Mapping[Path, str], same: Callable[[str], str]) -> dict[str,
     return groups
 
 
-# How an image's and a label's name are made equal, the strictest first, and what is said where that was needed.
+# The functions that make the names of an image and its label equal, the strictest first, and the note about their use.
 _WAYS: list[tuple[tuple[Callable[[str], str], Callable[[str], str]], str]] = [
     ((str, str), ""),
     ((plain, plain), "names that differ in the case of letters or the form of Unicode are paired"),

@@ -1,7 +1,7 @@
 """CamVid in 11 classes: street scenes seen from a car, divided as in the SegNet tutorial.
 
     DIR/train/NAME.png         DIR/trainannot/NAME.png       the tutorial's own folders, 480 x 360
-    DIR/train/images/NAME.jpg  DIR/train/labels/NAME.png     the same frames as others lay them out
+    DIR/train/images/NAME.jpg  DIR/train/labels/NAME.png     the same frames in a layout of others
 
 Labels are 0..10, and 11 for what was not labelled.
 

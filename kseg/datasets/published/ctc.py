@@ -5,8 +5,8 @@
     DIR/01_GT/TRA/man_track000.tif ...     a marker in every cell, of all frames
     DIR/01_ST/SEG/man_seg000.tif ...       silver truth, computed, where it is offered
 
-A frame may be segmented in part only. Where a marker has no segmented cell (half of it or less lies in one),
-its surroundings are no background that could be learned: they become void.
+Some frames are segmented only in part. A marker shows a cell that is not segmented if at most half of it lies in a
+segmented cell. The pixels around such a marker must not be learned as background, so they become void.
 """
 
 from __future__ import annotations
@@ -92,21 +92,21 @@ class CellTracking(Dataset):
 
 
 def unlabelled(cells: np.ndarray, markers: np.ndarray) -> np.ndarray:
-    """Where unsegmented cells may lie.
+    """The pixels at which cells may lie that are not segmented.
 
     Args:
       cells: (H, W) integers, 0 background, one number per segmented cell.
       markers: (H, W) likewise, of the tracking truth.
 
     Returns:
-      (H, W) bool: the background within a cell's typical diameter (that of a disc of the median cell's area) of
-      every marker of which half or less lies in a cell.
+      (H, W) bool: the background near each marker of which at most half lies in a cell. Near means within the diameter
+      of a disc with the median cell's area.
     """
     lonely = np.zeros(cells.shape, bool)
     marked = markers > 0
     _, marker, sizes = np.unique(markers[marked], return_inverse=True, return_counts=True)
     cell = cells[marked].astype(np.int64)
-    # How many pixels each marker shares with each cell, all pairs in one sort.
+    # One sort counts how many pixels each marker shares with each cell.
     count = int(cell.max(initial=0)) + 1
     pairs, shared = np.unique((marker * count + cell)[cell > 0], return_counts=True)
     most = np.zeros(len(sizes), np.int64)
@@ -121,10 +121,10 @@ def unlabelled(cells: np.ndarray, markers: np.ndarray) -> np.ndarray:
 
 
 def _frames(folder: Path, prefix: str, drop: Sequence[int]) -> list[str]:
-    """The frame numbers, as written, of the files PREFIX + number + .tif in `folder`.
+    """The frame numbers in the names of the files PREFIX + number + .tif in `folder`.
 
     Raises:
-      DataError: there is none.
+      DataError: there is no such file.
     """
     found = [match[1] for path in folder.glob("*.tif") if (match := re.fullmatch(prefix + r"_?(\d+)\.tif", path.name))]
     if not found:

@@ -1,8 +1,8 @@
-"""Depth as three images that a network of pictures can read: disparity, height above ground, angle with gravity.
+"""Depth as an image of three channels: disparity, height above ground, angle with gravity.
 
 Source: Gupta, Girshick, Arbelaez, Malik, ECCV 2014; constants and their order as in its release
-(github.com/s-gupta/rcnn-depth), whose images of NYUDv2 these equal within a grey level, except for the angle where
-fewer than eight pixels of its window have been measured: there it is rounding noise in the release too.
+(github.com/s-gupta/rcnn-depth). The images equal those of the release for NYUDv2 within a grey level. Only the angle
+differs where fewer than eight pixels of its window were measured; there it is rounding noise in the release too.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from kseg.storage import cache_folder
 
 FORM = 1
 ANGLE_RADIUS, GRAVITY_RADIUS = 3, 10
-# Degrees within which a normal speaks for the direction, and for how many rounds.
+# For each round: the angle, degrees, within which a normal counts as that of a floor or a wall.
 ROUNDS = (45.0,) * 5 + (15.0,) * 5
-# Centimetres: a floor less than this below the camera is not in view, and is taken to lie at the second.
+# Centimetres below the camera. A lowest point above the first is no floor; then the floor is taken to be at the second.
 FLOOR_SEEN, FLOOR_ASSUMED = 90.0, 130.0
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Focal lengths and centre, pixels; pixels are counted from 1, as MATLAB does."""
+    """Focal lengths and centre, pixels. Pixels are counted from 1, as in MATLAB."""
 
     fx: float
     fy: float
@@ -34,12 +34,12 @@ class Camera:
     cy: float
 
     def cropped(self, row: int, column: int) -> Camera:
-        """The camera of what is left where so many rows and columns are cut off before it."""
+        """The camera of the image that begins at this row and column."""
         return Camera(self.fx, self.fy, self.cx - column, self.cy - row)
 
 
 def cached_hha(depth: np.ndarray, raw: np.ndarray, camera: Camera) -> np.ndarray:
-    """`encode_hha`, kept as a PNG in the cache folder under the digest of what it is made of."""
+    """`encode_hha`, kept as a PNG in the cache folder, named by the digest of its arguments."""
     digest = hashlib.sha256(f"{FORM} {camera} {depth.shape} {depth.dtype} {raw.dtype}".encode())
     digest.update(depth.tobytes() + raw.tobytes())
     path = cache_folder() / "hha" / f"{digest.hexdigest()[:32]}.png"
@@ -53,12 +53,12 @@ def encode_hha(depth: np.ndarray, raw: np.ndarray, camera: Camera) -> np.ndarray
 
     Args:
       depth: (H, W) metres, > 0, holes filled.
-      raw: (H, W) as measured, 0 where nothing was: those pixels say nothing about the surface around them.
+      raw: (H, W) as measured; 0 where nothing was measured, and those pixels do not count for the surface.
       camera: of these images.
 
     Returns:
-      (H, W, 3) uint8: 31,000 / cm, no nearer than 1 m; cm above the lowest point; degrees + 38, which makes a floor
-      38, a wall 128 and both a ceiling and the unknown 218.
+      (H, W, 3) uint8: 31,000 / depth in cm, which is at least 100; cm above the lowest point; degrees + 38, so that a
+      floor is 38, a wall 128, and a ceiling 218, as is what is not known.
     """
     z = depth.astype(np.float64) * 100
     points = _points(z, camera)
@@ -80,7 +80,7 @@ def _points(z: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def _fields(points: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(9, H, W): the terms of the least squares n . (x, y, 1) = 1 / Z over the known pixels, x = X / Z, y = Y / Z."""
+    """(9, H, W): terms of the least squares n . (x, y, 1) = 1 / Z with x = X / Z, y = Y / Z; 0 at unknown pixels."""
     z = np.where(points[..., 2] > 0, points[..., 2], np.inf)
     x, y, inverse = points[..., 0] / z, points[..., 1] / z, 1 / z
     terms = np.stack([x * x, x * y, x, y * y, y, np.ones_like(x), x * inverse, y * inverse, inverse])
@@ -88,11 +88,11 @@ def _fields(points: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _normals(fields: np.ndarray, points: np.ndarray, radius: int) -> np.ndarray:
-    """(H, W, 3) unit normals, away from the camera, of planes in windows of 2 radius + 1; NaN where all is unknown."""
+    """(H, W, 3): unit normals, away from the camera, of the plane in each window of 2 radius + 1; NaN where unknown."""
     size = (2 * radius + 1, 2 * radius + 1)
     sums = [cv2.boxFilter(field, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT) for field in fields]
     xx, xy, x, yy, y, count, bx, by, b = sums
-    # The cofactors alone: the determinant only scales the normal.
+    # The cofactors are enough, since the determinant only scales the normal.
     normal = np.stack(
         [
             (yy * count - y * y) * bx + (x * y - xy * count) * by + (xy * y - x * yy) * b,
@@ -101,7 +101,7 @@ def _normals(fields: np.ndarray, points: np.ndarray, radius: int) -> np.ndarray:
         ],
         axis=-1,
     )
-    normal[np.rint(count) == 0] = np.nan  # running sums leave a residue where nothing was added
+    normal[np.rint(count) == 0] = np.nan  # the running sums of an empty window are not exactly 0
     with np.errstate(invalid="ignore", divide="ignore"):
         normal /= np.sqrt((normal * normal).sum(axis=-1, keepdims=True))
     normal[normal[..., 2] < 0] *= -1
@@ -110,7 +110,7 @@ def _normals(fields: np.ndarray, points: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _gravity(normals: np.ndarray) -> np.ndarray:
-    """(3,) the unit direction down: along the normals of floors and across those of walls."""
+    """(3,): the unit direction down, parallel to the normals of floors and at right angles to those of walls."""
     votes = normals[~np.isnan(normals[..., 0])]
     down = np.array([0.0, 1.0, 0.0])
     for degrees in ROUNDS if len(votes) else ():
@@ -123,7 +123,7 @@ def _gravity(normals: np.ndarray) -> np.ndarray:
 
 
 def _rotation(down: np.ndarray) -> np.ndarray:
-    """(3, 3) the rotation that turns (0, 1, 0) to `down`; none within 0.1 degree."""
+    """(3, 3): the rotation that turns (0, 1, 0) to `down`; none for 0.1 degree or less."""
     axis = np.cross([0.0, 1.0, 0.0], down)
     sine = np.linalg.norm(axis)
     angle = np.arctan2(sine, down[1])

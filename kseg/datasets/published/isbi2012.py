@@ -1,6 +1,6 @@
 """The ISBI 2012 EM challenge: 30 labelled slices of 512 x 512 in two TIFF stacks.
 
-The test labels were never published, so the labelled slices are split by blocks: neighbours are alike.
+The test labels were never published, so the labelled slices are split: into blocks, since neighbours are alike.
 
 Source: Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015).
 """

@@ -1,12 +1,13 @@
-"""MATLAB files of version 5 to 7, as several published sets keep their labels in: one variable's whole numbers.
+"""Reads the whole numbers of a variable in a MATLAB file of version 5 to 7; several published sets have such labels.
 
-    128 bytes           text, a version, and "IM" or "MI": whether a number's lowest or highest byte is first
-    element             its type and bytes, 4 each, and the bytes, filled up to 8; of 4 bytes or fewer, all in one 8
-      of type 15        further elements, deflated; not filled up
-      of type 14        an array: elements with its flags, dimensions, name, and then its numbers or, of a struct, the
-                        length of its members' names, those names, and an array for each
+    128 bytes           text, a version, and "IM" or "MI": whether the lowest or the highest byte of a number is first
+    element             its type and its number of bytes, 4 bytes each, then its bytes, padded to 8; an element of at
+                        most 4 bytes takes 8 bytes in all
+      of type 15        further elements, deflated; not padded
+      of type 14        an array: elements with its flags, dimensions and name, then its numbers. A struct has in their
+                        place the length of its members' names, the names, and an array for each member
 
-SciPy reads more than this, but its 1.17 crashes on damaged files (a type of number that there is not).
+SciPy reads more than this, but version 1.17 crashes on damaged files (on unknown types of numbers).
 
 Source: MathWorks, MAT-File Format, "Level 5 MAT-File Format".
 """
@@ -34,10 +35,10 @@ _LATER = (b"\0\2IM", b"\2\0MI")  # version 7.3, which is HDF5
 
 
 def read_mat(path: Path, variable: str, member: str | None = None) -> np.ndarray:
-    """One variable of a MATLAB file, or one member of it where it is a struct, as int32 of its shape.
+    """A variable of a MATLAB file, or a member of a variable that is a struct, as int32 in its shape.
 
     Raises:
-      DataError: the file is missing, damaged or of version 7.3, has no such variable, or that holds no whole numbers.
+      DataError: the file is missing, damaged or of version 7.3, has no such variable, or has no whole numbers in it.
       EnvironmentFailure: there is no permission, or the disk fails.
     """
     with opened(path) as file:
@@ -60,7 +61,7 @@ def read_mat(path: Path, variable: str, member: str | None = None) -> np.ndarray
 
 
 class _Array(NamedTuple):
-    """An array whose name is read, but not yet what it holds: `rest`, elements in byte order `order`."""
+    """An array of which the name was read; `rest` are the elements after it, in byte order `order`."""
 
     order: str
     flags: int
@@ -71,16 +72,16 @@ class _Array(NamedTuple):
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
     """Type and content of each element of `data`."""
-    place = 0
-    while place < len(data):
-        kind, size = struct.unpack_from(f"{order}II", data, place)
-        start = place + 8
+    offset = 0
+    while offset < len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, offset)
+        start = offset + 8
         if kind >> 16:
-            kind, size, start = kind & 0xFFFF, min(kind >> 16, 5), place + 4
-        if start + size > len(data) or start < place + 8 < start + size:
+            kind, size, start = kind & 0xFFFF, min(kind >> 16, 5), offset + 4
+        if start + size > len(data) or start < offset + 8 < start + size:
             raise ValueError(f"no element of {size:,} bytes fits at byte {start:,} of {len(data):,}")
         yield kind, data[start : start + size]
-        place = start + size if kind == DEFLATED else place + (start - place + size + 7) // 8 * 8
+        offset = start + size if kind == DEFLATED else offset + (start - offset + size + 7) // 8 * 8
 
 
 def _next(elements: Iterator[tuple[int, memoryview]]) -> tuple[int, memoryview]:
@@ -90,7 +91,7 @@ def _next(elements: Iterator[tuple[int, memoryview]]) -> tuple[int, memoryview]:
 
 
 def _variables(data: memoryview, order: str) -> Iterator[_Array]:
-    """The arrays that stand in the file itself."""
+    """The arrays at the top level of the file."""
     for kind, content in _elements(data, order):
         if kind == DEFLATED:
             inflate = zlib.decompressobj()
@@ -128,7 +129,7 @@ def _member(array: _Array, wanted: str) -> _Array | None:
 
 
 def _numbers(element: tuple[int, memoryview], order: str) -> np.ndarray:
-    """The numbers of an element, as many as fill it."""
+    """All numbers of an element."""
     kind, content = element
     if kind not in NUMBERS:
         raise ValueError(f"numbers of type {kind}, which there is not")
@@ -149,7 +150,7 @@ def _whole_numbers(array: _Array) -> np.ndarray:
     values = _numbers(_next(array.rest), array.order)
     if len(values) != math.prod(array.shape):
         raise ValueError(f"{len(values):,} numbers for the shape {array.shape}")
-    with np.errstate(invalid="ignore"):  # of a float32 that is none
+    with np.errstate(invalid="ignore"):  # a float32 may be a signalling NaN
         floats = values.astype(np.float64)
     if not ((np.abs(floats) < 2**31) & (floats == np.trunc(floats))).all():
         raise ValueError("fractions, or numbers beyond 32 bits")

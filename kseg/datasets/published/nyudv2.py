@@ -1,12 +1,12 @@
 """NYU Depth V2: 1,449 indoor frames with colour and depth, in Gupta's 40 classes, cropped to 425 x 560.
 
-    DIR/nyu_depth_v2_labeled.mat, splits.mat, classMapping40.mat        as published; one frame is read at a time
+    DIR/nyu_depth_v2_labeled.mat, splits.mat, classMapping40.mat        as published; read one frame at a time
 
     DIR/data/{images,depth,hha}/img_N.png, DIR/segmentation/img_N.mat   as the FCN authors prepared it, nyud/
     DIR/{train,val,test}.txt                                            N = 5000 + the frame's number from 1
 
 Source: Silberman et al., ECCV 2012; Gupta, Arbelaez, Malik, CVPR 2013 (the classes); the FCN paper, section 5.
-`ids/nyudv2-val.txt`: the FCN authors' release; splits.mat tells train and val together from test.
+`ids/nyudv2-val.txt`: the FCN authors' release. splits.mat separates only test from train and val together.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VIEWS = {"rgb": ["rgb"], "rgbd": ["rgb", "depth"], "hha": ["hha"], "rgb-hha": ["
 COLOURS = {"rgb": {"": 3}, "rgbd": {"": 3}, "hha": {}, "rgb-hha": {"rgb": 3}}
 LABELLED, MAPPING = "nyu_depth_v2_labeled.mat", "classMapping40.mat"
 ROW, COLUMN, HEIGHT, WIDTH = 45, 40, 425, 560
-# The colour camera, to which the depth has been projected.
+# The colour camera, onto whose image the depth was projected.
 CAMERA = Camera(518.85790117450188, 519.46961112127485, 325.58244941119034, 253.73616633400465)
 FIRST = 5001
 
@@ -46,8 +46,8 @@ class NyuDepth(Dataset):
       data_dir: the folder that holds nyu_depth_v2_labeled.mat or the FCN authors' data/ and segmentation/, or the one
         around it.
       split: train (381), val (414), trainval or test (654).
-      view: rgb; rgbd, (H, W, 4) uint16: colour and the depth in millimetres; hha, the FCN authors' or, of the file as
-        published, made of the depth and kept in the cache folder; rgb-hha, a dict of both.
+      view: rgb; rgbd, (H, W, 4) uint16: colour and the depth in millimetres; hha: the FCN authors' images, or for the
+        published file images that are made from the depth and kept in the cache folder; rgb-hha: a dict of both.
     """
 
     name = "nyudv2"
@@ -66,7 +66,7 @@ class NyuDepth(Dataset):
         self.choose(split, ("train", "val", "trainval", "test"))
         root = find_root(self.name, data_dir, [LABELLED, "segmentation"])
         self._view, self.colour_channels = view, COLOURS[view]
-        self.colour_white = 255.0 if view == "rgbd" else None  # 16 bits for the depth's sake
+        self.colour_white = 255.0 if view == "rgbd" else None  # only the depth needs the 16 bits
         self._frames: Labelled | Prepared = Labelled(root) if (root / LABELLED).is_file() else Prepared(root)
         self._numbers = self._frames.numbers(split)
         self.ids = [f"img_{number}" for number in self._numbers]
@@ -86,7 +86,7 @@ class NyuDepth(Dataset):
 
 
 class Labelled:
-    """The file as published, opened anew for each array so that this travels between processes."""
+    """The published file. It is opened for each array, so that this object can be sent to another process."""
 
     def __init__(self, root: Path) -> None:
         self._path, self._splits, mapping = root / LABELLED, root / "splits.mat", root / MAPPING
@@ -131,7 +131,7 @@ class Labelled:
         return self._class_of[stored]
 
     def _read(self, name: str, number: int) -> np.ndarray:
-        """Its crop of one frame, (425, 560[, C]): the file's axes are MATLAB's the other way round."""
+        """The crop of one frame, (425, 560[, C]). The axes in the file are those of MATLAB in reverse."""
         import h5py
 
         try:

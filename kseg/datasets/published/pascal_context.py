@@ -5,8 +5,8 @@
     DIR/VOCdevkit/VOC2010/JPEGImages/ID.jpg
     DIR/VOCdevkit/VOC2010/ImageSets/Main/{train,val}.txt
 
-Source: Mottaghi et al., CVPR 2014. Order of the classes and their labels: the FCN authors' release; other toolboxes
-order them by the alphabet.
+Source: Mottaghi et al., CVPR 2014. The order of the classes and their labels is from the FCN authors' release; other
+toolboxes order them by the alphabet.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kseg.datasets.text_files import read_lines
 from kseg.errors import ConfigError, DataError
 from kseg.images import read_image, read_label
 
-# The number of each class among the 459 labels, which labels.txt of the archive names.
+# The number of each class among the 459 labels that labels.txt in the archive names.
 LABELS = {
     "aeroplane": 2, "bicycle": 23, "bird": 25, "boat": 31, "bottle": 34, "bus": 45, "car": 59, "cat": 65, "chair": 72,
     "cow": 98, "diningtable": 397, "dog": 113, "horse": 207, "motorbike": 258, "person": 284, "pottedplant": 308,
@@ -45,8 +45,8 @@ class PascalContext(Dataset):
     Args:
       data_dir: the folder that holds trainval/ (or 33_context_labels/) and VOCdevkit/, or the one around it.
       split: train or val.
-      classes: 60: 59 and, as class 0, all that is none of them, as the FCN paper scores it; 59: the others void;
-        33: the easier task of the paper that brought the set.
+      classes: 60: 59 classes, and everything else as class 0, as in the FCN paper; 59: everything else is void; 33: the
+        easier task of the paper that introduced the set.
     """
 
     name = "pascal-context"
@@ -87,7 +87,7 @@ class PascalContext(Dataset):
 
 
 def _class_of_label(*, background: bool) -> np.ndarray:
-    """The class of each of the 459 labels, and of 0, which stands for none: (460,) int32."""
+    """The class of each of the 459 labels and of 0, which means no label: (460,) int32."""
     table = np.full(HIGHEST + 1, 0 if background else VOID, np.int32)
     table[list(LABELS.values())] = np.arange(len(LABELS)) + background
     return table

@@ -1,10 +1,10 @@
-"""The Semantic Boundaries Dataset: masks for 11,355 images of VOC 2011, alone and together with VOC's own.
+"""The Semantic Boundaries Dataset: masks for 11,355 images of VOC 2011, alone and together with VOC's masks.
 
     benchmark_RELEASE/dataset/img/ID.jpg
     benchmark_RELEASE/dataset/cls/ID.mat          GTcls.Segmentation, 0..20; nothing is void
     benchmark_RELEASE/dataset/{train,val}.txt     8,498 and 2,857 ids
 
-`voc-fcn` and `voc-aug` want both archives under one folder.
+`voc-fcn` and `voc-aug` need both archives in one folder.
 
 Source: Hariharan et al., ICCV 2011; Shelhamer, Long, Darrell, PAMI 39(4):640 (2017), section 5 for `voc-fcn`.
 """
@@ -44,7 +44,7 @@ class Sbd(Dataset):
 
 
 class _Both(Dataset):
-    """VOC and SBD; an id has VOC's own mask where `_official` holds it, else SBD's."""
+    """VOC and SBD. The ids in `_official` have VOC's mask, the others SBD's."""
 
     classes = CLASSES
     upright = True
@@ -67,7 +67,7 @@ class _Both(Dataset):
 
 @DATASETS.register("voc-fcn")
 class VocFcn(_Both):
-    """The FCN paper's protocol: SBD's 8,498 training images, and the 736 of VOC 2011 (or 2012) that it holds out."""
+    """The FCN paper's protocol: SBD's 8,498 training images; held out are 736 of VOC 2011 (or 2012)."""
 
     name, years = "voc-fcn", (2011, 2012)
 
@@ -80,7 +80,7 @@ class VocFcn(_Both):
 
 @DATASETS.register("voc-aug")
 class VocAug(_Both):
-    """VOC 2012 with SBD's masks added: 10,582 training images, none of which is among VOC 2012's 1,449 of val."""
+    """VOC 2012 and SBD: 10,582 training images, none of which is among the 1,449 of VOC 2012's val."""
 
     name, years = "voc-aug", (2012,)
 
@@ -93,7 +93,7 @@ class VocAug(_Both):
 
 
 def find_sbd(name: str, data_dir: str | Path | None) -> Path:
-    """The folder `dataset` of the archive, whatever folder around it or in it was named."""
+    """The folder `dataset` of the archive; `data_dir` may be a folder around it or in it."""
     root = find_root(name, data_dir, [f"benchmark_RELEASE/{INSIDE}", INSIDE, "cls"])
     return next(root / path for path in ("benchmark_RELEASE/dataset", "dataset", "") if (root / path / "cls").is_dir())
 

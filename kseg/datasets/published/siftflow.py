@@ -1,4 +1,4 @@
-"""SIFT Flow: 2,688 outdoor scenes of 256 x 256 with two labels for every pixel, what it is and how it lies.
+"""SIFT Flow: 2,688 outdoor scenes of 256 x 256 with two labels for every pixel, semantic and geometric.
 
     DIR/Images/spatial_envelope_.../ID.jpg
     DIR/SemanticLabels/spatial_envelope_.../ID.mat    S: 0 void, 1..33
@@ -27,7 +27,7 @@ SEMANTIC = (
 )  # fmt: skip
 GEOMETRIC = ("sky", "horizontal", "vertical")
 FOLDERS = {"semantic": "SemanticLabels", "geometric": "GeoLabels"}
-# Nobody labelled these two, which TrainSet1.txt has all the same.
+# These two stand in TrainSet1.txt, but have no labels.
 UNLABELLED = {"highway_bost181", "street_urb506"}
 ABSENT_FROM_TEST = {"cow", "desert", "moon"}
 

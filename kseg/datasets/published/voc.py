@@ -1,11 +1,11 @@
 """PASCAL VOC 2011 and 2012, the segmentation task: 20 classes and the background.
 
     VOC2012/JPEGImages/ID.jpg
-    VOC2012/SegmentationClass/ID.png        palette indices: 0..20; 255 at borders and where it is difficult
+    VOC2012/SegmentationClass/ID.png        palette indices: 0..20; 255 at borders and at difficult objects
     VOC2012/ImageSets/Segmentation/{train,val,trainval}.txt
 
 Source: Everingham et al., International Journal of Computer Vision 88(2):303 (2010). `ids/seg11valid.txt`: the FCN
-authors' release (github.com/shelhamer/fcn.berkeleyvision.org); VOC2011's val without the images of SBD's train.
+authors' release (github.com/shelhamer/fcn.berkeleyvision.org), the val of VOC 2011 without the images of SBD's train.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ class Voc2012(Voc):
 
 
 def find_kit(name: str, data_dir: str | Path | None, years: Sequence[int], task: str = TASK) -> Path:
-    """The folder VOC{year}, of the first of `years` that is there: named itself, or anything around it.
+    """The folder VOC{year} of the first of `years` that is there.
 
     Args:
       name: the data set's, for messages.
-      data_dir: what was named: VOC2012, VOCdevkit, TrainVal, or the folder around one of them.
-      years: which will do.
-      task: the folder of lists in it.
+      data_dir: VOC2012, VOCdevkit, TrainVal, or the folder around one of them.
+      years: the years that fit, the preferred one first.
+      task: the folder of lists in VOC{year}.
 
     Raises:
-      DataError: it is not there, or only that of another year.
+      DataError: no such folder is there, or it is of another year.
     """
     kits = [f"{above}VOC{year}" for year in years for above in ("", "VOCdevkit/", "TrainVal/VOCdevkit/")]
     root = find_root(name, data_dir, [*(f"{kit}/{task}" for kit in kits), task])
@@ -84,7 +84,7 @@ def find_kit(name: str, data_dir: str | Path | None, years: Sequence[int], task:
 
 
 def seg11valid(kit: Path) -> list[str]:
-    """The FCN paper's 736 held-out ids, as far as the kit's val list has them: in VOC 2011 and 2012 all."""
+    """The FCN paper's 736 held-out ids that the val list of the kit has. VOC 2011 and 2012 have all."""
     listed = set(read_lines(kit / TASK / "val.txt"))
     return [one for one in read_lines(IDS / "seg11valid.txt") if one in listed]
 

@@ -1,7 +1,7 @@
-"""Bytes of files on a disk or at an address (gs://...).
+"""Reads bytes of files on a disk or at an address (gs://...).
 
-An address is read through tf.io.gfile, as `data pack` writes it: TensorFlow, which no other data set needs, is imported
-when the first one is asked for.
+Addresses are read with tf.io.gfile, with which `kseg data pack` writes them. No other data set needs TensorFlow, so it
+is imported at the first address.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 from kseg.errors import EnvironmentFailure, in_a_line
 
 
-def is_address(place: str | Path | None) -> bool:
-    """Whether `place` is named with a scheme, as gs://, and not as a disk's path."""
-    return "://" in str(place or "")
+def is_address(path: str | Path | None) -> bool:
+    """Whether `path` has a scheme, as gs://, and is not on a disk."""
+    return "://" in str(path or "")
 
 
 def join(folder: str | Path, name: str) -> str:
@@ -25,7 +25,7 @@ def join(folder: str | Path, name: str) -> str:
 
 
 def size_of(path: str) -> int | None:
-    """The bytes of a file, None where there is no such file.
+    """The size of a file in bytes; None where there is no such file.
 
     Raises:
       EnvironmentFailure: it can't be reached.
@@ -60,7 +60,7 @@ def _gfile() -> Any:
 
 @contextmanager
 def _reachable(path: str) -> Iterator[None]:
-    """Turns what the system or tf.io.gfile refuse into one sentence, but for a file that is not there."""
+    """Turns errors of the system and of tf.io.gfile into EnvironmentFailure; for a missing file FileNotFoundError."""
     refusals: tuple[type[Exception], ...] = (OSError,)
     missing: tuple[type[Exception], ...] = (FileNotFoundError,)
     if is_address(path):

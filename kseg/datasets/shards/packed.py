@@ -1,10 +1,10 @@
-"""Any data set once `data pack` has written it: TFRecord shards and an index, read at any place in any order.
+"""Reads a data set that `kseg data pack` wrote: TFRecord shards and an index, so that items can be read in any order.
 
-    DIR/index.json                          what is in which shard, and where
+    DIR/index.json                          the items of each shard and their offsets
     DIR/train-00000-of-00012.tfrecord       records (`records`), as TFRecord frames them: the length in 8 bytes, its
                                             checksum in 4, the record, its checksum in 4
 
-Each record is held against the CRC-32 in the index; the CRC-32C beside it is for other readers of TFRecord files.
+Each record is checked by the CRC-32 in the index. The CRC-32C in the shard is for other readers of TFRecord files.
 
 Source of the framing: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 """
@@ -33,7 +33,7 @@ _AGAIN = "Copy it again from where it is whole, or remove it and run the same `k
 
 
 class Record(NamedTuple):
-    """Where a record lies: its shard, its place in it, the place of its frame and its length (bytes), its CRC-32."""
+    """A record: its shard, its number there, the offset of its frame and its own length in bytes, and its CRC-32."""
 
     shard: str
     number: int
@@ -47,9 +47,9 @@ class Packed(Dataset):
     """Any data set as `data pack` wrote it: TFRecord shards, item for item the same.
 
     Args:
-      data_dir: the folder of shards, or the one around it; or gs://BUCKET/FOLDER, from which each item is read as it
-        is asked for.
-      split: one of those packed.
+      data_dir: the folder of shards, or the one around it; or gs://BUCKET/FOLDER, from which each item is read when it
+        is needed.
+      split: one that was packed.
     """
 
     name = "packed"
@@ -94,7 +94,7 @@ class Packed(Dataset):
         return f"{join(self._root, record.shard)}, record {record.number} ({self.ids[index]})"
 
     def _of_shard(self, shard: Mapping[str, Any] | None) -> list[Record]:
-        """The records of one shard, none where it is not written yet.
+        """The records of one shard; none where it is not written yet.
 
         Raises:
           DataError: its file is not there, or of another size.
@@ -111,7 +111,7 @@ class Packed(Dataset):
 
 
 def traits_to_json(data: Dataset) -> dict[str, Any]:
-    """What `data` says of itself beside its items, for the index."""
+    """The traits of `data` beside its items, for the index."""
     return {
         "classes": data.classes,
         "scored_classes": data.scored_classes,
@@ -126,7 +126,7 @@ def traits_to_json(data: Dataset) -> dict[str, Any]:
 
 
 def traits_from_json(traits: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as it was: tuples, which JSON holds as lists."""
+    """The traits as they were, with tuples in place of JSON's lists."""
 
     def restored(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -137,7 +137,7 @@ def traits_from_json(traits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_lists(colours: Any) -> Any:
-    """Colours of any kind, arrays too, as JSON takes them."""
+    """Colours as JSON takes them; they may be arrays, or a dict of such."""
     if isinstance(colours, Mapping):
         return {head: _as_lists(one) for head, one in colours.items()}
     return None if colours is None else np.asarray(colours).tolist()
@@ -152,7 +152,7 @@ def index_from_text(text: str, path: str) -> dict[str, Any]:
     """The index that was read from `path`.
 
     Raises:
-      DataError: it is damaged, or of a later form.
+      DataError: it is damaged, or of another form.
     """
     try:
         index = json.loads(text)

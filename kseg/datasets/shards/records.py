@@ -1,11 +1,11 @@
-"""An item as bytes and back, without loss: what one record of a shard holds.
+"""Turns an item into the bytes of a record in a shard and back, without loss.
 
     4 bytes       the length of the header, little-endian
     header        JSON: id, weight, and the arrays in order: name, dtype, shape, bytes
-    the arrays    each packed by itself with Zstandard; of images (H, W, C) uint8 or uint16 the differences to the
+    the arrays    each packed by itself with Zstandard; images (H, W, C) uint8 or uint16 as the differences to the
                   pixel on the left, which pack better
 
-Zstandard and not PNG: photographs unpack four times as fast, quicker than their JPEG files, and take a tenth more room.
+Zstandard unpacks photographs four times as fast as PNG, and faster than JPEG, but takes a tenth more space than PNG.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def item_to_bytes(item: Item) -> bytes:
 
 
 def item_from_bytes(record: bytes) -> Item:
-    """The item of a `record` that is known to be whole."""
+    """The item in a `record`, whose checksum must be verified before."""
     (length,) = _LENGTH.unpack_from(record)
-    place = _LENGTH.size + length
-    header = json.loads(record[_LENGTH.size : place])
+    offset = _LENGTH.size + length
+    header = json.loads(record[_LENGTH.size : offset])
     arrays: dict[str, dict[str, np.ndarray]] = {"image": {}, "label": {}, "instances": {}}
     for part in header["arrays"]:
         kind, _, name = part["name"].partition("/")
-        arrays[kind][name] = _unpack(record[place : place + part["bytes"]], part)
-        place += part["bytes"]
+        arrays[kind][name] = _unpack(record[offset : offset + part["bytes"]], part)
+        offset += part["bytes"]
     image, label, instances = arrays["image"], arrays["label"], arrays["instances"]
     return Item(header["id"], image.get("", image), label.get("", label), instances.get(""), header["weight"])
 
@@ -60,7 +60,7 @@ def _pack(array: np.ndarray, name: str) -> bytes:
 
 
 def _unpack(data: bytes, part: dict[str, Any]) -> np.ndarray:
-    """The array that `part` of a header describes, which may be written to."""
+    """The array that `part` of a header describes; it is writable."""
     kind = np.dtype(part["dtype"])
     array = np.empty(part["shape"], kind)
     imagecodecs.zstd_decode(data, out=array.reshape(-1).view(np.uint8).data)
