@@ -9,10 +9,10 @@ from kseg.check.checked import Checked
 from kseg.check.copy import write_copy
 from kseg.check.finding import Finding
 from kseg.check.folder import check_pairs
-from kseg.check.items import check_items
 from kseg.check.preflight import Needs
+from kseg.check.registered import check_items
 from kseg.check.sheet import contact_sheet
-from kseg.check.words import in_words
+from kseg.check.text import in_words
 from kseg.datasets import options_taken
 from kseg.options import checked
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kseg.check.contents import ImageContent, LabelContent
 from kseg.check.finding import Finding
-from kseg.check.judgement import Judgement
-from kseg.check.looks import ImageLook, LabelLook
-from kseg.datasets.colours import ColourTable
-from kseg.datasets.pairing import Pair
+from kseg.check.labels.label_findings import LabelFindings
+from kseg.datasets.labels.colours import ColourTable
+from kseg.datasets.own.pairing import Pair
 from kseg.errors import Doubt, Spelling, spelled
 from kseg.images import Drawn, orientation_of, turn_of_label
 
@@ -21,8 +21,8 @@ class CheckedPair:
 
     split: str
     pair: Pair
-    image: ImageLook
-    label: LabelLook
+    image: ImageContent
+    label: LabelContent
     drawn: Drawn | None = None
     left_out: str = ""
 
@@ -45,7 +45,7 @@ class Checked:
       splits: the number of items by split ("" where there is none).
       findings: in the order of their kinds.
       pairs: those that were looked at; none where the data set's own reader gave the items.
-      judgement: of the labels.
+      labels: what was found in the labels, and how they are mended.
       notes: how the folder was understood, and what in it was not looked at.
       doubts: what is worth knowing though nothing is wrong.
       is_all_read: whether there is nothing in the folder that was not looked at.
@@ -57,7 +57,7 @@ class Checked:
     splits: dict[str, int]
     findings: list[Finding]
     pairs: list[CheckedPair] = field(default_factory=list)
-    judgement: Judgement = field(default_factory=Judgement)
+    labels: LabelFindings = field(default_factory=LabelFindings)
     notes: list[str] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
     is_all_read: bool = True

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from kseg.check.checked import Checked, CheckedPair
-from kseg.check.judgement import Mend
-from kseg.datasets.colours import codes_of
-from kseg.datasets.shades import unshaded
-from kseg.datasets.stored import read_objects
+from kseg.check.labels.label_findings import Mend
+from kseg.datasets.labels.colours import codes_of
+from kseg.datasets.labels.label_files import read_objects
+from kseg.datasets.labels.smoothed import unshaded
 from kseg.errors import ConfigError, DataError
 from kseg.images import is_stack, open_pages, read_image, read_label, stack_writer, turned, write_image
 from kseg.storage import aside, write_text
@@ -72,7 +72,7 @@ def _write_pair(checked: Checked, one: CheckedPair, copy: Path) -> list[tuple[st
         changes.append((names[0], f"turned upright by its orientation tag {one.image.orientation}"))
     else:
         shutil.copy2(image, target / "images" / f"{stem}{image.suffix}")
-    mends = [checked.judgement.mends.get((label, number)) for number in range(len(one.label.pages))]
+    mends = [checked.labels.mends.get((label, number)) for number in range(len(one.label.pages))]
     if label.is_dir():
         _write_label(target / "labels" / stem, [turned(read_objects(label), turn or 1)])
         changes.append((names[1], f"the masks in it became the numbers of {stem}"))
@@ -148,7 +148,7 @@ def _deed(mend: Mend) -> str:
 def _write_names(checked: Checked, copy: Path) -> None:
     """Writes which colour is which number, and the classes' names: of colours without a name the colours themselves."""
     assert checked.root is not None
-    table, colours = checked.table, checked.judgement.colours
+    table, colours = checked.table, checked.labels.colours
     names = [*(table.names if table else ())]
     if (checked.root / CLASSES).is_file():
         shutil.copyfile(checked.root / CLASSES, copy / CLASSES)

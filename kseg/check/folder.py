@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from kseg.check.checked import Checked, CheckedPair
-from kseg.check.encodings import judge
+from kseg.check.contents import for_each, image_content, label_content
 from kseg.check.finding import Finding, in_order
-from kseg.check.judgement import Label, Options
-from kseg.check.layout import Layout, lay_out
-from kseg.check.looks import for_each, look_at_image, look_at_label
+from kseg.check.labels.encodings import judge
+from kseg.check.labels.label_findings import Label, Options
+from kseg.check.pairs import Layout, lay_out
 from kseg.check.preflight import Needs, preflight
 from kseg.check.sheet import draw_pair
-from kseg.datasets.colours import find_table
-from kseg.datasets.lines import read_lines
-from kseg.datasets.opening import advice_on_axes
-from kseg.datasets.pairing import Pair
-from kseg.datasets.stored import scale_of
+from kseg.datasets.labels.colours import find_table
+from kseg.datasets.labels.label_files import scale_of
+from kseg.datasets.own.opening import advice_on_axes
+from kseg.datasets.own.pairing import Pair
+from kseg.datasets.text_files import read_lines
 from kseg.errors import ConfigError, DataError, Setting, SizeError
 from kseg.images import FIXES_OF_ORIENTATION, SAVE_IN_ONE_DEPTH, DamagedFile, doubts_of_levels, doubts_of_no_data
 
@@ -58,15 +58,15 @@ def check_pairs(
     findings = [*layout.findings, *(finding for one in pairs for finding in _of_pair(layout, one, said))]
     findings += _copies(layout, pairs)
     findings += _minorities(layout, pairs)
-    judgement = judge([label for one in pairs for label in _labels(layout, one)], said)
-    findings += judgement.findings
+    labels = judge([label for one in pairs for label in _labels(layout, one)], said)
+    findings += labels.findings
     if has_objects:
-        judgement.settings["data.instances"] = "true"
+        labels.settings["data.instances"] = "true"
     findings += _levels(pairs, needs)
     if split is None and all(finding.kind in NO_HINDRANCE for finding in findings):
         findings += refusals(dataset, data_dir, needs, options)
     for one in pairs:
-        if one.pair.label in judgement.hopeless:
+        if one.pair.label in labels.hopeless:
             one.left_out = one.left_out or "the label's numbers can't be told"
     return Checked(
         dataset,
@@ -74,17 +74,17 @@ def check_pairs(
         dict(Counter(one.split for one in pairs)),
         in_order(findings),
         pairs,
-        judgement,
+        labels,
         layout.notes,
-        [*judgement.doubts, *doubts_of_no_data([one.image.no_data for one in pairs])],
+        [*labels.doubts, *doubts_of_no_data([one.image.no_data for one in pairs])],
         layout.is_all_read,
         table,
     )
 
 
 def _look(said: Options, split: str, pair: Pair) -> CheckedPair:
-    label = look_at_label(pair.label, said.table, said.void)
-    return CheckedPair(split, pair, look_at_image(pair.image, said.opening), label, said.orientation)
+    label = label_content(pair.label, said.table, said.void)
+    return CheckedPair(split, pair, image_content(pair.image, said.opening), label, said.orientation)
 
 
 def _labels(layout: Layout, one: CheckedPair) -> Iterator[Label]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from kseg.check.finding import Finding
 from kseg.datasets.contract import VOID, Dataset
-from kseg.datasets.stored import read_stored
+from kseg.datasets.labels.label_files import read_stored
 from kseg.errors import KsegError
 from kseg.images import open_pages
 from kseg.instances import count_numbered

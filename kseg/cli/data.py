@@ -151,7 +151,7 @@ def next_command(found: Checked, data_dir: str, settings: Mapping[str, str], cop
     if not any(mendable) or found.name != "folder" or not found.splits or found.pairs and found.is_copy_empty:
         return None
     if copy:
-        settings = {**settings, **found.judgement.settings}
+        settings = {**settings, **found.labels.settings}
     words = "".join(f" --set {shlex.quote(f'{key}={value}')}" for key, value in settings.items())
     verb = "train" if copy and all(mendable) else "data check"
     command = f"{verb} --dataset folder --data-dir {shlex.quote(copy or data_dir)}{words}"
@@ -209,12 +209,12 @@ def stats(dataset: str, data_dir: str | None, split: str, settings: dict[str, st
     import json
 
     from kseg.datasets import survey
-    from kseg.datasets.statistics import in_words, statistics
+    from kseg.datasets.statistics import as_text, statistics
     from kseg.storage import write_json
 
     items = _open(dataset, data_dir, split, settings)
     figures = statistics(items, survey(items))
-    click.echo(json.dumps(figures, indent=2) if json_file == "-" else in_words(figures))
+    click.echo(json.dumps(figures, indent=2) if json_file == "-" else as_text(figures))
     if json_file and json_file != "-":
         write_json(json_file, figures)
 
