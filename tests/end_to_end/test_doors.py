@@ -12,11 +12,11 @@ import pytest
 from command import call
 
 import kseg
-from kseg.callbacks import save_network
 from kseg.datasets.demo import write_demo
 from kseg.errors import ConfigError
 from kseg.images import read_label, write_image
 from kseg.inference import precision_of, predict_scores, predictor
+from kseg.inference.in_training import save_network
 from kseg.layers import ScoreReading, readings_of, with_reading
 
 DEMO = [
