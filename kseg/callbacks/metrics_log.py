@@ -16,7 +16,7 @@ import keras
 
 from kseg.callbacks.pace import Pace
 from kseg.charts import draw_curves
-from kseg.metrics import Measure, in_words, is_higher_better
+from kseg.metrics import Measure, is_higher_better, title_of
 from kseg.storage import write_text
 
 
@@ -67,7 +67,7 @@ class MetricsLog(keras.callbacks.Callback):
         self._drawn = not self.rows  # the curves too, or lack some
 
     def _draw(self) -> None:
-        words, is_higher = partial(in_words, own=self._measures), partial(is_higher_better, own=self._measures)
+        words, is_higher = partial(title_of, own=self._measures), partial(is_higher_better, own=self._measures)
         draw_curves(self.rows, self.folder / "curves.png", words, is_higher)
 
     def _write(self) -> None:

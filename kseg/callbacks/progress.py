@@ -11,7 +11,7 @@ from typing import Any
 import click
 import keras
 
-from kseg.metrics import Measure, in_words
+from kseg.metrics import Measure, title_of
 from kseg.metrics import measure as measure_of
 
 REDRAW_S, LINE_S = 0.2, 600.0  # at most so often the bar, at least so often a line
@@ -122,7 +122,7 @@ class Progress(keras.callbacks.Callback):
 
     def _facts(self, loss: float, scores: dict[str, float], unit: str, *, at_end: bool = False) -> list[str]:
         facts = [f"{self._step}/{self.steps}", f"loss {loss:.4g}" if loss >= 1000 else f"loss {loss:.3f}"]
-        facts += [f"{in_words(key, [self._chosen])} {value:.3f}" for key, value in scores.items()]
+        facts += [f"{title_of(key, [self._chosen])} {value:.3f}" for key, value in scores.items()]
         seconds, waited = (sum(part) for part in zip(*self._times, strict=True)) if self._times else (0.0, 0.0)
         if seconds > 0:
             speed = len(self._times) * (self._batch_size or 1) / seconds

@@ -4,15 +4,14 @@ from kseg.inference.averaging import pixels_read
 from kseg.inference.load import load
 from kseg.inference.precision import PRECISIONS, computing_in, precision_of, set_precision, settled_precision
 from kseg.inference.prediction import predict, predict_scores, probabilities
-from kseg.inference.predictor import (
+from kseg.inference.predictor import Predictor, predictor
+from kseg.inference.signature import (
     SEGMENTS,
-    Predictor,
     call_joined,
     geometry_of,
     heads_of,
     parts_of,
-    predictor,
-    say_above_bar,
+    reason_of_call,
     streams_of,
     white_of,
 )
@@ -33,7 +32,7 @@ __all__ = [
     "predict_scores",
     "predictor",
     "probabilities",
-    "say_above_bar",
+    "reason_of_call",
     "set_precision",
     "settled_precision",
     "streams_of",

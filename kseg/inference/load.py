@@ -13,7 +13,8 @@ from kseg.errors import ConfigError, DataError, WeightsError, in_a_line
 from kseg.folders import BEST_NETWORK, CONFIG, FACTS, advice_without_network, find_bundle, keras_file, path_of, presets
 from kseg.geometry import Geometry
 from kseg.inference.precision import set_precision, settled_precision
-from kseg.inference.predictor import Predictor, parts_of
+from kseg.inference.predictor import Predictor
+from kseg.inference.signature import parts_of
 from kseg.layers import ScoreReading, readings_of, with_reading
 from kseg.weights.keras_file import read_keras_file
 

@@ -1,6 +1,6 @@
-"""Prediction at any size: mirrored borders, and tiles that give the numbers of one pass over the whole image.
+"""Prediction at any size: mirrored borders, and tiles that give the same numbers as one pass over the whole image.
 
-Where the tiles lie, and why a multiple of the network's stride apart, stands in kseg.geometry.
+kseg.geometry says where the tiles lie, and why their distance is a multiple of the network's stride.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import numpy as np
 from kseg.errors import WeightsError
 from kseg.geometry import mirrored, spans
 from kseg.inference.averaging import averaged
-from kseg.inference.predictor import SEGMENTS, Predictor, checked, parts_of, predictor
+from kseg.inference.input_images import checked_image
+from kseg.inference.predictor import Predictor, predictor
+from kseg.inference.signature import SEGMENTS, parts_of
 from kseg.layers import Average, ScoreReading
 
-WHOLE_PIXELS = 1_400_000  # up to here one pass over the whole: 1.5 GB at the paper's width
+WHOLE_PIXELS = 1_400_000  # the largest image for a single pass: 1.5 GB at the paper's width
 
 
 def predict(
@@ -32,21 +34,21 @@ def predict(
 
     Args:
       model: a network or a predictor.
-      image: (H, W) or (H, W, C) grey levels or colours as the network was trained on; for one with several streams
-        a dict of them.
-      tile: height and width of what the network is given at a time; None for the whole image where it is
-        small enough, else tiles of about 1024.
+      image: (H, W) or (H, W, C) grey levels or colours as the network was trained on; a dict of them for a network with
+        several streams.
+      tile: height and width of the input that the network gets at a time; None for the whole image if it is small
+        enough, else tiles of about 1024.
       average: over which versions of the image the scores are averaged: mirror, rotations, symmetries or none; None for
         the network's own.
       precision: what the network computes in: float32, mixed_float16, mixed_bfloat16, or auto for what this device
         computes fastest.
 
     Returns:
-      (H, W) uint8, class ids (uint16 beyond 256 classes); of a network with several heads a dict of them.
+      (H, W) uint8, class ids (uint16 for more than 256 classes); a dict of them for a network with several heads.
 
     Raises:
       ConfigError: there is no such average or precision, or it does not suit the network.
-      SizeError: `tile` does not fit the network; the message names the next that does.
+      SizeError: `tile` does not fit the network; the message names the next size that does.
       DataError: the image is no array of finite numbers, or has other channels than the network.
       WeightsError: the network does not give scores of two or more classes for each pixel.
     """
@@ -67,26 +69,28 @@ def predict_maps(
     tile: int | None = None,
     average: Average | None = None,
 ) -> dict[str, Sequence[np.ndarray]]:
-    """What `change` makes of the scores, by head: of each tile alone, so that the scores of a whole are never held.
+    """Maps of the whole image that `change` computes from the scores, by head.
+
+    `change` gets one tile at a time, so that the scores of the whole image are never in memory, except for an average.
 
     Args:
       call: the predictor.
       image: (H, W, C), of all streams.
-      change: of the scores (h, w, K) of a part of the image, and their head, to maps (h, w) or (h, w, L).
-      tile, average: as in `predict`. An average needs the scores of the whole.
+      change: takes the scores (h, w, K) of a part of the image, and their head; gives maps (h, w) or (h, w, L).
+      tile, average: as in `predict`.
     """
     outer = call.outer_average(average)
     if outer != "none":
         parts = parts_of(_averaged(call, image, tile, outer), call.heads)
         return {head: change(part, head) for head, part in parts.items()}
     maps: dict[str, Sequence[np.ndarray]] = {}
-    for place, joined in _tiles(call, image, tile):
+    for kept, joined in _tiles(call, image, tile):
         for head, part in parts_of(joined, call.heads).items():
             found = change(part, head)
             if head not in maps:
                 maps[head] = [np.empty((*image.shape[:2], *one.shape[2:]), one.dtype) for one in found]
             for whole, one in zip(maps[head], found, strict=True):
-                whole[place] = one
+                whole[kept] = one
     return maps
 
 
@@ -98,15 +102,15 @@ def predict_scores(
     average: Average | None = None,
     precision: str = "float32",
 ) -> Any:
-    """The scores of each pixel, (H, W, K) float32, before softmax, or a dict of them; for the rest see `predict`."""
+    """The scores of each pixel, (H, W, K) float32, before softmax, or a dict by head; otherwise as `predict`."""
     image, call = _prepare(model, image, precision)
     return call.split(_averaged(call, image, tile, call.outer_average(average)))
 
 
 def class_ids(scores: np.ndarray, reading: ScoreReading) -> np.ndarray:
-    """The class of each pixel, as the network reads its scores (H, W, K): (H, W) uint8, beyond 256 classes uint16.
+    """The class of each pixel, from its scores (H, W, K): (H, W) uint8, or uint16 for more than 256 classes.
 
-    It is the number of the largest score, or of two classes whether class 1 is above the threshold.
+    It is the class with the largest score. If `reading` has a threshold, it is whether class 1 is above that.
     """
     if reading.margin is not None:
         return (scores[..., 1] - scores[..., 0] > np.float32(reading.margin)).astype(np.uint8)
@@ -114,11 +118,13 @@ def class_ids(scores: np.ndarray, reading: ScoreReading) -> np.ndarray:
 
 
 def _averaged(call: Predictor, image: np.ndarray, tile: int | None, average: Average) -> np.ndarray:
+    """The scores (H, W, K) of all heads, averaged over the versions of an image (H, W, C)."""
+
     def scores_of(versions: Any) -> np.ndarray:
         version = np.asarray(versions)[0]
         whole = np.empty((1, *version.shape[:2], call.classes), np.float32)
-        for place, scores in _tiles(call, version, tile):
-            whole[0][place] = scores
+        for kept, scores in _tiles(call, version, tile):
+            whole[0][kept] = scores
         return whole
 
     images = image[None].astype(np.float32) if average == "rotations" else image[None]
@@ -136,13 +142,13 @@ def _prepare(model: keras.Model | Predictor, image: Any, precision: str) -> tupl
     call = predictor(model, precision=precision)
     if "" not in call.streams:
         if isinstance(image, Mapping):
-            image = {name: checked(part, f"image {name}") for name, part in image.items()}
+            image = {name: checked_image(part, f"image {name}") for name, part in image.items()}
         return call.join(image), call
     return call.image_of(image, "image"), call
 
 
 def _tiles(call: Predictor, image: np.ndarray, tile: int | None) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-    """The places that together are the image, each with its scores (H, W, K)."""
+    """The parts of an image as (rows, columns), each with its scores (h, w, K)."""
     geometry = call.geometry
     height, width = image.shape[:2]
     if tile is None and geometry.margin is not None:
@@ -157,6 +163,6 @@ def _tiles(call: Predictor, image: np.ndarray, tile: int | None) -> Iterator[tup
             bottom, right = (part.skip + part.keep_stop - part.keep for part in (rows, columns))
             whole = scores.ndim == 3 and scores.shape[0] >= bottom and scores.shape[1] >= right
             if not whole or min(call.heads.values()) < 2:
-                raise WeightsError(f"This network makes {scores.shape} of an image of {given.shape}. {SEGMENTS}")
-            place = slice(rows.keep, rows.keep_stop), slice(columns.keep, columns.keep_stop)
-            yield place, scores[rows.skip : bottom, columns.skip : right]
+                raise WeightsError(f"This network gives {scores.shape} for an image of {given.shape}.", SEGMENTS)
+            kept = slice(rows.keep, rows.keep_stop), slice(columns.keep, columns.keep_stop)
+            yield kept, scores[rows.skip : bottom, columns.skip : right]

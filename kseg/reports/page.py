@@ -18,7 +18,7 @@ STRIP_WIDTH = 1600
 
 def write_page(result: Result) -> None:
     """Writes report.html into the run folder; its samples/ hold the pictures of the images shown."""
-    report, measure = result.report, result.prepared.measure
+    report, measure = result.report, result.measure
     value = {"mean_iu": report.mean_iu, **report.measures}[measure.name]
     name = result.folder.resolve().name
     title = f"{name}: {report.words(measure.name)} {in_figures(value)} on {report.dataset} {report.split}"
@@ -43,7 +43,7 @@ def _scores(result: Result) -> list[str]:
         name + ("" if scored is None or number in scored else " (not in the mean)"): value
         for number, (name, value) in enumerate(report.per_class.items())
     }
-    heads = result.prepared.parts["train"].heads
+    heads = result.parts["train"].heads
     others = [
         pages.bars((f"{head} class", "IU"), dict(zip(heads[head], class_iu(matrix).tolist(), strict=True)))
         for head, matrix in report.others.items()
@@ -58,7 +58,7 @@ def _scores(result: Result) -> list[str]:
 
 
 def _confusions(result: Result) -> list[str]:
-    heads = result.prepared.parts["train"].heads
+    heads = result.parts["train"].heads
     return [
         pages.shaded(
             heads[head], matrix, caption=f"{head} percent of each true class's pixels, by what was found".strip()

@@ -206,12 +206,3 @@ def test_the_next_command_can_be_pasted_where_a_folder_has_a_blank(tmp_path):
     assert shlex.split(said.splitlines()[1]) == [
         "kseg", "train", "--dataset", "folder", "--data-dir", str(folder), "--set", "data.instances=true",
     ]  # fmt: skip
-
-
-def test_a_reader_that_has_seen_enough_is_no_error():
-    read, write = os.pipe()
-    os.close(read)
-    code = "from kseg.cli import main; main(['data', 'list'])"
-    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True)
-    os.close(write)
-    assert done.returncode == 1 and done.stderr == ""

@@ -10,7 +10,7 @@ from PIL import Image
 import kseg
 from kseg.callbacks import save_network
 from kseg.images import stack_writer, write_image
-from kseg.inference.files.results import predict_file
+from kseg.inference.files import predict_file
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_predict_leaves_its_images_and_their_folder_as_they_are(network, image, 
         (image, image.parent),
     ):
         said = call("predict", network, given, "-o", folder, exit_code=3).stderr
-        assert "Name another folder with -o" in said
+        assert "Name another folder (--output ...)." in said
     assert image.read_bytes() == before and {path.name for path in tmp_path.iterdir()} == {"cells.png", "link"}
     Image.open(image).save(tmp_path / "photo.jpg")
     call("predict", network, tmp_path / "photo.jpg", "-o", tmp_path)
@@ -94,7 +94,7 @@ def test_predict_and_evaluate_warn_once_of_images_of_another_depth(network, tmp_
 def test_predict_names_the_folders_it_does_not_look_into_and_a_file_that_is_no_folder(network, image, tmp_path):
     (tmp_path / "mine" / "images").mkdir(parents=True)
     said = call("predict", network, tmp_path / "mine", "-o", tmp_path / "out", exit_code=3).stderr
-    assert "no image in this folder" in said and "not looked into (images): name those you mean" in said
+    assert "no image in this folder" in said and "not searched (images): name those you mean" in said
     assert "is a file" in call("predict", network, image, "-o", image, exit_code=2).stderr
 
 
@@ -104,7 +104,7 @@ def test_a_stream_that_is_given_twice_is_refused(tmp_path):
 
 
 def test_predict_says_what_it_wrote_and_how_masks_of_two_classes_are_seen(network, image, tmp_path):
-    black = "hold the numbers 0 (class 0) and 1 (class 1), and look black in a viewer; "
+    black = "hold the numbers 0 (class 0) and 1 (class 1) and look black in a viewer; "
     said = call("predict", network, image, "-o", tmp_path / "out").stderr
     assert f"1 file read, 1 written to {tmp_path / 'out'}: 1 STEM.png\n" in said
     assert f"{black}--overlay draws them on the image." in said

@@ -73,7 +73,7 @@ def test_the_loss_on_val_is_the_sum_of_all_heads_and_of_the_pixels_of_all_images
 
 def test_validation_by_what_the_data_lack_is_refused_at_once():
     data = kseg.datasets.open("demo", split="val")
-    with pytest.raises(ConfigError, match="measure is iu.sell, but demo has no class 'sell'. Did you mean 'cell'"):
+    with pytest.raises(ConfigError, match="measure is iu.sell, but demo has no class 'sell', only background, cell"):
         Validate(data, ["iu.sell"])
 
 

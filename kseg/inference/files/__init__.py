@@ -1,1 +1,6 @@
-"""From files to files: the images that are named, and what is predicted for them."""
+"""From files to files: the images that a person names, and what is predicted for them."""
+
+from kseg.inference.files.inputs import check_apart, list_images, list_streams
+from kseg.inference.files.results import predict_file
+
+__all__ = ["check_apart", "list_images", "list_streams", "predict_file"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kseg.datasets import Dataset, Item, survey
-from kseg.datasets.statistics import class_weights, as_text, statistics
+from kseg.datasets.statistics import as_text, class_weights, statistics
 
 A, B, C, VOID = 0, 1, 2, 255
 

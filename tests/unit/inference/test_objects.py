@@ -11,8 +11,8 @@ import kseg
 from kseg.errors import ConfigError
 from kseg.geometry import Geometry
 from kseg.inference import Predictor
-from kseg.inference.files.results import predict_file
-from kseg.inference.objects import ObjectPages
+from kseg.inference.files import predict_file
+from kseg.inference.files.object_pages import ObjectPages
 from kseg.instances import ObjectRules
 from kseg.layers import ScoreReading, readings_of, with_reading
 from kseg.reports import choice, evaluate

@@ -55,9 +55,9 @@ def test_several_streams_come_as_a_dict_and_are_averaged(two_streams):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((5, 7, 6)), "a dict of rgb, hha; found one array"),
-        ({"rgb": np.zeros((5, 7, 3))}, "a dict of rgb, hha; found rgb"),
-        ({"rgb": np.zeros((5, 7, 3)), "hha": np.zeros((5, 8, 3))}, "All streams are of one size"),
+        (np.zeros((5, 7, 6)), "found one array. Give this network a dict of rgb, hha"),
+        ({"rgb": np.zeros((5, 7, 3))}, "found rgb. Give this network a dict of rgb, hha"),
+        ({"rgb": np.zeros((5, 7, 3)), "hha": np.zeros((5, 8, 3))}, "Give streams of one size"),
         ({"rgb": np.zeros((5, 7, 3)), "hha": np.zeros((5, 7, 1))}, "with channels: rgb 3, hha 3"),
     ],
 )
@@ -95,9 +95,9 @@ def grey():
     [
         ("a.png", "image: a path, not an array.*kseg.images.read_image\\('a.png'\\)"),
         (Path("a.png"), "image: a path"),
-        (None, r"image: an array of shape \(\); \(H, W\) or \(H, W, C\) is wanted"),
+        (None, r"image: an array of shape \(\). Give an array \(H, W\) or \(H, W, C\)"),
         (np.zeros(5), r"image: an array of shape \(5,\)"),
-        (np.zeros((2, 8, 8, 1)), "Of several images give one at a time"),
+        (np.zeros((2, 8, 8, 1)), "Give one image at a time"),
         (np.zeros((0, 8)), r"image: an array of shape \(0, 8\)"),
         ([[1, 2], [3]], "image: .*inhomogeneous"),
         (np.array([["a"]]), "image: values of type <U1"),
@@ -114,7 +114,7 @@ def test_what_is_no_image_is_refused_with_what_it_is(grey, image, words):
 
 def test_what_is_no_dict_of_images_is_refused(two_streams):
     for image in ("a.png", np.zeros((8, 8, 3)), {}):
-        with pytest.raises(DataError, match="this network takes a dict of rgb, hha; found"):
+        with pytest.raises(DataError, match="image: found .*Give this network a dict of rgb, hha"):
             predict(two_streams, image)
     with pytest.raises(DataError, match="image hha: a path"):
         predict(two_streams, {"rgb": np.zeros((8, 8, 3)), "hha": "a.png"})
@@ -164,14 +164,14 @@ def test_what_gives_no_scores_of_pixels_is_refused(tmp_path):
     two = [keras.Input((None, None, 1)), keras.Input((None, None, 1))]
     image = np.zeros((32, 32, 1), np.uint8)
     for network, words in (
-        (kseg.build("vgg16", classes=3, input_shape=(32, 32, 1), **SLIM), r"makes \(3,\) of an image of"),
-        (convolved(1), r"makes \(32, 32, 1\) of an image"),
-        (convolved(2, padding="valid"), r"makes \(30, 30, 2\) of an image"),
+        (kseg.build("vgg16", classes=3, input_shape=(32, 32, 1), **SLIM), r"gives \(3,\) for an image of"),
+        (convolved(1), r"gives \(32, 32, 1\) for an image"),
+        (convolved(2, padding="valid"), r"gives \(30, 30, 2\) for an image"),
         (keras.Model(two, keras.layers.Add()(two)), "no input, or several without names"),
     ):
         with pytest.raises(WeightsError, match=f"{words}.*scores of two or more classes for each pixel"):
             predict(network, image)
-    with pytest.raises(ExportError, match="vgg16: its output is no map"):
+    with pytest.raises(ExportError, match="vgg16: its output is not a map"):
         kseg.export(kseg.build("vgg16", classes=3, **SLIM), tmp_path, name="a")
 
 
@@ -245,8 +245,16 @@ def test_a_size_that_a_network_without_a_check_can_not_take_is_a_size_error():
     assert predict(keras.Model(image, checked(keras.layers.Rescaling(0.5)(image))), np.zeros((4, 5))).shape == (4, 5)
 
 
+def test_a_layer_that_refuses_a_size_while_it_is_traced_is_told_without_its_stack():
+    image = keras.Input((None, None, 1))
+    half = keras.layers.UpSampling2D(interpolation="bilinear")(keras.layers.MaxPooling2D(2)(image))
+    network = keras.Model(image, keras.layers.Conv2D(2, 1)(keras.layers.Concatenate()([image, half])))
+    with pytest.raises(SizeError, match=r"does not take 7 x 7 pixels \(Dimension 1 in both shapes must be equal"):
+        predict(network, np.zeros((7, 7), np.uint8))
+
+
 def test_what_is_no_network_is_refused_with_how_to_load_it():
-    with pytest.raises(ConfigError, match=r"model: found 'demo1', but .* Load it first: kseg.load\('demo1'\)"):
+    with pytest.raises(ConfigError, match=r"found 'demo1', which is no network. Load it first: kseg.load\('demo1'\)"):
         predict("demo1", np.zeros((4, 4)))
-    with pytest.raises(ConfigError, match="model: found 3, but a keras.Model or a kseg.predictor is wanted.$"):
+    with pytest.raises(ConfigError, match="found 3, which is no network. Give a keras.Model or a kseg.predictor.$"):
         predict(3, np.zeros((4, 4)))

@@ -12,7 +12,7 @@ from kseg import datasets
 from kseg.errors import ConfigError, DataError
 from kseg.images import read_label, write_image
 from kseg.inference import predict, predictor
-from kseg.inference.files.results import check_apart, list_streams, predict_file
+from kseg.inference.files import check_apart, list_streams, predict_file
 from kseg.inference.prediction import class_ids, predict_maps
 from kseg.pictures import palette
 

@@ -94,7 +94,7 @@ def test_an_interrupted_training_says_what_goes_on(halves, monkeypatch):
 
 
 def test_data_without_a_data_set_are_not_taken_for_the_demos(halves):
-    with pytest.raises(ConfigError, match="which data set lies there. Pass --dataset folder"):
+    with pytest.raises(ConfigError, match="not said which data set this is. Pass settings={\"data.name\": 'folder'}"):
         kseg.train(data_dir=halves, settings=SLIM)
 
 
@@ -103,7 +103,7 @@ def test_a_step_that_does_not_fit_into_memory_says_so(halves, monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "failed to allocate memory")
 
     monkeypatch.setattr("kseg.objectives.PixelCrossEntropy.sums", full)
-    with pytest.raises(EnvironmentFailure, match="does not fit into memory. Pass a smaller --batch-size"):
+    with pytest.raises(EnvironmentFailure, match="does not fit into memory. Pass a smaller batch_size"):
         rehearse("own-unet", data_dir=halves, settings=SLIM)
 
 
@@ -126,7 +126,7 @@ def test_a_run_whose_checkpoints_are_gone_begins_anew_and_says_so(halves, capsys
     shutil.rmtree(run.folder / "checkpoints")
     (run.folder / "report.json").unlink()
     kseg.train(run=run.folder)
-    assert "no whole checkpoint is there; this begins from the first step" in capsys.readouterr().err
+    assert "there is no whole checkpoint, so the training begins at the first step" in capsys.readouterr().err
 
 
 def test_summed_losses_under_mixed_float16_begin_at_a_scale_that_fits(halves):

@@ -1,19 +1,19 @@
-"""Objects that touch, parted where the mask is narrow between them."""
+"""Separates touching objects where the mask between them is narrow."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-NECK = 0.8  # two objects are parted where the mask between them is narrower than this share of the smaller one
+NECK = 0.8  # two objects are separated where the mask is narrower than this share of the smaller object's width
 
 
 def part(mask: np.ndarray) -> np.ndarray:
-    """The objects of a mask, those that touch parted at their necks.
+    """The objects of a mask; those that touch are separated at their necks.
 
-    The distance of each pixel to the background makes hills. A flood that falls from above shows their tops one after
-    another. A hill becomes an object where the flood falls below `NECK` of its height before it joins a higher one. Any
-    other pixel goes where it is steepest up.
+    The distance of each pixel to the background makes a landscape of hills. A falling water level uncovers the tops one
+    after another. A hill becomes an object if the level falls below `NECK` of its height before the hill joins a higher
+    one. Every other pixel belongs to the highest of its neighbours that are uncovered.
 
     Args:
       mask: (H, W), non-zero inside.
@@ -21,8 +21,8 @@ def part(mask: np.ndarray) -> np.ndarray:
     Returns:
       (H, W) int32, 0 outside, 1..n; each object is 4-connected, and no pixel of the mask is lost.
 
-    Source: the watershed of the distance transform (Vincent, Soille, IEEE PAMI 13(6), 1991). Hills that stand out
-    little are left out. Distances are Euclidean; what lies beyond the image counts as inside.
+    Source: the watershed of the distance transform (Vincent, Soille, IEEE PAMI 13(6), 1991). Hills that rise little
+    above their surroundings are left out. Distances are Euclidean; beyond the image counts as inside.
     """
     from kseg.instances.flood import flood
 

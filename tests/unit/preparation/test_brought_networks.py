@@ -8,6 +8,7 @@ from kseg.errors import ConfigError
 from kseg.layers import SCALINGS, ScaleInput, ScoreReading, readings_of
 from kseg.preparation.prepared import prepare
 from kseg.recipes import RECIPES
+from kseg.training.devices import Devices
 
 SLIM = {"model.width": 2, "model.depth": 1, "steps": 1, "precision": "float32"}
 
@@ -17,7 +18,7 @@ def scalings(model) -> list:
 
 
 def network(**settings):
-    return prepare(RECIPES.get("demo")().with_settings({**SLIM, **settings}), None).network()
+    return prepare(RECIPES.get("demo")().with_settings({**SLIM, **settings}), None).network(Devices.of())
 
 
 @pytest.mark.parametrize("named", ["own", "none", "vgg", "unit"])
@@ -46,5 +47,5 @@ def test_a_network_carries_names_colours_and_average_of_its_training():
     reading = ScoreReading(("background", "cell"), average="mirror", min_size=specks)
     assert readings_of(network(average="mirror")) == {"": reading} and specks > 0
     prepared.parts["train"].colours, prepared.parts["train"].upright = ((0, 0, 0), (9, 8, 7)), True
-    found = readings_of(prepared.network())[""]
+    found = readings_of(prepared.network(Devices.of()))[""]
     assert (found.colours, found.upright, found.threshold) == (((0, 0, 0), (9, 8, 7)), True, None)

@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kseg
 from kseg.check.preflight import open_parts
 from kseg.errors import EnvironmentFailure
 from kseg.images import write_image
 from kseg.pipeline import Elastic, Grey, Mirror
+from kseg.preparation import prepared as preparation
 from kseg.preparation.prepared import prepare
 from kseg.recipes import RECIPES
-from kseg.training import preparation, recipes  # noqa: F401  registers recipes
+from kseg.training.devices import Devices
 
 SETTINGS = {
     "data.instances": True,
@@ -55,8 +57,8 @@ def test_every_field_of_a_recipe_reaches_the_batches(mine, monkeypatch):
     handed = {}
     monkeypatch.setattr(preparation, "batches", lambda data, **options: handed.update(options, data=data))
     whole = prepared(mine)
-    model = whole.network()
-    whole.batches(model, start=6, worker=1, workers=3)
+    model = whole.network(Devices.of())
+    whole.batches(model, Devices(tf.distribute.get_strategy(), 1, 3), start=6)
     assert handed.pop("data") is whole.parts["train"]
     assert handed.pop("augment") == [Elastic(7.0)]
     # of 3 x 64 x 64 pixels three quarters are background: 1 / (2 * 3/4) and 1 / (2 * 1/4)
@@ -77,7 +79,7 @@ def test_the_seed_is_that_of_the_weights_and_of_the_order(mine):
     weights, orders = [], []
     for seed in (1, 1, 2):
         whole = prepared(mine, seed=seed)
-        model = whole.network()
+        model = whole.network(Devices.of())
         weights.append(model.get_weights()[0])
         orders.append([name for step in range(6) for name in whole.batch_names(step)])
     assert np.array_equal(weights[0], weights[1]) and not np.array_equal(weights[0], weights[2])
@@ -87,13 +89,13 @@ def test_the_seed_is_that_of_the_weights_and_of_the_order(mine):
 def test_the_memory_is_that_of_the_whole_batch(mine, monkeypatch):
     looked_at = []
     monkeypatch.setattr(preparation, "check_memory", lambda model, images, *size: looked_at.append((images, size)))
-    prepared(mine).network()
+    prepared(mine).network(Devices.of())
     assert looked_at == [(3, (44, 60))]
 
 
 def test_a_batch_that_can_not_fit_into_memory_is_refused(mine):
     with pytest.raises(EnvironmentFailure):
-        prepared(mine, **{"data.batch_size": 10**9}).network()
+        prepared(mine, **{"data.batch_size": 10**9}).network(Devices.of())
 
 
 class Parts(kseg.datasets.Dataset):

@@ -105,7 +105,7 @@ def test_own_unet_is_chosen_by_objects_where_they_are_numbered(tmp_path):
                 write_image(label, (read_label(label) > 0).astype(np.uint8))
         recipe = RECIPES.get("own-unet")().with_settings({"data.instances": numbered})
         prepared = prepare(recipe, place)
-        assert prepared.measure.name == name and prepared.config()["recipe"]["measure"] == name
+        assert prepared.measure.name == name and prepared.config["recipe"]["measure"] == name
 
 
 def test_a_run_goes_on_by_the_measure_it_began_with():
@@ -132,7 +132,7 @@ def test_dark_images_of_8_bits_are_warned_of_as_the_check_does(tmp_path, capsys)
     for image in place.glob("*/images/*"):
         write_image(image, read_image(image)[..., 0] // 16)
     prepare(RECIPES.get("own-unet")().with_settings({"data.instances": True}), place)
-    assert "white is 255. Is that the camera's white? Else pass --set data.white=" in capsys.readouterr().err
+    assert "white is 255. Is that the camera's white? Else pass white=" in capsys.readouterr().err
 
 
 def test_a_measure_that_is_not_known_or_not_of_these_classes_is_refused_before_a_step(tmp_path):

@@ -28,7 +28,10 @@ def test_streams_count_alike() -> None:
 def test_a_step_that_can_not_fit_is_refused_and_one_that_can_is_not() -> None:
     model = kseg.build("unet", width=4, depth=2, padding="same")
     check_memory(model, 2, 64, 64)
-    with pytest.raises(EnvironmentFailure, match=r"A step on 2 x 400000 x 400000 pixels keeps at least .* --crop"):
+    with pytest.raises(
+        EnvironmentFailure,
+        match=r"A step on 2 x 400000 x 400000 pixels keeps at least .* smaller batch_size=... or crop=",
+    ):
         check_memory(model, 2, 400_000, 400_000)
 
 

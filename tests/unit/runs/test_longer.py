@@ -38,7 +38,7 @@ def recorded(folder, schedule="constant", **changes):
 
 def test_more_steps_are_another_training_where_the_rate_falls_to_their_end(tmp_path):
     before = recorded(tmp_path, "cosine")
-    with pytest.raises(ConfigError, match=r"\(optimizer.schedule=cosine\) falls to 0 at the end of 5 steps. Train on"):
+    with pytest.raises(ConfigError, match=r"\(optimizer.schedule=cosine\) falls to 0 .* 5 steps. Begin another"):
         check_same(tmp_path, before, recorded(tmp_path, "cosine", steps=9))
     check_same(tmp_path, recorded(tmp_path), recorded(tmp_path, steps=9))
 
@@ -52,5 +52,5 @@ def test_fewer_steps_or_something_else_beside_more_are_refused(tmp_path):
 def test_without_a_checkpoint_the_way_on_is_named(tmp_path):
     before, now = recorded(tmp_path), recorded(tmp_path, steps=9)
     (tmp_path / "checkpoints" / "step-000005").rmdir()
-    with pytest.raises(ConfigError, match="no checkpoint is left .* --run NEW --init-weights .* --steps 4"):
+    with pytest.raises(ConfigError, match="no checkpoint is left .* run='NEW' and init_weights=.* and steps=4"):
         check_same(tmp_path, before, now)

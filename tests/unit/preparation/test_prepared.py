@@ -19,6 +19,7 @@ from kseg.preparation.prepared import make_loss, prepare
 from kseg.recipes import RECIPES, Recipe
 from kseg.recipes.specs import LossSpec
 from kseg.runs.plugins import check_plugins
+from kseg.training.devices import Devices
 
 
 def test_the_names_of_a_batch_are_those_of_its_images(tmp_path):
@@ -41,7 +42,7 @@ def test_what_looks_wrong_with_the_data_is_said_and_kept_for_the_report(tmp_path
     white, pixels = prepared.doubts
     assert (
         "brightest pixel is 907" in white
-        and "data.white" in white
+        and "Else pass white=1023" in white
         and pixels.startswith("no pixel to train on for class 2")
     )
     said = capsys.readouterr().err
@@ -57,13 +58,15 @@ def test_a_rate_of_0_freezes_the_layers_of_the_network_that_is_built():
         "data.crop": (16, 16),
         "precision": "float32",
     }
-    model = prepare(RECIPES.get("demo")().with_settings(settings), None).network()
+    model = prepare(RECIPES.get("demo")().with_settings(settings), None).network(Devices.of())
     assert not any(each.path.startswith("enc") for each in model.trainable_variables)
     assert len(model.trainable_variables) == len(
         [each for each in model.optimizer.variables if "momentum" in each.path]
     )
     with pytest.raises(ConfigError, match=r"rate_factors: \*:0 gives every weight"):
-        prepare(RECIPES.get("demo")().with_settings({**settings, "optimizer.rate_factors": ("*:0",)}), None).network()
+        prepare(RECIPES.get("demo")().with_settings({**settings, "optimizer.rate_factors": ("*:0",)}), None).network(
+            Devices.of()
+        )
 
 
 def test_images_that_are_trained_on_and_scored_are_counted(tmp_path, capsys):
@@ -184,7 +187,7 @@ def test_what_a_registered_function_makes_must_be_of_its_kind(monkeypatch):
         kseg.datasets.open("nothing", split="train")
     with pytest.raises(ConfigError, match="NoIds has no ids. Set ids in its __init__"):
         kseg.datasets.open("no-ids", split="train", need=1)
-    with pytest.raises(ConfigError, match="The loss 'nothing': found NoneType, but a kseg.objectives.BatchLoss"):
+    with pytest.raises(ConfigError, match="The loss 'nothing': found NoneType. Hand over a kseg.objectives.BatchLoss"):
         make_loss(LossSpec("nothing"))
     with pytest.raises(ConfigError, match="The network 'nothing': its function gave NoneType"):
         kseg.build("nothing")
@@ -203,8 +206,8 @@ def test_a_network_of_a_plugin_that_could_not_be_loaded_again_is_refused(monkeyp
     monkeypatch.setattr(NETWORKS, "_entries", {**NETWORKS._entries, "twice": twice})
     monkeypatch.setattr(NETWORKS, "_origins", {"twice": "mine.py"})
     recipe = RECIPES.get("demo")().with_settings({"model.name": "twice", "data.crop": (16, 16), "precision": "float32"})
-    with pytest.raises(ConfigError, match="the layer 'double' of .* could not be loaded once the network is saved"):
-        prepare(recipe, None).network()
+    with pytest.raises(ConfigError, match="the layer 'double' of .* could not be loaded after the network is saved"):
+        prepare(recipe, None).network(Devices.of())
 
 
 def test_plugins_in_a_configuration_that_is_damaged_are_told_so():
@@ -215,7 +218,7 @@ def test_plugins_in_a_configuration_that_is_damaged_are_told_so():
 
 def test_a_plugin_that_is_missing_is_asked_for_in_words_that_can_be_pasted():
     plugin = {"kind": "loss", "name": "no-such", "plugin": "/a b/mine.py"}
-    with pytest.raises(ConfigError, match="Pass --plugin '/a b/mine.py'"):
+    with pytest.raises(ConfigError, match="plugin='/a b/mine.py'"):
         check_plugins("runs/a", {"plugins": [plugin]})
     with pytest.raises(ConfigError, match="of a notebook. Register it there again"):
         check_plugins("runs/a", {"plugins": [{**plugin, "plugin": "__main__"}]})

@@ -15,6 +15,7 @@ from kseg.errors import ConfigError, DataError
 from kseg.preparation.given import Given
 from kseg.preparation.prepared import prepare
 from kseg.recipes import RECIPES
+from kseg.training.devices import Devices
 
 SLIM = {
     "steps": 4, "epoch_steps": 2, "data.crop": "16,16", "data.batch_size": 2, "precision": "float32",
@@ -80,18 +81,21 @@ def test_a_network_of_ones_own_stays_as_it_is_and_its_copy_is_trained(tmp_path):
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
-        ({"data": tf.data.Dataset.range(3)}, "a tf.data.Dataset has no place to go on from.*plain fit"),
-        ({"data": {"train": tf.data.Dataset.range(3)}}, "a tf.data.Dataset has no place to go on from"),
-        ({"data": {"val": Halves("val")}}, "data: found val, but a dict with train"),
-        ({"data": {"train": Halves("train"), "vall": Halves("val")}}, "data: found train, vall, but a dict"),
+        ({"data": tf.data.Dataset.range(3)}, "a tf.data.Dataset can't go on at the same item.*plain fit"),
+        ({"data": {"train": tf.data.Dataset.range(3)}}, "a tf.data.Dataset can't go on at the same item"),
+        ({"data": {"val": Halves("val")}}, "data: found val. Hand over a dict with train"),
+        ({"data": {"train": Halves("train"), "vall": Halves("val")}}, "data: found train, vall. Hand over a dict"),
         ({"data": {"train": [1, 2]}}, r"data\['train'\]: found list, but a kseg.datasets.Dataset"),
         ({"augment": [abs]}, "augment: <built-in function abs> is no augmentation"),
         ({"augment": kseg.pipeline.Mirror()}, r"augment: found Mirror\(.*, but a list of objects is wanted"),
         ({"augment": "mirror"}, "augment: found 'mirror', but a list .*setting: data.augment.mirror=true"),
         ({"augment": [kseg.pipeline.Mirror]}, "augment: the class Mirror, not an object of it"),
-        ({"measure": 3}, "measure: found int, but a kseg.metrics.Measure"),
-        ({"optimizer": keras.optimizers.Adam}, "optimizer: found the class Adam, but an optimiser of Keras"),
-        ({"loss": abs}, "loss: found builtin_function_or_method, but a kseg.objectives.BatchLoss or a loss of Keras"),
+        ({"measure": 3}, "measure: found int. Hand over a kseg.metrics.Measure"),
+        ({"optimizer": keras.optimizers.Adam}, "optimizer: found the class Adam. Hand over an optimiser of Keras"),
+        (
+            {"loss": abs},
+            "loss: found builtin_function_or_method. Hand over a kseg.objectives.BatchLoss or a loss of Keras",
+        ),
         ({"model": keras.Sequential()}, "has no inputs of its own"),
     ],
 )
@@ -108,7 +112,7 @@ def test_an_object_of_the_wrong_kind_is_named(objects, words):
             network(channels=4),
             r"takes 4 channels, but the images of halves have 1. Build it with Input\(\(None, None, 1",
         ),
-        (network(size=16), "takes images of 16 x 16 alone"),
+        (network(size=16), "takes images of 16 x 16 only"),
         (network(end="softmax"), "mine ends in a softmax or sigmoid"),
     ],
 )
@@ -167,16 +171,19 @@ def frozen() -> keras.Model:
         ),
         (ending(keras.layers.Activation(twice)), "Could not locate function 'twice'. Put @keras.saving"),
         (ending(keras.layers.GlobalAveragePooling2D()), r"mine gives arrays of shape \(None, 2\)"),
-        (ending(keras.layers.AveragePooling2D(2)), "mine gives 8 x 8 scores for images of 16 x 16, but one for each"),
+        (
+            ending(keras.layers.AveragePooling2D(2)),
+            "mine gives 8 x 8 scores for images of 16 x 16, but it must give one for each",
+        ),
         (ending(keras.layers.Activation("relu", name="reading")), "mine has a layer called 'reading'"),
-        (frozen(), "all layers of mine are frozen"),
+        (frozen(), "mine has no trainable weights"),
     ],
 )
 def test_a_network_that_can_not_become_a_run_is_refused_before_the_first_step(model, words):
     data = halves()
     prepared = prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, Given(data=data, model=model))
     with pytest.raises(ConfigError, match=words):
-        prepared.network()
+        prepared.network(Devices.of())
 
 
 def test_a_network_that_joins_maps_is_asked_for_its_sizes_before_the_first_step():
@@ -188,9 +195,9 @@ def test_a_network_that_joins_maps_is_asked_for_its_sizes_before_the_first_step(
     data = {"train": Halves("train"), "val": Odd("val")}
     prepared = prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, Given(data=data, model=bare_u()))
     with pytest.raises(ConfigError, match=r"u does not take images of 16 x 14.*SizeCheck\(4, smallest=4\) behind"):
-        prepared.network()
+        prepared.network(Devices.of())
     given = Given(data={"train": Halves("train"), "val": Halves("val")}, model=bare_u())
-    assert prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, given).network().name == "u"
+    assert prepare(RECIPES.get("own-unet")().with_settings(SLIM), None, given).network(Devices.of()).name == "u"
 
 
 def test_lists_of_one_image_and_one_map_of_scores_are_these():
@@ -265,7 +272,7 @@ def test_what_objects_take_the_place_of_is_refused_beside_them(tmp_path):
     for objects, name in (({"data": halves()}, "data.name"), ({"data": halves(), "model": network()}, "model.name")):
         with pytest.raises(ConfigError, match=f"{name} can't apply"):
             kseg.train(settings={**SLIM, name: "demo"}, **objects)
-    with pytest.raises(ConfigError, match="data_dir=.* can't apply: data are objects here"):
+    with pytest.raises(ConfigError, match="data_dir=.* can't apply, since the data are objects here"):
         kseg.train(data=halves(), data_dir=tmp_path, settings=UNET)
 
 
