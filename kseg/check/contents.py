@@ -1,4 +1,4 @@
-"""What one file of a person's data holds, read without stopping at what is wrong with it."""
+"""Reads what a file of a person's data holds; where it can't be read, its error is kept."""
 
 from __future__ import annotations
 
@@ -28,9 +28,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class ImagePage:
-    """One page of an image: (H, W, C) as seen, its type, the digest of its pixels, whether its channels are one.
+    """One page of an image.
 
-    `darkest` and `brightest` are its smallest and largest level.
+    Attributes:
+      shape: (H, W, C) as it is seen.
+      kind: its type.
+      digest: of its pixels.
+      grey: whether all channels are equal.
+      darkest, brightest: its smallest and largest level.
     """
 
     shape: tuple[int, ...]
@@ -42,7 +47,7 @@ class ImagePage:
 
     @property
     def channels(self) -> int:
-        """1 where all channels are one."""
+        """The number of channels; 1 where all are equal."""
         return 1 if self.grey else self.shape[2]
 
 
@@ -52,13 +57,13 @@ class LabelPage:
 
     Attributes:
       shape: (H, W).
-      form: numbers; colours; or lossy, of a file that was compressed with loss.
+      form: numbers, colours, or lossy: compressed with loss.
       digest: of its pixels.
-      counts: pixels by number; by grey level where it is lossy and grey.
+      counts: pixels by number; of a lossy grey page by grey level.
       first: row and column of each number's first pixel.
       objects: as `kseg.instances.count_numbered` counts them.
       colours: pixels by colour; None where there are more than 2^16.
-      flat: pixels by number, or by a colour's number, amidst 3 x 3 of the same; of labels up to 255 and of colours.
+      flat: of numbers up to 255 and of colours, the pixels amid 3 x 3 equal ones (`flat_counts`).
     """
 
     shape: tuple[int, ...]
@@ -73,7 +78,7 @@ class LabelPage:
 
 @dataclass(frozen=True)
 class ImageContent:
-    """An image file: its pages, or why there are none, its orientation tag (1: as it is), its mark for no data."""
+    """An image file: its pages or the error of reading them, its orientation tag, its number for no data."""
 
     pages: tuple[ImagePage, ...] = ()
     orientation: int = 1
@@ -83,20 +88,20 @@ class ImageContent:
 
 @dataclass(frozen=True)
 class LabelContent:
-    """A label file: its pages, or why there are none."""
+    """A label file: its pages or the error of reading them."""
 
     pages: tuple[LabelPage, ...] = ()
     trouble: KsegError | None = None
 
 
 def for_each(function: Callable[[Work], Result], work: Sequence[Work], label: str) -> list[Result]:
-    """What `function` gives for each piece of work, several at a time (decoders let other threads work), with a bar."""
+    """Calls `function` with each piece of work in several threads, since decoders run side by side; shows a bar."""
     with ThreadPoolExecutor() as pool, progress_bar(label, work=pool.map(function, work), length=len(work)) as bar:
         return list(bar)
 
 
 def image_content(path: Path, opening: Opening) -> ImageContent:
-    """Decodes the whole image once."""
+    """Reads the whole image."""
     try:
         pages = opening.pages(path)
         looks = tuple(_image_page(pages[number]) for number in range(len(pages)))
@@ -106,11 +111,7 @@ def image_content(path: Path, opening: Opening) -> ImageContent:
 
 
 def label_content(path: Path, table: ColourTable | None = None, void: int = VOID) -> LabelContent:
-    """Decodes the whole label once.
-
-    Args:
-      path, table, void: as `kseg.datasets.labels.label_files.read_stored` takes them.
-    """
+    """Reads the whole label; the arguments are those of `read_stored`."""
     try:
         return LabelContent(tuple(_label_page(path, number, table, void) for number in range(pages_of(path))))
     except KsegError as error:
@@ -142,19 +143,19 @@ def _label_page(path: Path, number: int, table: ColourTable | None, void: int) -
 def _numbers(label: np.ndarray) -> LabelPage:
     flat = label.ravel()
     if flat.min() < 0 or flat.max() >= 1 << 16:
-        values, places, counts = np.unique(flat, return_index=True, return_counts=True)
+        values, firsts, counts = np.unique(flat, return_index=True, return_counts=True)
     else:
         counts = np.bincount(flat)
         values = np.flatnonzero(counts)
         counts = counts[values]
         at = np.zeros(values[-1] + 1, np.int64)
-        at[flat[::-1]] = np.arange(flat.size - 1, -1, -1)  # of equal indices the last one stays: the first pixel
-        places = at[values]
-    rows, columns = np.unravel_index(places, label.shape)
+        at[flat[::-1]] = np.arange(flat.size - 1, -1, -1)  # the last of equal indices wins, which is the first pixel
+        firsts = at[values]
+    rows, columns = np.unravel_index(firsts, label.shape)
     keys = values.tolist()
     first = dict(zip(keys, zip(rows.tolist(), columns.tolist(), strict=True), strict=True))
     pixels, objects = dict(zip(keys, counts.tolist(), strict=True)), count_numbered(label, keys)
-    pixels.pop(NO_CLASS, None)  # void, by GDAL's tag
+    pixels.pop(NO_CLASS, None)  # GDAL's tag says that it is void
     drawn = flat_counts(label) if keys[0] >= 0 and keys[-1] <= VOID else {}
     return LabelPage(label.shape, "numbers", _digest(label), pixels, first, objects, flat=drawn)
 

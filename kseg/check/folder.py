@@ -1,4 +1,4 @@
-"""A person's own images and labels: every file is looked at, whatever is wrong with another."""
+"""Checks a person's own images and labels: reads every file, whatever is wrong with others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WITHOUT_PAIR = "leaves the pair out"
 def check_pairs(
     dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any], needs: Needs
 ) -> Checked:
-    """Looks at every file of a `folder` or `list`.
+    """Reads every file of a `folder` or `list`.
 
     Args:
       dataset: folder or list.
@@ -97,7 +97,7 @@ def _labels(layout: Layout, one: CheckedPair) -> Iterator[Label]:
 
 
 def _of_pair(layout: Layout, one: CheckedPair, said: Options) -> Iterator[Finding]:
-    """What is wrong with one pair alone; sets why it is left out."""
+    """What is wrong with one pair by itself; sets the pair's `left_out`."""
     image, label = one.pair.image, one.pair.label
     draw = partial(draw_pair, image, label, 0)
     for path, error in ((image, one.image.trouble), (label, one.label.trouble)):
@@ -122,7 +122,7 @@ def _of_pair(layout: Layout, one: CheckedPair, said: Options) -> Iterator[Findin
 
 
 def _turned(tag: int, turn: int | None) -> Finding:
-    """An image with an orientation tag; `turn` is that by which its label comes to lie on it."""
+    """The finding of an image with an orientation tag; `turn` is the tag that turns its label onto it."""
     if turn is None:
         what = "nothing tells whether the label was drawn on the image as it is seen or as it is stored (EXIF)"
         fix = ("look at one pair, then pass ", *FIXES_OF_ORIENTATION)
@@ -132,7 +132,7 @@ def _turned(tag: int, turn: int | None) -> Finding:
 
 
 def _sizes(layout: Layout, one: CheckedPair, enlarge: bool) -> Iterator[Finding]:
-    """The pages whose label is of another size than the image."""
+    """The pages whose label has another size than the image; sets the pair's `left_out`."""
     for number, (image, label) in enumerate(zip(one.image.pages, one.label.pages, strict=True)):
         scale = scale_of(image.shape[:2], label.shape)
         if image.shape[:2] == label.shape or scale and enlarge:
@@ -152,7 +152,7 @@ def _by(shape: Sequence[int]) -> str:
 
 
 def _copies(layout: Layout, pairs: Sequence[CheckedPair]) -> Iterator[Finding]:
-    """Images whose pixels are those of another; where all pages of a file are, the copy leaves it out."""
+    """Images with the same pixels as another. The copy leaves out a file if all its pages are such."""
     rank = {split: number for number, split in enumerate(_KEPT)}
     first: dict[bytes, tuple[CheckedPair, int]] = {}
     for one in sorted(pairs, key=lambda one: rank.get(one.split, len(rank))):

@@ -24,7 +24,7 @@ class Layout:
       parts: the pairs by split, "" where there is none.
       findings: what has no partner.
       notes: how the folder was understood, and what in it was not looked at.
-      is_all_read: whether there is nothing that was not looked at.
+      is_all_read: whether everything in it was looked at.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""A published data set, read by its own reader item by item, whatever is wrong with one."""
+"""Checks a registered data set: its own reader reads every item, whatever is wrong with others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kseg.datasets.contract import VOID, Dataset, NoSuchSplit, OutsideClasses, S
 from kseg.errors import DataError, KsegError
 from kseg.images import DamagedFile
 
-# Those that a protocol keeps apart; others of a set hold items of these.
+# The splits that protocols keep apart; other splits share items with these.
 _APART = (("train", "val", "test"), ("trainval", "test"), ("all",))
 _PUBLISHED = "Is this the data set as published, unpacked whole?"
 _KINDS = {DamagedFile: "truncated", SizesDiffer: "size", OutsideClasses: "outside"}
@@ -31,7 +31,7 @@ _KINDS = {DamagedFile: "truncated", SizesDiffer: "size", OutsideClasses: "outsid
 
 @dataclass(frozen=True)
 class _Read:
-    """An item: its split and place in it, the digest of its images, pixels by class; or what was wrong with it."""
+    """An item: its split, its index there, the digest of its images and its pixels by class, or the error of it."""
 
     split: str
     index: int
@@ -44,7 +44,7 @@ class _Read:
 def check_items(
     dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any], needs: Needs | None
 ) -> Checked:
-    """Reads every item of one split of a registered data set, or of those that its protocol keeps apart.
+    """Reads every item of one split of a registered data set, or of the splits that its protocol keeps apart.
 
     Raises:
       DataError: the folder does not hold the data set.
@@ -74,7 +74,7 @@ def check_items(
 def _splits(
     dataset: str, data_dir: str | Path | None, options: Mapping[str, Any]
 ) -> tuple[dict[str, Dataset], list[Finding]]:
-    """The splits to look at, opened, and what can't be opened of them."""
+    """The splits to read, and findings about those that can't be opened."""
     opened: dict[str, Dataset] = {}
     refused: dict[str, DataError] = {}
     for split in dict.fromkeys(split for group in _APART for split in group):
@@ -111,7 +111,7 @@ def _read(data: Dataset, index: int) -> _Read:
 
 def _copies(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Finding]:
     first: dict[bytes, _Read] = {}
-    for one in reversed(read):  # the held-out splits stand last: what is in them too is reported of train
+    for one in reversed(read):  # held-out splits are last, so the item of train is the one to report
         if one.error:
             continue
         same = first.setdefault(one.digest, one)
@@ -125,7 +125,7 @@ def _copies(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Fi
 
 
 def _unseen(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Finding]:
-    """Classes without a pixel anywhere, and those that only held-out splits have."""
+    """Classes without a pixel anywhere, and classes that only held-out splits have."""
     totals: dict[tuple[str, str], np.ndarray] = {}
     counted: Counter[str] = Counter()
     for one in read:

@@ -12,7 +12,7 @@ MOST_LINES, MOST_FIXES = 5, 3
 
 
 def in_words(checked: Checked, spelling: Spelling = str, copy: str = "write_copy", listing: str = "to_json") -> str:
-    """How much was looked at, and for each kind of finding at most five lines and how to mend them.
+    """How many images were read, and for each kind of finding at most five lines and how to mend them.
 
     Args:
       checked: what was found.

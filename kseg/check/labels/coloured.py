@@ -1,4 +1,4 @@
-"""What labels saved as colours mean: by a table, as PASCAL VOC's, or numbered in an order of their own."""
+"""Gives the colours in labels numbers: those of a table, those of PASCAL VOC, or new ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kseg.datasets.labels.smoothed import are_shades
 from kseg.errors import Advice, Setting
 from kseg.pictures import palette
 
-MOST_COLOURS = 64  # of a set, that are numbered; of one label, beyond which it is no drawing
-FEWEST_SHADES = 2  # between two colours; a single one is the colour of thin lines
+MOST_COLOURS = 64  # a set with more is not numbered, and a label with more is no drawing
+FEWEST_SHADES = 2  # between two colours; a single one may be the colour of thin lines
 
 
 def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, found: LabelFindings) -> None:
-    """Colours are numbered by the table that was given, or as VOC's, or anew where nothing contradicts that."""
+    """Numbers the colours by the table that was given, or as VOC's, or anew where nothing contradicts that."""
     seen: Counter[Colour] = Counter()
     flat: Counter[int] = Counter()
     for label in coloured:
@@ -83,7 +83,7 @@ def _advice(own: Collection[Colour], table: ColourTable | None, *, many: bool) -
 
 
 def _shades(seen: Counter[Colour], flat: Counter[int], given: Mapping[Colour, int] | None) -> set[Colour]:
-    """The colours that smoothing made of two or three that were drawn."""
+    """The colours that smoothing mixed from two or three drawn ones."""
     codes = {red << 16 | green << 8 | blue: (red, green, blue) for red, green, blue in seen}
     drawn = [code for code, colour in codes.items() if (colour in given if given else flat[code])]
     other = [code for code in codes if code not in drawn]

@@ -1,4 +1,4 @@
-"""What is wrong with how the labels of a set are saved: with loss, as colours, as other numbers than their classes'."""
+"""Finds labels that are saved wrongly: with loss, as colours, or with other numbers than those of the classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kseg.errors import Setting
 
 
 def judge(labels: Sequence[Label], options: Options) -> LabelFindings:
-    """What is wrong with how the labels are saved, and with the classes they hold."""
+    """What is wrong with how the labels are saved, and with the classes in them."""
     found = LabelFindings()
     lossy = [label for label in labels if label.page.form == "lossy"]
     coloured = [label for label in labels if label.page.form == "colours"]
@@ -39,7 +39,7 @@ def judge(labels: Sequence[Label], options: Options) -> LabelFindings:
 
 
 def _judge_smoothed(numbers: Sequence[Label], options: Options, found: LabelFindings) -> bool:
-    """Whether the labels are masks of 0 and 255 with grey edges, which are no numbers of classes or objects."""
+    """Whether the labels are masks of 0 and 255 with grey edges, whose levels are no classes and no objects."""
     flat: Counter[int] = Counter()
     for label in numbers:
         flat.update(label.page.flat)
@@ -57,7 +57,7 @@ def _judge_smoothed(numbers: Sequence[Label], options: Options, found: LabelFind
 
 
 def _judge_lossy(lossy: Sequence[Label], numbers: Counter[int], options: Options, found: LabelFindings) -> None:
-    """JPEG: plain black and white comes back by a threshold, anything else is gone."""
+    """Labels saved with loss: a threshold brings back black and white; all other numbers are lost."""
     levels: Counter[int] = Counter()
     for label in lossy:
         levels.update(label.page.counts or {128: 1})
@@ -81,7 +81,7 @@ def _judge_lossy(lossy: Sequence[Label], numbers: Counter[int], options: Options
 
 
 def _judge_below(numbers: Sequence[Label], options: Options, found: LabelFindings) -> None:
-    """Numbers below 0, which can be void and nothing else."""
+    """Numbers below 0, which can only be void."""
     for label in numbers:
         value = min(label.page.counts, default=0)
         if value < 0 and options.values is None and value != options.ignore_class:

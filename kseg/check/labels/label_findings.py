@@ -1,4 +1,4 @@
-"""What is known of labels, what was found in them, and how they are mended."""
+"""What a person said about the labels of a set, what was found in them, and how they are mended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kseg.images import Drawn
 
 @dataclass(frozen=True)
 class Options:
-    """What a person said of the files, as `folder` takes it, the classes' names, and the numbers of colours."""
+    """What a person said about the files, as `folder` takes it, the names of the classes, and the table of colours."""
 
     instances: bool = False
     classes: int | None = None
@@ -35,7 +35,7 @@ class Options:
 
     @classmethod
     def of(cls, options: Mapping[str, Any], names: tuple[str, ...], table: ColourTable | None) -> Options:
-        """The options as they were passed for a data set, names of classes.txt, and the table of colours."""
+        """The options from those passed for a data set, the names in classes.txt, and the table of colours."""
         known = {one.name for one in fields(cls)} - {"names", "table"}
         void = VOID if table and table.has_void else None
         given = {"ignore_class": void, **{key: value for key, value in options.items() if key in known}}
@@ -53,13 +53,21 @@ class Options:
 
     @property
     def count(self) -> int | None:
-        """How many classes there are, where that was said."""
+        """How many classes there are, where a person said it."""
         return len(self.names) or self.classes or len(self.values or ()) or None
 
 
 @dataclass(frozen=True)
 class Label:
-    """One page of a label: its name for messages, its file and page there, its split, what was seen, a picture."""
+    """One page of a label.
+
+    Attributes:
+      name: for messages.
+      path, number: its file, and which page there.
+      split: in which it lies.
+      page: what it holds.
+      draw: makes a picture of it.
+    """
 
     name: str
     path: Path
@@ -74,9 +82,9 @@ class Mend:
     """How a label page is corrected.
 
     Attributes:
-      values: numbers to replace.
-      colours: the numbers of colours; others are shades of these.
-      threshold: what grey levels from 128 on become, others 0; 0 for not so.
+      values: the new number for each number to replace.
+      colours: the number of each colour; other colours are shades of these.
+      threshold: the number for grey levels from 128 on, while others become 0; 0 for no threshold.
       lossy: whether the file was compressed with loss.
     """
 
@@ -92,11 +100,11 @@ class LabelFindings:
 
     Attributes:
       findings: what is wrong.
-      mends: how it is mended, by file and page.
+      mends: how labels are mended, by file and page.
       hopeless: labels that can't be mended.
       settings: what a training on the corrected copy needs.
       colours: the number of each colour.
-      doubts: what is worth knowing though nothing is wrong.
+      doubts: what a person should know though it may be right.
     """
 
     findings: list[Finding] = field(default_factory=list)

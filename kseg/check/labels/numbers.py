@@ -1,4 +1,4 @@
-"""What the numbers in the labels of a set mean, and which classes they are, judged over all of them together."""
+"""Finds out from all labels of a set together what their numbers mean, and which classes they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VOC_CLASSES = 21
 
 
 def values_of(labels: Sequence[Label], options: Options) -> Counter[int]:
-    """Pixels by number over all labels, without what was said to be void."""
+    """Pixels by number over all labels, without the number for void."""
     seen: Counter[int] = Counter()
     for label in labels:
         seen.update(label.page.counts)
@@ -26,7 +26,7 @@ def values_of(labels: Sequence[Label], options: Options) -> Counter[int]:
 
 
 def meaning_of(labels: Sequence[Label], options: Options, found: LabelFindings) -> dict[int, int] | None:
-    """The class of each number that is not its own class, as far as it can be told; None where no class can be."""
+    """The class of each number that is not its own class, as far as it can be known; None where they are no classes."""
     if options.values is not None:
         return {value: number for number, value in enumerate(options.values)}
     seen = values_of(labels, options)
@@ -57,13 +57,13 @@ def meaning_of(labels: Sequence[Label], options: Options, found: LabelFindings) 
 
 
 def _at_largest(kind: str, labels: Sequence[Label], what: str, fix: Advice, found: LabelFindings) -> None:
-    """A finding about the whole set, shown by its largest number."""
+    """Adds a finding about the whole set, at its largest number."""
     label = max(labels, key=lambda label: max(label.page.counts))
     found.findings.append(found_at(kind, label, max(label.page.counts), what, fix))
 
 
 def _levels(labels: Sequence[Label], order: Sequence[int], found: LabelFindings) -> dict[int, int]:
-    """Evenly spaced grey levels: their places are the classes."""
+    """Evenly spaced grey levels, made to be looked at: the classes are 0, 1, ... in their order."""
     what = f"grey levels {', '.join(map(str, order))}, as to be looked at, not class numbers"
     fix, in_copy = (Setting("data.values", tuple(order)),), f"makes them 0 to {len(order) - 1}"
     for label in labels:
@@ -86,13 +86,13 @@ def _void(labels: Sequence[Label], options: Options, found: LabelFindings) -> No
 
 
 def _brightness() -> set[int]:
-    """The grey levels of the colours of VOC's classes and void (ITU-R 601), give or take a rounding."""
+    """The brightness of the colours of VOC's classes and void (ITU-R 601), and its neighbours by rounding."""
     levels = [round(float(palette()[number] @ (0.299, 0.587, 0.114))) for number in [*range(VOC_CLASSES), VOID]]
     return {max(0, level + off) for level in levels for off in (-1, 0, 1)}
 
 
 def _binary(labels: Sequence[Label], *, mixed: bool, found: LabelFindings) -> dict[int, int]:
-    """Masks of 0 and 255: which of the two is the object only a person can say, and void is possible too."""
+    """Masks of 0 and 255: only a person can say which of the two is the object, or whether 255 is void."""
     share = _share_of(VOID, labels)
     inverted = share > 0.5 and not mixed
     what = f"0 and {VOID} only" + (", while other labels have 0 and 1" if mixed else "")
@@ -110,13 +110,13 @@ def _binary(labels: Sequence[Label], *, mixed: bool, found: LabelFindings) -> di
 
 
 def _share_of(number: int, labels: Sequence[Label]) -> float:
-    """The share of all pixels that have a number, 0..1."""
+    """The share of the pixels with this number among all, 0..1."""
     counts = [label.page.counts for label in labels]
     return sum(one.get(number, 0) for one in counts) / max(1, sum(sum(one.values()) for one in counts))
 
 
 def doubt_inverted(labels: Sequence[Label], options: Options, found: LabelFindings) -> None:
-    """Notes where masks of 0 and 1 are mostly 1."""
+    """Adds a doubt where masks of 0 and 1 are mostly 1."""
     if values_of(labels, options).keys() == {0, 1} and options.values is None and not options.names:
         share = _share_of(1, labels)
         if share > 0.5:
@@ -125,7 +125,7 @@ def doubt_inverted(labels: Sequence[Label], options: Options, found: LabelFindin
 
 
 def _shifted(labels: Sequence[Label], order: list[int], options: Options, found: LabelFindings) -> dict[int, int]:
-    """Whether the classes are 1..K in place of 0..K-1."""
+    """The class of each number where the classes are 1..K in place of 0..K-1; {} where they are not."""
     if not order or order[0] != 1 or len(order) < 2:
         return {}
     highest = order[-1]
@@ -148,7 +148,7 @@ def _shifted(labels: Sequence[Label], order: list[int], options: Options, found:
 
 
 def judge_classes(labels: Sequence[Label], meaning: Mapping[int, int], options: Options, found: LabelFindings) -> None:
-    """Numbers beyond the classes, classes that never occur, and such that only the held-out labels have."""
+    """Numbers beyond the classes, classes that never occur, and classes that only held-out labels have."""
     void = {options.ignore_class, *([VOID] if "data.ignore_class" in found.settings else [])}
     by_split: dict[str, set[int]] = {}
     highest = options.count
