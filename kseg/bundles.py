@@ -1,9 +1,10 @@
 """A SavedModel bundle for TensorFlow Serving: what `predict` does, in one graph.
 
-The graph takes grey levels or colours as they are stored, of any height and width, mirrors the borders the
-network needs (kseg.geometry), averages as the network does, and answers at the image's size. Endpoints:
-`serving_default` gives `mask`, `scores` gives the scores before softmax. Images come as `images`, several streams by
-their names; of several heads there is a `mask_HEAD` and a `scores_HEAD` each.
+The graph takes grey levels or colours as they are stored, of any height and width. It mirrors the borders that the
+network needs (kseg.geometry), averages the scores as the network does, and answers at the image's size. The endpoint
+`serving_default` gives `mask`; the endpoint `scores` gives the scores before softmax. The input is `images`, or one
+input for each stream under the stream's name. A network with several heads gives `mask_HEAD` and `scores_HEAD` for
+each.
 """
 
 from __future__ import annotations
@@ -44,15 +45,15 @@ def export(
     average: Average | None = None,
     precision: str = "float32",
 ) -> Path:
-    """Writes `model` as the bundle BASE/NAME/VERSION, whole or not at all.
+    """Writes `model` as the bundle BASE/NAME/VERSION, completely or not at all.
 
     Args:
       model: a network of kseg's.
-      base: the folder a server is pointed at.
+      base: the folder that a server reads its models from.
       name: the model's name there.
       version: its number; None for one more than the highest there is.
-      average: the average that the graph holds; None for the network's own. A request then takes as many times as long
-        as `kseg.inference.pixels_read` says.
+      average: the average that the graph computes; None for the network's own. It multiplies the time of a request by
+        the factor that `kseg.inference.pixels_read` gives.
       precision: what the graph computes in: float32, mixed_float16, mixed_bfloat16 or auto.
 
     Returns:
@@ -65,21 +66,24 @@ def export(
       EnvironmentFailure: the disk is full, or the place can't be written.
     """
     if name != Path(name).name or name in ("", ".."):
-        raise ExportError(f"The name {name!r} is no plain name of a folder. Name it without a path; BASE says where.")
+        raise ExportError(
+            f"The name {name!r} is not a plain name of a folder.",
+            "Name it without a path.",
+        )
     home = Path(base) / name
     taken = [int(folder.name) for folder in home.glob("*") if folder.name.isdigit()]
     version = max(taken, default=0) + 1 if version is None else version
     folder = home / str(version)
     if folder.exists():
-        raise ExportError(f"{folder}: this version exists. Leave --version out for the next free one.")
+        raise ExportError(f"{folder}: this version exists.", "Leave the version out for the next free one.")
 
     if keras.backend.backend() != "tensorflow":
         raise ExportError(
-            f"A SavedModel is written by TensorFlow, but Keras computes with {keras.backend.backend()} here. Save the "
-            "network (model.save), and export the file with KERAS_BACKEND=tensorflow."
+            f"TensorFlow writes a SavedModel, but here Keras computes with {keras.backend.backend()}.",
+            "Save the network (model.save), and export the file with KERAS_BACKEND=tensorflow.",
         )
     if any(len(output.shape) != 4 for output in model.outputs):
-        raise ExportError(f"{model.name}: its output is no map. {SEGMENTS}")
+        raise ExportError(f"{model.name}: its output is not a map.", SEGMENTS)
     network = predictor(model, precision=precision)
     average = network.outer_average(average)
     with aside(folder) as place, computing_in(model, network.precision):
@@ -87,12 +91,14 @@ def export(
             _archive(model, network, average).write_out(str(place), verbose=False)
         except tf.errors.OpError as error:
             raise EnvironmentFailure(
-                f"{folder}: the bundle can't be written ({error.message.rpartition('; ')[2]}). Nothing was left there."
+                f"{folder}: the bundle can't be written ({in_a_line(error.message)}). Nothing was left there.",
+                "Free some space or choose another place.",
             ) from error
         except (ValueError, TypeError, NotImplementedError) as error:
             raise ExportError(
-                f"{model.name}: it can't be traced for images of any size ({in_a_line(error, 200)}). A layer of "
-                "it needs to know the size. Nothing was written."
+                f"{model.name}: it can't be traced for images of any size ({in_a_line(error, 200)}). Nothing was "
+                "written.",
+                "Use layers that need no fixed size.",
             ) from error
         (place / FACTS).parent.mkdir()
         (place / FACTS).write_text(json.dumps(_facts(model, network, average), indent=2) + "\n", encoding="utf-8")
@@ -130,7 +136,7 @@ def _archive(model: keras.Model, network: Predictor, average: Average) -> keras.
 
 
 def _facts(model: keras.Model, network: Predictor, average: Average) -> dict[str, Any]:
-    """What a bundle says of itself beside its graph."""
+    """The facts that a bundle holds beside its graph."""
     readings = {head: dataclasses.replace(reading, average=average) for head, reading in network.readings.items()}
     names = {head: list(reading.names(network.heads[head])) for head, reading in readings.items()}
     return {
@@ -147,10 +153,10 @@ def _facts(model: keras.Model, network: Predictor, average: Average) -> dict[str
 
 
 def input_kind(model: keras.Model) -> tf.DType:
-    """How the images of a network are stored, by its first layer.
+    """The type of a network's images as its scaling layer expects them.
 
-    uint16 for depth, and where white is above 255; float32 where the scaling leaves numbers of about 1 as they are, or
-    there is none; else uint8.
+    uint16 for depth and for images whose white is above 255. float32 if white is at most 1, or if nothing is scaled.
+    uint8 otherwise.
     """
     scaled = any(isinstance(layer, ScaleInput) for layer in model.layers)
     white = white_of(model)
@@ -160,7 +166,10 @@ def input_kind(model: keras.Model) -> tf.DType:
 
 
 def whole_image(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Of images (N, H, W, C) of any dtype and size to scores (N, H, W, K) float32; streams and heads joined."""
+    """The function from images (N, H, W, C) of any dtype and size to scores (N, H, W, K) float32.
+
+    Streams are joined along C, heads along K.
+    """
     geometry = geometry_of(model)
 
     def scores(images: tf.Tensor) -> tf.Tensor:
@@ -176,7 +185,7 @@ def whole_image(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def _mirrored(start: int, stop: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """kseg.geometry.mirrored in the graph: tf.pad refuses borders as large as the image."""
+    """kseg.geometry.mirrored as TensorFlow operations; tf.pad refuses borders as large as the image."""
     period = tf.maximum(1, 2 * (size - 1))
     index = tf.range(start, stop) % period
     return tf.minimum(index, (period - index) % period)

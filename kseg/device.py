@@ -1,4 +1,4 @@
-"""What this machine does quickly and holds, as far as it can be told without TensorFlow."""
+"""What this processor computes fast, how much memory there is, and settings of the process, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,34 +12,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's own name for it
-# Bytes; what `keep_freed_memory` asks glibc for, by the variable that asks for the same
+# Bytes: glibc's environment variables that do the same as `keep_freed_memory`
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 1 << 28, "MALLOC_MMAP_THRESHOLD_": 1 << 24}
-_OPTIONS = {
-    "MALLOC_TRIM_THRESHOLD_": -1,
-    "MALLOC_MMAP_THRESHOLD_": -3,
-}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+_MALLOPT = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_MMAP_THRESHOLD_": -3}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
 
 
 def trains_faster_compiled() -> bool:
-    """Whether a training step is quicker through XLA than operation by operation.
+    """Whether a training step is faster when XLA compiles it than operation by operation.
 
-    Measured on two cores, U-Net of width 16 and batch normalisation, 4 crops of 256 x 256: with AVX-512, where
-    TensorFlow has oneDNN on, 0.53 s against 0.75 s compiled. With AVX2 alone it is the other way round: at the
-    paper's size 17.1 s against 8.7 s.
+    Measured on two cores, U-Net of width 16 with batch normalisation, 4 crops of 256 x 256, a processor with AVX-512,
+    where TensorFlow uses oneDNN: 0.53 s operation by operation, 0.75 s compiled. With AVX2 alone, U-Net at the paper's
+    size: 17.1 s operation by operation, 8.7 s compiled.
     """
     return "avx512f" not in _flags()
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this processor has AMX: bfloat16 is then several times float32's speed, and emulated elsewhere.
+    """Whether this processor has AMX, which makes bfloat16 several times as fast as float32; others emulate bfloat16.
 
-    Measured on two cores with AMX, U-Net at the paper's size: 0.97 s a step against 3.31 s.
+    Measured on two cores with AMX, U-Net at the paper's size: 0.97 s a step in bfloat16, 3.31 s in float32.
     """
     return "amx_bf16" in _flags()
 
 
 def _flags() -> str:
-    """What the system says of the processor; nothing where there is no /proc/cpuinfo."""
+    """The system's description of the processor; empty if there is no /proc/cpuinfo."""
     try:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -47,40 +44,41 @@ def _flags() -> str:
 
 
 def memory_bytes() -> int | None:
-    """The memory this process may fill: the machine's or, where that is less, its container's; None where unknown."""
+    """The memory that this process may use: the machine's, or its container's if that is less; None if unknown."""
     try:
         found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     except (AttributeError, ValueError, OSError):  # Windows
         return None
-    with suppress(OSError, ValueError):  # no container, or none with a limit
+    with suppress(OSError, ValueError):  # there is no container, or it has no limit
         found.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8")))
     return min(found)
 
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Makes this process keep up to 256 MB that it freed, for what it needs next, rather than hand it back each time.
+    """Makes this process keep up to 256 MB of freed memory for later use instead of returning it to the system.
 
-    `train` and `data pack` call it. Nothing in Python does, where the process is not kseg's: there `kseg doctor` names
-    the variables. An example is made in arrays of a megabyte or so. On glibc's own settings, whose limits move with
-    what was freed before, some runs hand each back and get it anew, filled with zeros page by page: 500 to 700 page
-    faults and 1.4 ms of processor time per VOC image, a fifth of what making it takes. Blocks above 16 MB, a network's
-    activations, go back at once. Other C libraries stay as they are.
+    The commands `train` and `data pack` call it. Python code does not, since the process may be another program's; for
+    that case `kseg doctor` names the environment variables. An example is made in arrays of about a megabyte. With
+    glibc's default settings, which change with what was freed before, some processes return each array to the system
+    and get new pages, filled with zeros: 500 to 700 page faults and 1.4 ms of processor time per VOC image, a fifth of
+    the time to make it. Blocks above 16 MB, such as a network's activations, are returned at once. With other C
+    libraries nothing changes.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
     for name, size in ALLOCATOR.items():
-        mallopt(_OPTIONS[name], size)
+        mallopt(_MALLOPT[name], size)
 
 
 @contextmanager
 def without_notes() -> Iterator[None]:
-    """Holds back what TensorFlow writes to standard error while it is imported; where that fails all of it comes.
+    """Hides what TensorFlow writes to standard error during its import; if the import fails, all of it is shown.
 
-    TF_CPP_MIN_LOG_LEVEL=3 alone hides the later notes, but not those of the import. TensorFlow reads it once, so that
-    it is set for the import alone. A level below 3 asks for the notes.
+    TF_CPP_MIN_LOG_LEVEL=3 alone hides the later notes, but not those of the import. TensorFlow reads it once, so it is
+    set only during the import. If the user has set a level below 3, nothing is hidden.
     """
     level = os.environ.get(LOG_LEVEL)
     try:

@@ -1,4 +1,4 @@
-"""What is wrong with this machine's installation, and what to do about it."""
+"""Checks of the installation on this machine, each with advice if something is wrong."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from kseg.device import ALLOCATOR, memory_bytes, multiplies_bfloat16, trains_faster_compiled
-from kseg.errors import did_you_mean
+from kseg.errors import did_you_mean, in_a_line
 
 VARIABLES = ("KSEG_HOME", "KSEG_MIRROR", "KSEG_OFFLINE", "KSEG_TRACEBACK")
-_SHARED = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")  # the same files, other contents
+# Packages that write other contents into the same files as opencv-python-headless
+_SHARED = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
 @dataclass(frozen=True)
 class Sign:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-      name: of what.
-      found: in words.
+      name: what was checked.
+      found: what was found, as text.
       advice: what to do; "" for nothing.
-      wrong: whether kseg will not work, or not as it says, before that is done.
+      wrong: whether kseg fails, or does not behave as documented, until that is done.
     """
 
     name: str
@@ -42,18 +43,18 @@ class Sign:
 
 
 def examine() -> list[Sign]:
-    """All that kseg depends on, on this machine; imports TensorFlow."""
+    """Checks everything that kseg depends on; imports TensorFlow."""
     return [*_versions(), *_libraries(), *_machine(), *_variables()]
 
 
 def _versions() -> Iterator[Sign]:
     """Python and the packages that setup.py asks for, as installed."""
     if _installed("kseg") is None:
-        yield Sign("kseg", "not installed", "From its folder: pip install -e .", wrong=True)
+        yield Sign("kseg", "not installed", "In kseg's folder, run: pip install -e .", wrong=True)
         return
     python, wanted = platform.python_version(), metadata.metadata("kseg")["Requires-Python"]
     fits = SpecifierSet(wanted).contains(python, prereleases=True)
-    advice = "" if fits else f"kseg needs Python {wanted}: make an environment with one (python3.12 -m venv .venv)."
+    advice = "" if fits else f"kseg needs Python {wanted}. Make an environment with it: python3.12 -m venv .venv"
     yield Sign("python", python, advice, not fits)
     for text in metadata.requires("kseg") or []:
         needed = Requirement(text)
@@ -65,7 +66,7 @@ def _versions() -> Iterator[Sign]:
     if _installed("opencv-python-headless") and (others := [name for name in _SHARED if _installed(name)]):
         yield Sign(
             "cv2",
-            f"{', '.join(others)} and opencv-python-headless are installed into the same folder",
+            f"{', '.join(others)} and opencv-python-headless are both installed, and overwrite each other's files",
             f"Keep one: pip uninstall -y {' '.join(others)} opencv-python-headless; pip install opencv-python-headless",
             wrong=True,
         )
@@ -79,7 +80,7 @@ def _installed(name: str) -> str | None:
 
 
 def _libraries() -> Iterator[Sign]:
-    """Whether the libraries that are most often broken can be imported, and how Keras is set."""
+    """Whether the libraries that break most often can be imported, and the settings of Keras."""
     broken = [sign for name in ("cv2", "tensorflow", "keras") if (sign := _broken(name))]
     yield from broken
     if any(sign.name == "keras" for sign in broken):
@@ -91,27 +92,26 @@ def _libraries() -> Iterator[Sign]:
         ("keras image format", keras.config.image_data_format(), "channels_last", "keras.config.set_image_data_format"),
         ("keras floatx", keras.config.floatx(), "float32", "keras.config.set_floatx"),
     ):
-        advice = "" if found == right else f"kseg needs {right}: look at {variable} and ~/.keras/keras.json."
+        advice = "" if found == right else f"kseg needs {right}. Check {variable} and ~/.keras/keras.json."
         yield Sign(name, found, advice, found != right)
 
 
 def _broken(name: str) -> Sign | None:
-    """Why a library can't be imported; None where it can."""
+    """The failed check of a library that can't be imported; None if it can."""
     try:
         importlib.import_module(name)
-    except (ImportError, OSError, AttributeError) as error:  # what halves of installations raise
-        reason = " ".join(str(error).split())
+    except (ImportError, OSError, AttributeError) as error:  # incomplete installations raise each of these
         package = {"cv2": "opencv-python-headless"}.get(name, name)
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         advice = f"Install it again: pip install --force-reinstall {package}"
         if name == "keras" and backend != "tensorflow":
-            advice = f"KERAS_BACKEND is {backend}, kseg needs tensorflow: unset KERAS_BACKEND"
-        return Sign(name, f"can't be imported ({reason})", advice, wrong=True)
+            advice = f"KERAS_BACKEND is {backend}, but kseg needs tensorflow: unset KERAS_BACKEND"
+        return Sign(name, f"can't be imported ({in_a_line(error, 1000)})", advice, wrong=True)
     return None
 
 
 def _machine() -> Iterator[Sign]:
-    """The processor, the memory, the GPU, and what `--precision auto` is on them."""
+    """The processor, the memory, the GPU, and what the precision auto stands for on this machine."""
     quick = [word for word, has in (("AVX-512", not trains_faster_compiled()), ("AMX", multiplies_bfloat16())) if has]
     yield Sign("processor", f"{os.cpu_count()} threads; {' and '.join(quick) or 'neither AVX-512 nor AMX'}")
     memory = memory_bytes()
@@ -123,20 +123,20 @@ def _machine() -> Iterator[Sign]:
     from kseg.inference.precision import settled_precision
 
     gpus = tf.config.list_physical_devices("GPU")
-    advice = "" if gpus else "Where there is one: pip install 'tensorflow[and-cuda]', and look at nvidia-smi."
+    advice = "" if gpus else "If this machine has one: pip install 'tensorflow[and-cuda]', and run nvidia-smi."
     yield Sign("GPU", f"{len(gpus)} that TensorFlow sees" if gpus else "none that TensorFlow sees", advice)
-    yield Sign("--precision auto", settled_precision("auto"))
+    yield Sign("precision auto", settled_precision("auto"))
 
 
 def _variables() -> Iterator[Sign]:
-    """kseg's own variables of the surroundings, and the allocator's."""
+    """The environment variables of kseg and of the memory allocator."""
     for name, value in sorted(os.environ.items()):
         if name.startswith("KSEG_"):
-            advice = "" if name in VARIABLES else f"kseg reads no such variable. {did_you_mean(name, VARIABLES)}"
+            advice = "" if name in VARIABLES else f"kseg has no such variable. {did_you_mean(name, VARIABLES)}"
             yield Sign(name, value, advice, bool(advice))
     if platform.libc_ver()[0] == "glibc":
         best = " ".join(f"{name}={size}" for name, size in ALLOCATOR.items())
         unset = [name for name in ALLOCATOR if name not in os.environ]
         found = ", ".join(f"{name}={os.environ.get(name, '(unset)')}" for name in ALLOCATOR)
-        advice = f"Batches are made up to a fifth quicker with: export {best} (`train` and `data pack` set them)."
+        advice = f"To make batches up to a fifth faster in Python: export {best} (`train` and `data pack` set them)."
         yield Sign("allocator", found, advice if unset else "")

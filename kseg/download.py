@@ -1,4 +1,4 @@
-"""Files from the network: resumed where they broke off, verified, and there only when whole."""
+"""Files from the network: an interrupted download is resumed; a file is verified before it gets its name."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import click
-
 from kseg.errors import EnvironmentFailure
+from kseg.log import LOG, progress_bar
 from kseg.storage import write_json, writing
 
 _PIECE_BYTES = 1 << 20
@@ -29,11 +28,11 @@ _WAIT_S = 1.0
 
 
 class _Failed(Exception):
-    """One address did not give the file; the next is tried."""
+    """One source did not give the file; the next one is tried."""
 
 
 class _BrokenOff(_Failed):
-    """The connection ended within the file; asking again goes on where it ended."""
+    """The connection ended before the end of the file; another request resumes there."""
 
 
 def fetch(
@@ -44,22 +43,25 @@ def fetch(
     digest: str | None = None,
     page: str | None = None,
 ) -> Path:
-    """The file `target`, fetched unless it is there and right.
+    """Fetches a file, unless `target` exists and has the right size and digest.
 
-    What has come so far lies beside it as `NAME.part`, from which a later call goes on. KSEG_MIRROR (a base address or
-    a folder) is asked for the target's name before `addresses`; with KSEG_OFFLINE=1 only a folder is.
+    An incomplete download lies beside it as `NAME.part`; a later call resumes it. KSEG_MIRROR (a base address or a
+    folder) is tried before `addresses`, under the target's name. With KSEG_OFFLINE=1 only such a folder is tried.
 
     Args:
-      addresses: http(s) addresses of one and the same file, the first preferred; none for a file that only a mirror or
-        a person can bring.
-      target: where it goes.
-      size_bytes: its size where that is known; a server that sends another is cut off.
-      digest: "sha256:HEX" where that is known (sha1 and md5 too, or the first digits alone).
-      page: where a person finds it, if not at the first address.
+      addresses: http(s) addresses of the same file, tried in this order; none for a file that only a mirror or the user
+        can provide.
+      target: where the file is written.
+      size_bytes: its size if known; a download of another size is stopped.
+      digest: "sha256:HEX" if known; sha1 and md5 are possible, too, and so are the first digits alone.
+      page: the web page with the file, if not the first address; for the error message.
+
+    Returns:
+      `target`.
 
     Raises:
-      EnvironmentFailure: it could not be fetched, or another file came (which is removed); the message says what
-        each address answered, which file to bring and where to put it. Or the disk is full.
+      EnvironmentFailure: no source gave the file, or it gave another file (which is removed); the message tells the
+        answer of each source, which file to provide and where to put it. Or the disk is full.
     """
     target = Path(target)
     if target.exists() and mismatch(target, size_bytes, digest) is None:
@@ -68,26 +70,24 @@ def fetch(
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     failures = []
-    for place in _places(target.name, addresses):
+    for source in _sources(target.name, addresses):
         try:
-            _copy(place, part) if isinstance(place, Path) else _receive(place, part, size_bytes)
+            _copy(source, part) if isinstance(source, Path) else _receive(source, part, size_bytes)
             wrong = mismatch(part, size_bytes, digest)
             if wrong:
                 _remove(part)
-                raise _Failed(f"another file came and was removed: {wrong}")
+                raise _Failed(f"it gave another file, which was removed: {wrong}")
             with writing(target):
                 os.replace(part, target)
             _remove(part)
             return target
         except _Failed as error:
-            failures.append(f"{place}: {error}.")
-    raise EnvironmentFailure(
-        _complaint(target, failures, page or "".join(addresses[:1]), described(size_bytes, digest))
-    )
+            failures.append(f"{source}: {error}.")
+    raise _failure(target, failures, page or "".join(addresses[:1]), described(size_bytes, digest))
 
 
 def mismatch(path: Path, size_bytes: int | None, digest: str | None) -> str | None:
-    """What differs between the file and its known size and digest, as a phrase; None where nothing does."""
+    """A phrase that says how the file differs from its known size and digest; None if it does not differ."""
     found = path.stat().st_size
     if size_bytes is not None and found != size_bytes:
         return f"expected {size_bytes:,} bytes, found {found:,}"
@@ -115,8 +115,8 @@ def _offline() -> bool:
     return os.environ.get("KSEG_OFFLINE", "0") not in ("", "0")
 
 
-def _places(name: str, addresses: Sequence[str]) -> Iterator[str | Path]:
-    """Where to look, in turn: the mirror, then the addresses; no address when offline."""
+def _sources(name: str, addresses: Sequence[str]) -> Iterator[str | Path]:
+    """The mirror, then the addresses; no address when offline."""
     mirror = os.environ.get("KSEG_MIRROR")
     if mirror and not _is_web(mirror):
         yield Path(mirror) / name
@@ -131,18 +131,19 @@ def _is_web(address: str) -> bool:
     return urlsplit(address).scheme in ("http", "https")
 
 
-def _complaint(target: Path, failures: Sequence[str], origin: str, facts: str) -> str:
+def _failure(target: Path, failures: Sequence[str], origin: str, facts: str) -> EnvironmentFailure:
     sentences = [f"{target.name}: could not be fetched."]
     if _offline():
-        sentences.append("KSEG_OFFLINE is set: no address was asked.")
+        sentences.append("KSEG_OFFLINE is set: no address was tried.")
     sentences += failures
-    kept = target.with_name(target.name + ".part")
-    if kept.exists():
-        sentences.append(f"What came so far is kept in {kept}: the same command goes on from there.")
-    place = f" from {origin}" if origin else ""
-    bring = "Or bring" if failures else "Bring"
-    sentences.append(f"{bring} the file{place} ({facts}) by other means and put it at {target}.")
-    return " ".join(sentences)
+    part = target.with_name(target.name + ".part")
+    if part.exists():
+        sentences.append(f"The incomplete download is kept in {part}: the same command resumes it.")
+    source = f" from {origin}" if origin else ""
+    fetch = "Or fetch" if failures else "Fetch"
+    return EnvironmentFailure(
+        " ".join(sentences), f"{fetch} the file{source} ({facts}) by other means and put it at {target}."
+    )
 
 
 def _copy(source: Path, part: Path) -> None:
@@ -154,7 +155,7 @@ def _copy(source: Path, part: Path) -> None:
 
 
 def _receive(address: str, part: Path, size_bytes: int | None) -> None:
-    """The whole of what lies at `address` into `part`, asked again where it breaks off."""
+    """Downloads `address` to `part`, with a new request after each interruption."""
     if not _is_web(address):
         raise _Failed("only http and https addresses are fetched")
     for attempt in range(1, _ATTEMPTS + 1):
@@ -169,7 +170,7 @@ def _receive(address: str, part: Path, size_bytes: int | None) -> None:
 
 
 def _ask(address: str, part: Path, size_bytes: int | None) -> None:
-    """One request: for the rest where a part of this very file is there, else for all of it."""
+    """Makes one request: for the rest if `part` holds the beginning of this file, else for all of it."""
     known = _remembered(part)
     start = part.stat().st_size if known.get("address") == address else 0
     if start and start == known.get("total"):
@@ -185,27 +186,27 @@ def _ask(address: str, part: Path, size_bytes: int | None) -> None:
         with error:
             if error.code != 416:
                 raise _Failed(f"HTTP {error.code} {error.reason}") from error
-            _remove(part)  # nothing lies where the part ends: another file by now
-            raise _BrokenOff("the file changed meanwhile") from error
+            _remove(part)  # the server's file is shorter than the part, so it is another file by now
+            raise _BrokenOff("the file has changed since") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _Failed(f"no answer ({getattr(error, 'reason', None) or error})") from error
     with answer:
         first, total = _extent(answer)
         if first and (first != start or total != (known.get("total") or total)):
             _remove(part)
-            raise _BrokenOff("the file changed meanwhile")
+            raise _BrokenOff("the file has changed since")
         if size_bytes is not None and total not in (None, size_bytes):
             _remove(part)
             raise _Failed(f"it offers another file: expected {size_bytes:,} bytes, offered {total:,}")
         tag = answer.headers.get("ETag", "W/")
-        if tag.startswith("W/"):  # a weak one may stay the same when bytes change
+        if tag.startswith("W/"):  # a weak tag may stay the same when bytes change
             tag = answer.headers.get("Last-Modified", "")
         write_json(_memory(part), {"address": address, "total": total, "tag": tag})
         _write(answer, part, first, total if size_bytes is None else size_bytes)
 
 
 def _extent(answer: Any) -> tuple[int, int | None]:
-    """From which byte the answer goes on, and the size of the whole file where the server says it."""
+    """The answer's first byte within the file, and the size of the whole file if the server tells it."""
     if answer.status == 206:
         span, _, total = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
         first = span.partition("-")[0]
@@ -215,60 +216,60 @@ def _extent(answer: Any) -> tuple[int, int | None]:
 
 
 def _write(answer: Any, part: Path, start: int, total: int | None) -> None:
-    """Writes the answer's body from byte `start` on; at the end there are exactly `total` bytes, where known."""
-    place, there = part.with_suffix(""), start
-    with writing(place):
+    """Writes the answer's body from byte `start` on; the file must then have exactly `total` bytes, if known."""
+    target, size = part.with_suffix(""), start
+    with writing(target):
         stream = part.open("r+b" if start else "wb", buffering=0)
-    with stream, _progress(place.name, start, total) as advance:
+    with stream, _progress(target.name, start, total) as advance:
         stream.seek(start)
         while True:
             try:
                 piece = answer.read(_PIECE_BYTES)
             except (OSError, http.client.HTTPException) as error:
-                raise _BrokenOff(f"broke off after {there:,} bytes ({error})") from error
+                raise _BrokenOff(f"broke off after {size:,} bytes ({error})") from error
             if not piece:
                 break
-            there += len(piece)
-            if total is not None and there > total:
+            size += len(piece)
+            if total is not None and size > total:
                 _remove(part)
                 raise _Failed(f"it sent more than the {total:,} bytes expected, and was cut off")
             rest = memoryview(piece)
             while rest:
-                with writing(place):
+                with writing(target):
                     rest = rest[stream.write(rest) :]
             advance(len(piece))
-    if total is not None and there < total:
-        raise _BrokenOff(f"broke off after {there:,} of {total:,} bytes")
+    if total is not None and size < total:
+        raise _BrokenOff(f"broke off after {size:,} of {total:,} bytes")
 
 
 @contextmanager
 def _progress(name: str, start: int, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, a line per tenth elsewhere; on standard error. Gives the function that is told each step."""
+    """A bar on a terminal, a line per tenth elsewhere. Gives a function that takes the number of new bytes."""
     if sys.stderr.isatty() and total:
-        with click.progressbar(length=total, label=name, file=sys.stderr) as bar:
+        with progress_bar(name, length=total) as bar:
             bar.update(start)
             yield bar.update
         return
-    step, there = max((total or 0) // 10, 10 * _PIECE_BYTES), start
+    step, size = max((total or 0) // 10, 10 * _PIECE_BYTES), start
 
     def advance(count: int) -> None:
-        nonlocal there
-        before, there = there, there + count
-        if there // step > before // step or there == total:
+        nonlocal size
+        before, size = size, size + count
+        if size // step > before // step or size == total:
             whole = f" of {total / 1e6:.1f}" if total else ""
-            click.echo(f"{name}: {there / 1e6:.1f}{whole} MB", err=True)
+            LOG.info(f"{name}: {size / 1e6:.1f}{whole} MB")
 
     yield advance
 
 
 def _remove(part: Path) -> None:
-    """Removes the part and what was remembered of it."""
+    """Removes the part and the facts that are kept beside it."""
     part.unlink(missing_ok=True)
     _memory(part).unlink(missing_ok=True)
 
 
 def _memory(part: Path) -> Path:
-    """Where it is written whose part it is: address, size of the whole, the server's tag for this version."""
+    """The file beside the part that holds its address, the size of the whole, and the server's tag of this version."""
     return part.with_name(part.name + ".json")
 
 
@@ -281,11 +282,11 @@ def _remembered(part: Path) -> dict[str, Any]:
 
 
 class _WebOnly(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https alone."""
+    """Follows redirects to http and https only."""
 
     def redirect_request(self, request: Any, stream: Any, code: int, message: str, headers: Any, address: str) -> Any:
         if not _is_web(address):
-            raise urllib.error.URLError(f"sent on to {address}, which is no web address")
+            raise urllib.error.URLError(f"redirected to {address}, which is not a web address")
         return super().redirect_request(request, stream, code, message, headers, address)
 
 

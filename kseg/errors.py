@@ -55,6 +55,27 @@ def spelled(advice: Advice, spelling: Spelling = str) -> str:
     return "".join(part if isinstance(part, str) else spelling(part) for part in advice)
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """What may be wrong, though nothing stops at it.
+
+    Attributes:
+      what: what looks wrong, where, and what was found.
+      fix: what to do about it, as an error's.
+    """
+
+    what: str
+    fix: Advice = ()
+
+    @property
+    def parts(self) -> Advice:
+        """The whole message."""
+        return (self.what, " ", *self.fix) if self.fix else (self.what,)
+
+    def __str__(self) -> str:
+        return spelled(self.parts)
+
+
 class KsegError(Exception):
     """The root of everything a user can cause.
 

@@ -1,4 +1,4 @@
-"""Names of a package that are imported on first use, so that the package itself is quick to import."""
+"""Names of a package that are imported on first use, so that the import of the package is fast."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def lazy(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The `__getattr__` and `__dir__` of `package`: names from other modules, and its submodules.
+def lazy(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of `package`, which import names from other modules, and its submodules.
 
-    A type checker can't see through them. The package lists the same names in imports under TYPE_CHECKING, and keeps
-    this call from the checker, to which any name would be right otherwise.
+    A type checker can't see through them. So the package imports the same names under TYPE_CHECKING, and hides this
+    call from the checker, which would accept any name otherwise.
 
     Args:
-      package: its `__name__`. Its `__all__` is what `dir` lists.
-      places: the module of each name.
+      package: its `__name__`. `dir` lists its `__all__`.
+      modules: the module of each name.
     """
 
     def get(name: str) -> Any:
-        if name in places:
-            return getattr(importlib.import_module(places[name]), name)
+        if name in modules:
+            return getattr(importlib.import_module(modules[name]), name)
         full = f"{package}.{name}"
         if not name.startswith("_"):
             try:

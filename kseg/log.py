@@ -14,33 +14,29 @@ from typing import Any
 from kseg.errors import Setting, Spelling, spelled
 
 
-class Told:
-    """A message with settings in it, for LOG: Python and the command line each write a setting in their own way."""
-
-    def __init__(self, *parts: str | Setting) -> None:
-        self.parts = parts
-
-    def __str__(self) -> str:
-        return spelled(self.parts)
-
-
 class _OnStandardError(logging.Handler):
-    """Prints to the sys.stderr of the moment, which notebooks and tests replace."""
+    """Prints to the current sys.stderr, which notebooks and tests replace.
 
-    spelling: Spelling = staticmethod(str)
+    Attributes:
+      spelling: how `told` writes settings.
+    """
+
+    spelling: Spelling = str
 
     def emit(self, record: logging.LogRecord) -> None:
         head = "warning: " if record.levelno >= logging.WARNING else ""
-        text = spelled(record.msg.parts, self.spelling) if isinstance(record.msg, Told) else record.getMessage()
         over_bar = "\r\x1b[K" if sys.stderr.isatty() else ""  # a terminal's progress bar is drawn again below the line
-        # click.echo would print into the line of a progress bar in some locales.
-        print(f"{over_bar}{head}{text}", file=sys.stderr, flush=True)
+        # Not click.echo: in some locales it prints past a bar that is drawn, and into the bar's line.
+        print(f"{over_bar}{head}{record.getMessage()}", file=sys.stderr, flush=True)
+
+
+_HANDLER = _OnStandardError()
 
 
 def _logger() -> logging.Logger:
     logger = logging.getLogger("kseg")
     if not logger.handlers:
-        logger.addHandler(_OnStandardError())
+        logger.addHandler(_HANDLER)
         logger.propagate = False  # else a user's own root handler would show each line twice
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
@@ -50,9 +46,19 @@ def _logger() -> logging.Logger:
 LOG = _logger()
 
 
-def spell_settings(spelling: Spelling) -> None:
-    """Makes kseg's own handler write settings by `spelling`, as the command line does."""
-    _OnStandardError.spelling = staticmethod(spelling)
+def told(*advice: str | Setting) -> str:
+    """The advice as text, for LOG and for files: its settings as Python writes them, or as `settings_spelled` says."""
+    return spelled(advice, _HANDLER.spelling)
+
+
+@contextmanager
+def settings_spelled(spelling: Spelling) -> Iterator[None]:
+    """Within the block `told` writes settings by `spelling`: the command line's verbs work within one."""
+    before, _HANDLER.spelling = _HANDLER.spelling, spelling
+    try:
+        yield
+    finally:
+        _HANDLER.spelling = before
 
 
 def is_shown() -> bool:

@@ -1,4 +1,4 @@
-"""What a check says: one finding is one line, and each kind of finding has one way to mend it."""
+"""A finding: one thing that is wrong with a file, and how to mend it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-# The kinds, in the order in which they are told; and what they are called above their lines.
+from kseg.errors import Advice, Doubt, KsegError, Spelling, spelled
+
+# The kinds in the order in which they are shown, and the heading of each.
 KINDS = {
     "layout": "folders that are missing",
     "unpaired": "files without a partner",
@@ -46,32 +48,52 @@ class Finding:
       kind: one of KINDS.
       file: which file, as seen from the data's folder; with the page where it is a stack.
       what: what is wrong with it.
-      fix: the option, the command or the deed that mends it, one line.
+      fix: what a person can do about it.
+      in_copy: what `write_copy` does about it, as "leaves the pair out"; "" where it can do nothing.
       row, column: the first pixel of it.
       pixels, share: how many, and of how many of the file's (0..1).
-      mendable: whether `--fix` mends it, were it by leaving the file out.
       draw: a picture of it, (H, W, 3) uint8.
     """
 
     kind: str
     file: str
     what: str
-    fix: str
+    fix: Advice = ()
     row: int | None = None
     column: int | None = None
     pixels: int | None = None
     share: float | None = None
-    mendable: bool = False
+    in_copy: str = ""
     draw: Callable[[], np.ndarray] | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, kind: str, file: str, found: KsegError | Doubt, **more: Any) -> Finding:
+        """The finding that an error or a doubt stands for."""
+        return cls(kind, file, found.what.rstrip("."), found.fix, **more)
+
+    @property
+    def mendable(self) -> bool:
+        """Whether the corrected copy is without it."""
+        return bool(self.in_copy)
 
     def __str__(self) -> str:
         where = "" if self.row is None else f", first at row {self.row}, column {self.column}"
         much = "" if self.pixels is None else f" ({self.pixels:,} pixels, {self.share:.1%})"
         return f"{self.file}: {self.what}{where}{much}"
 
-    def to_json(self) -> dict[str, Any]:
-        names = ("kind", "file", "what", "row", "column", "pixels", "share", "fix", "mendable")
-        return {name: getattr(self, name) for name in names}
+    def advice(self, spelling: Spelling = str, copy: str = "write_copy") -> str:
+        """How to mend it, in one line.
+
+        Args:
+          spelling: writes the settings.
+          copy: the name of what writes the corrected copy.
+        """
+        mended = f"{copy} {self.in_copy}" if self.in_copy else ""
+        return "; ".join(filter(None, [spelled(self.fix, spelling).rstrip("."), mended]))
+
+    def to_json(self, spelling: Spelling = str, copy: str = "write_copy") -> dict[str, Any]:
+        names = ("kind", "file", "what", "row", "column", "pixels", "share", "mendable")
+        return {**{name: getattr(self, name) for name in names}, "fix": self.advice(spelling, copy)}
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:

@@ -1,103 +1,41 @@
-"""A person's own images and labels, all of them looked at, whatever is wrong with one."""
+"""Checks a person's own images and labels: reads every file, whatever is wrong with others."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kseg.check.encodings import judge
+from kseg.check.checked import Checked, CheckedPair
+from kseg.check.contents import for_each, image_content, label_content
 from kseg.check.finding import Finding, in_order
-from kseg.check.judgement import Judgement, Label, Options
-from kseg.check.layout import Layout, Pair, lay_out
-from kseg.check.looks import ImageLook, LabelLook, for_each, look_at_image, look_at_label
+from kseg.check.labels.encodings import judge
+from kseg.check.labels.label_findings import Label, Options
+from kseg.check.pairs import Layout, lay_out
 from kseg.check.preflight import Needs, preflight
 from kseg.check.sheet import draw_pair
-from kseg.datasets.colours import ColourTable, find_table
-from kseg.datasets.lines import read_lines
-from kseg.datasets.opening import words_for_axes
-from kseg.datasets.stored import scale_of
-from kseg.errors import ConfigError, DataError, SizeError
-from kseg.images import (
-    FIXES_OF_ORIENTATION,
-    Drawn,
-    doubts_of_levels,
-    orientation_of,
-    turn_of_label,
-    words_for_depths,
-    words_for_no_data,
-)
+from kseg.datasets.labels.colours import find_table
+from kseg.datasets.labels.label_files import scale_of
+from kseg.datasets.own.opening import advice_on_axes
+from kseg.datasets.own.pairing import Pair
+from kseg.datasets.text_files import read_lines
+from kseg.errors import ConfigError, DataError, Setting, SizeError
+from kseg.images import FIXES_OF_ORIENTATION, SAVE_IN_ONE_DEPTH, DamagedFile, doubts_of_levels, doubts_of_no_data
 
-# Of one image twice, that of the split named first here stays in a corrected copy.
+# Of an image that occurs twice, a corrected copy keeps the one in the split that is named first here.
 _KEPT = ("test", "val", "train", "")
-# What a training goes on with.
+# Findings with which a training can begin.
 NO_HINDRANCE = ("leak", "duplicate", "blank", "unseen", "grey")
-
-
-@dataclass
-class Seen:
-    """A pair, what its files hold, and why a corrected copy leaves it out ("" where it does not)."""
-
-    pair: Pair
-    image: ImageLook
-    label: LabelLook
-    drawn: Drawn | None = None
-    left_out: str = ""
-
-    @property
-    def whole(self) -> bool:
-        return self.image.trouble is None and self.label.trouble is None
-
-    @property
-    def label_turn(self) -> int | None:
-        """The orientation tag by which the label comes to lie on its image; None where nothing tells."""
-        tag = self.image.orientation
-        if tag == 1 or not self.pair.label.is_dir() and orientation_of(self.pair.label) != 1:
-            return 1
-        return turn_of_label(self.image.pages[0].shape[:2], self.label.pages[0].shape, tag, self.drawn)
-
-
-@dataclass
-class Checked:
-    """What a check found, and all that a corrected copy is made of.
-
-    Attributes:
-      name: the data set's.
-      root: its folder; None where its own reader found it.
-      splits: items by split ("" where there is none).
-      findings: in the order of their kinds.
-      seen: the pairs; none where the data set's own reader gave the items.
-      judgement: of the labels.
-      notes: how the folder was understood, and what in it was not looked at.
-      table: which colour is which number, where that was said.
-    """
-
-    name: str
-    root: Path | None
-    splits: dict[str, int]
-    findings: list[Finding]
-    seen: list[Seen] = field(default_factory=list)
-    judgement: Judgement = field(default_factory=Judgement)
-    notes: list[str] = field(default_factory=list)
-    table: ColourTable | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "dataset": self.name,
-            "folder": None if self.root is None else str(self.root),
-            "splits": self.splits,
-            "findings": [finding.to_json() for finding in self.findings],
-            "notes": self.notes,
-        }
+WITHOUT_PAIR = "leaves the pair out"
 
 
 def check_pairs(
     dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any], needs: Needs
 ) -> Checked:
-    """Looks at every file of a `folder` or `list`.
+    """Reads every file of a `folder` or `list`.
 
     Args:
       dataset: folder or list.
@@ -113,81 +51,88 @@ def check_pairs(
     table = find_table(layout.root, options.get("colours"))
     names = layout.root / "classes.txt"
     said = Options.of(options, tuple(read_lines(names)) if names.is_file() else (), table)
-    objects = any(pair.label.is_dir() for pair in layout.pairs)
-    said = replace(said, instances=True) if objects else said
-    seen = for_each(partial(_look, said), layout.pairs, "checking")
-    findings = [*layout.findings, *(finding for one in seen for finding in _of_pair(layout, one, said))]
-    findings += _copies(layout, seen)
-    findings += _minorities(layout, seen)
-    judgement = judge([label for one in seen for label in _labels(layout, one)], said)
-    findings += judgement.findings
-    if objects:
-        judgement.settings["data.instances"] = "true"
-    findings += _levels(seen, needs)
+    work = [(part, pair) for part, pairs in layout.parts.items() for pair in pairs]
+    has_objects = any(pair.label.is_dir() for _, pair in work)
+    said = replace(said, instances=True) if has_objects else said
+    pairs = for_each(lambda one: _look(said, *one), work, "checking")
+    findings = [*layout.findings, *(finding for one in pairs for finding in _of_pair(layout, one, said))]
+    findings += _copies(layout, pairs)
+    findings += _minorities(layout, pairs)
+    labels = judge([label for one in pairs for label in _labels(layout, one)], said)
+    findings += labels.findings
+    if has_objects:
+        labels.settings["data.instances"] = "true"
+    findings += _levels(pairs, needs)
     if split is None and all(finding.kind in NO_HINDRANCE for finding in findings):
         findings += refusals(dataset, data_dir, needs, options)
-    for one in seen:
-        if one.pair.label in judgement.hopeless:
+    for one in pairs:
+        if one.pair.label in labels.hopeless:
             one.left_out = one.left_out or "the label's numbers can't be told"
-    splits = Counter(one.pair.split for one in seen)
     return Checked(
         dataset,
         layout.root,
-        dict(splits),
+        dict(Counter(one.split for one in pairs)),
         in_order(findings),
-        seen,
-        judgement,
-        [*layout.notes, *judgement.notes, *_gaps(seen)],
+        pairs,
+        labels,
+        layout.notes,
+        [*labels.doubts, *doubts_of_no_data([one.image.no_data for one in pairs])],
+        layout.is_all_read,
         table,
     )
 
 
-def _look(said: Options, pair: Pair) -> Seen:
-    label = look_at_label(pair.label, said.table, said.void)
-    return Seen(pair, look_at_image(pair.image, said.opening), label, said.orientation)
+def _look(said: Options, split: str, pair: Pair) -> CheckedPair:
+    label = label_content(pair.label, said.table, said.void)
+    return CheckedPair(split, pair, image_content(pair.image, said.opening), label, said.orientation)
 
 
-def _labels(layout: Layout, one: Seen) -> Iterator[Label]:
-    """The pages of a label that goes with its image."""
+def _labels(layout: Layout, one: CheckedPair) -> Iterator[Label]:
+    """The pages of a label."""
     pages = one.label.pages
     for number, page in enumerate(pages):
         name = layout.name(one.pair.label, number if len(pages) > 1 else None)
         draw = partial(draw_pair, one.pair.image, one.pair.label, number)
-        yield Label(name, one.pair.label, number, one.pair.split, page, draw)
+        yield Label(name, one.pair.label, number, one.split, page, draw)
 
 
-def _of_pair(layout: Layout, one: Seen, said: Options) -> Iterator[Finding]:
-    """What is wrong with one pair alone; sets why it is left out."""
-    draw = partial(draw_pair, one.pair.image, one.pair.label, 0)
-    for path, look in ((one.pair.image, one.image), (one.pair.label, one.label)):
-        if look.trouble is not None:
+def _of_pair(layout: Layout, one: CheckedPair, said: Options) -> Iterator[Finding]:
+    """What is wrong with one pair by itself; sets the pair's `left_out`."""
+    image, label = one.pair.image, one.pair.label
+    draw = partial(draw_pair, image, label, 0)
+    for path, error in ((image, one.image.trouble), (label, one.label.trouble)):
+        if error is not None:
             one.left_out = one.left_out or f"{path.name} can't be read"
-            what, _, fix = look.trouble.text.replace("\n", " ").partition(". ")
-            fix = fix[:1].lower() + (fix[1:] or "export it again").rstrip(".") + "; --fix DIR leaves the pair out"
-            yield Finding(look.trouble.kind, layout.name(path), what.rstrip("."), fix, mendable=True, draw=draw)
-    if not one.whole:
+            kind = "truncated" if isinstance(error, DamagedFile) else "unreadable"
+            what = error.what.removeprefix(f"{path}: ").rstrip(".")  # the finding names the file itself
+            fix = error.fix or ("export it again",)
+            yield Finding(kind, layout.name(path), what, fix, in_copy=WITHOUT_PAIR, draw=draw)
+    if one.left_out:
         return
     turn = one.label_turn
     if one.image.orientation != 1:
-        tag = f"orientation tag {one.image.orientation}"
-        fits = "kseg follows it, others may not" if turn == 1 else "the label fits only the image as stored"
-        fix = "--fix DIR writes it upright, without the tag"
-        if turn is None:
-            fits = "nothing tells whether the label was drawn on the image as it is seen or as it is stored (EXIF)"
-            fix = "look at one pair, then pass " + FIXES_OF_ORIENTATION
-        what = f"{tag}: {fits}"
-        yield Finding("exif", layout.name(one.pair.image), what, fix, mendable=turn is not None, draw=draw)
+        yield replace(_turned(one.image.orientation, turn), file=layout.name(image), draw=draw)
     if len(one.image.pages) != len(one.label.pages):
         one.left_out = "image and label have not the same number of pages"
-        what = f"{len(one.label.pages)} pages, but {one.pair.image.name} has {len(one.image.pages)}"
-        fix = words_for_axes(len(one.label.pages)) + "; else export them again; --fix DIR leaves the pair out"
-        yield Finding("pages", layout.name(one.pair.label), what, fix, mendable=True, draw=draw)
-        return
-    if turn == 1:
+        what = f"{len(one.label.pages)} pages, but {image.name} has {len(one.image.pages)}"
+        pages_fix = (*advice_on_axes(len(one.label.pages)), "; else export them again")
+        yield Finding("pages", layout.name(label), what, pages_fix, in_copy=WITHOUT_PAIR, draw=draw)
+    elif turn == 1:
         yield from _sizes(layout, one, said.enlarge_labels)
 
 
-def _sizes(layout: Layout, one: Seen, enlarge: bool) -> Iterator[Finding]:
+def _turned(tag: int, turn: int | None) -> Finding:
+    """The finding of an image with an orientation tag; `turn` is the tag that turns its label onto it."""
+    if turn is None:
+        what = "nothing tells whether the label was drawn on the image as it is seen or as it is stored (EXIF)"
+        fix = ("look at one pair, then pass ", *FIXES_OF_ORIENTATION)
+        return Finding("exif", "", f"orientation tag {tag}: {what}", fix)
+    fits = "kseg follows it, others may not" if turn == 1 else "the label fits only the image as stored"
+    return Finding("exif", "", f"orientation tag {tag}: {fits}", in_copy="writes it upright, without the tag")
+
+
+def _sizes(layout: Layout, one: CheckedPair, enlarge: bool) -> Iterator[Finding]:
+    """The pages whose label has another size than the image; sets the pair's `left_out`."""
     for number, (image, label) in enumerate(zip(one.image.pages, one.label.pages, strict=True)):
         scale = scale_of(image.shape[:2], label.shape)
         if image.shape[:2] == label.shape or scale and enlarge:
@@ -195,22 +140,22 @@ def _sizes(layout: Layout, one: Seen, enlarge: bool) -> Iterator[Finding]:
         one.left_out = "image and label differ in size"
         turned = " (turned by a quarter)" if image.shape[1::-1] == label.shape else ""
         what = f"{_by(label.shape)}{turned}, but the image is {_by(image.shape)}"
-        fix = "export it again at the image's size, height x width; --fix DIR leaves the pair out"
-        fix += "; where it shows the whole image, --set data.enlarge_labels=true" if scale else ""
+        larger = ("; where it shows the whole image, ", Setting("data.enlarge_labels", True)) if scale else ()
+        fix = ("export it again at the image's size, height x width", *larger)
         name = layout.name(one.pair.label, number if len(one.label.pages) > 1 else None)
         draw = partial(draw_pair, one.pair.image, one.pair.label, number)
-        yield Finding("size", name, what, fix, mendable=True, draw=draw)
+        yield Finding("size", name, what, fix, in_copy=WITHOUT_PAIR, draw=draw)
 
 
 def _by(shape: Sequence[int]) -> str:
     return f"{shape[0]} x {shape[1]}"
 
 
-def _copies(layout: Layout, seen: Sequence[Seen]) -> Iterator[Finding]:
-    """Images whose pixels are those of another; where all pages of a file are, the copy leaves it out."""
-    place = {split: number for number, split in enumerate(_KEPT)}
-    first: dict[bytes, tuple[Seen, int]] = {}
-    for one in sorted(seen, key=lambda one: place.get(one.pair.split, len(place))):
+def _copies(layout: Layout, pairs: Sequence[CheckedPair]) -> Iterator[Finding]:
+    """Images with the same pixels as another. The copy leaves out a file if all its pages are such."""
+    rank = {split: number for number, split in enumerate(_KEPT)}
+    first: dict[bytes, tuple[CheckedPair, int]] = {}
+    for one in sorted(pairs, key=lambda one: rank.get(one.split, len(rank))):
         known = [first.get(page.digest) for page in one.image.pages]
         for number, (page, other) in enumerate(zip(one.image.pages, known, strict=True)):
             if other is None:
@@ -222,55 +167,41 @@ def _copies(layout: Layout, seen: Sequence[Seen]) -> Iterator[Finding]:
             its = layout.name(same.pair.image, at if len(same.image.pages) > 1 else None)
             differ = one.label.pages[number:][:1] != same.label.pages[at:][:1]
             what = f"the same pixels as {its}" + (", with another label" if differ else "")
-            leak = one.pair.split != same.pair.split
-            fix = "remove one of them: a score on what was trained on is none" if leak else "remove one of them"
+            leak = one.split != same.split
+            fix = "remove one of them" + (": a score on what was trained on is none" if leak else "")
             draw = partial(draw_pair, one.pair.image, one.pair.label, number)
-            mendable = None not in known
-            fix += "; --fix DIR leaves this one out" if mendable else ""
-            yield Finding("leak" if leak else "duplicate", name, what, fix, mendable=mendable, draw=draw)
+            in_copy = "" if None in known else "leaves this one out"
+            yield Finding("leak" if leak else "duplicate", name, what, (fix,), in_copy=in_copy, draw=draw)
         if known and None not in known:
             one.left_out = one.left_out or "another image has the same pixels"
 
 
-def _minorities(layout: Layout, seen: Sequence[Seen]) -> Iterator[Finding]:
+def _minorities(layout: Layout, pairs: Sequence[CheckedPair]) -> Iterator[Finding]:
     """Images of another depth or other channels than most."""
-    whole = [one for one in seen if one.image.pages]
-    kinds = Counter(one.image.pages[0].kind for one in whole)
-    examples = {one.image.pages[0].kind: layout.name(one.pair.image) for one in whole}
-    channels = Counter(1 if one.image.pages[0].grey else one.image.pages[0].shape[2] for one in whole)
-    for one in whole:
-        page = one.image.pages[0]
+    readable = [one for one in pairs if one.image.pages]
+    kinds = Counter(one.image.pages[0].kind for one in readable)
+    channels = Counter(one.image.pages[0].channels for one in readable)
+    for one in readable:
+        page, name = one.image.pages[0], layout.name(one.pair.image)
         draw = partial(draw_pair, one.pair.image, one.pair.label, 0)
-        usual = kinds.most_common(1)[0][0]
+        usual, most = kinds.most_common(1)[0][0], channels.most_common(1)[0][0]
         if page.kind != usual:
-            what, fix = f"{page.kind}, but most are {usual}", words_for_depths(examples).partition(". ")[2].rstrip(".")
-            yield Finding("depth", layout.name(one.pair.image), what, fix, draw=draw)
-        count, most = 1 if page.grey else page.shape[2], channels.most_common(1)[0][0]
-        if count != most and set(channels) != {1, 3}:
-            what, fix = (
-                f"{count} channel{'s' * (count > 1)}, but most images have {most}",
-                f"save all images with {most} channels",
-            )
-            yield Finding("channels", layout.name(one.pair.image), what, fix, draw=draw)
+            yield Finding("depth", name, f"{page.kind}, but most are {usual}", (SAVE_IN_ONE_DEPTH,), draw=draw)
+        if page.channels != most and set(channels) != {1, 3}:
+            what = f"{page.channels} channel{'s' * (page.channels > 1)}, but most images have {most}"
+            yield Finding("channels", name, what, (f"save all images with {most} channels",), draw=draw)
 
 
-def _gaps(seen: Sequence[Seen]) -> list[str]:
-    """The sentence about images with pixels without data."""
-    marks = Counter(str(one.image.no_data) for one in seen if one.image.no_data is not None)
-    return list(filter(None, [words_for_no_data(marks, len(seen))]))
-
-
-def _levels(seen: Sequence[Seen], needs: Needs) -> Iterator[Finding]:
+def _levels(pairs: Sequence[CheckedPair], needs: Needs) -> Iterator[Finding]:
     """Grey levels that a training would warn of."""
-    pages = [page for one in seen for page in one.image.pages]
+    pages = [page for one in pairs for page in one.image.pages]
     kinds = {page.kind for page in pages}
     white = needs.white or {"uint8": 255.0, "uint16": 65535.0}.get(min(kinds, default=""), 0.0)
     if not needs.is_scaled or len(kinds) != 1:
         return
     darkest, brightest = min(page.darkest for page in pages), max(page.brightest for page in pages)
     for doubt in doubts_of_levels(darkest, brightest, white or brightest):
-        what, _, fix = doubt.partition(". ")
-        yield Finding("grey", "images", what, fix.rstrip("."))
+        yield Finding.of("grey", "images", doubt)
 
 
 def refusals(dataset: str, data_dir: str | Path | None, needs: Needs, options: Mapping[str, Any]) -> Iterator[Finding]:
@@ -278,5 +209,4 @@ def refusals(dataset: str, data_dir: str | Path | None, needs: Needs, options: M
     try:
         preflight(dataset, data_dir, needs, options)
     except (ConfigError, DataError, SizeError) as error:
-        what, _, fix = str(error).replace("\n", " ").partition(". ")
-        yield Finding("refused", dataset, what, fix.rstrip("."))
+        yield Finding.of("refused", dataset, error)

@@ -1,4 +1,4 @@
-"""The command line: one file per verb, each imported when it is called."""
+"""The command line: one module per verb, imported when the verb is called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VERBS = ("train", "evaluate", "predict", "export", "models", "weights", "data", 
 
 
 class Program(VerbGroup):
-    """The verbs, in the order a person meets them."""
+    """The verbs, in the order in which a user needs them."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(VERBS)

@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong with this installation."""
+"""`doctor`: checks this installation."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import click
 from kseg.cli.verb import Verb, start_tensorflow
 
 
-@click.command(cls=Verb, short_help="Look at what kseg depends on.")
+@click.command(cls=Verb, short_help="Check what kseg depends on.")
 def doctor() -> None:
-    """Look at what kseg depends on: versions, Keras' backend, processor, memory, GPU, variables.
+    """Check what kseg depends on: versions, Keras' backend, processor, memory, GPU, environment variables.
 
-    Exit 1 where something is wrong; each line of it says what to do.
+    Exit 1 if something is wrong; each such line says what to do.
     """
     import sys
     from contextlib import suppress
 
     from kseg.doctor import examine
 
-    with suppress(ImportError):  # then that is among what is wrong
+    with suppress(ImportError):  # `examine` reports it
         start_tensorflow()
     signs = examine()
     for sign in signs:

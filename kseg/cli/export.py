@@ -1,4 +1,4 @@
-"""`export`: a bundle for TensorFlow Serving."""
+"""`export`: writes a bundle for TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kseg.cli.verb import Verb, average_option, precision_option
     help="The server's model folder.",
 )
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the run's, or the file's.")
-@click.option("--version", metavar="N", type=click.IntRange(min=1), help="Default: one more than there is.")
+@click.option("--version", metavar="N", type=click.IntRange(min=1), help="Default: the highest there, plus 1.")
 @average_option
 @precision_option
 def export(
@@ -33,8 +33,8 @@ def export(
 ) -> None:
     """Write MODEL (a run folder, a preset or a .keras file) as BASE/NAME/VERSION.
 
-    The bundle takes images as they are stored, any height and width, and gives `mask`. The network's own average is in
-    its graph; --average none leaves it out.
+    The bundle takes images as they are stored, of any height and width, and gives `mask`. Its graph computes the
+    network's own average; --average none leaves it out.
     """
     from kseg.bundles import export as write
     from kseg.errors import ExportError
@@ -44,23 +44,26 @@ def export(
 
     network = load(model)
     if isinstance(network, Predictor):
-        raise ExportError(f"{model}: this is a bundle already. Export the run folder or the .keras file it came from.")
-    place = path_of(model).resolve()
-    run = place if place.is_dir() else place.parent  # a run's model.keras is named as the run
-    named = name or (run.name if (run / "config.json").is_file() else place.stem)
-    folder = write(network, output, name=named, version=version, average=average, precision=precision or "float32")
+        raise ExportError(
+            f"{model}: this is a bundle already.", "Export the run folder or the .keras file that it was made from."
+        )
+    path = path_of(model).resolve()
+    run = path if path.is_dir() else path.parent  # a run's model.keras gets the run's name
+    name = name or (run.name if (run / "config.json").is_file() else path.stem)
+    folder = write(network, output, name=name, version=version, average=average, precision=precision or "float32")
     click.echo(str(folder))
     held = predictor(network).outer_average(average)
     if held != "none":
         click.echo(
-            f"The graph holds the {AVERAGES[held]}: a request reads {pixels_read(held)} times the pixels of one pass "
-            "and takes about as many times as long. --average none leaves it out; then masks differ from `predict`'s.",
+            f"The graph computes the {AVERAGES[held]}: a request reads {pixels_read(held)} times the pixels of one "
+            "pass and takes about as many times as long. --average none leaves it out; then masks differ from those "
+            "of `predict`.",
             err=True,
         )
     if folder.name != "1" and version is None:
         click.echo(
-            f"{folder.parent} held version {int(folder.name) - 1}, in whose place TensorFlow Serving will serve "
-            f"{folder.name}. Where both are to be served, export under a --name of its own.",
+            f"{folder.parent} held version {int(folder.name) - 1}. TensorFlow Serving will now serve {folder.name} "
+            "instead. To serve both, export under another --name.",
             err=True,
         )
     click.echo(

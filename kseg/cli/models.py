@@ -1,4 +1,4 @@
-"""`models`: which networks and recipes there are, and what one is made of."""
+"""`models`: lists networks, recipes and presets, and describes one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def models() -> None:
 
 @models.command("list", tensorflow=True)
 def list_models() -> None:
-    """Name the networks, the recipes and the presets."""
+    """List the networks, the recipes and the presets."""
     from kseg.folders import presets
     from kseg.models import NETWORKS
     from kseg.recipes import RECIPES
@@ -35,12 +35,12 @@ def list_models() -> None:
 @click.argument("name")
 @set_option
 @click.option("--draw", metavar="FILE", type=click.Path(), help="Also draw its maps and receptive fields, as PNG.")
-@click.option("-i", "--input", "image", metavar="PATH", type=click.Path(), help="The image they are drawn on.")
+@click.option("-i", "--input", "image", metavar="PATH", type=click.Path(), help="The image to draw them on.")
 def describe_model(name: str, settings: dict[str, str], draw: str | None, image: str | None) -> None:
-    """Print what NAME is made of, with --set as in `train`.
+    """Describe the network or recipe NAME, with --set as in `train`.
 
     Of a network: layers, parameters, receptive fields and the sizes it takes. Of a recipe: every setting with its
-    value, what it may be, and what it means.
+    value, the values it can have, and its meaning.
     """
     from kseg.errors import ConfigError, did_you_mean
     from kseg.images import read_image
@@ -52,13 +52,13 @@ def describe_model(name: str, settings: dict[str, str], draw: str | None, image:
 
     if name in RECIPES.names():
         if draw:
-            raise ConfigError(f"--draw is for a network, and {name} is a recipe. Leave it out.")
+            raise ConfigError(f"--draw is for a network, and {name} is a recipe.", "Leave it out.")
         click.echo(manual_of(RECIPES.get(name)().with_settings(settings)))
         return
     if name not in NETWORKS.names():
         names = [*NETWORKS.names(), *RECIPES.names()]
-        raise ConfigError(f"There is no network or recipe {name!r}. {did_you_mean(name, names)}")
-    known = {**options_of(NETWORKS.get(name)), "preprocessing": Option(str, "own")}  # by name; `build` has the table
+        raise ConfigError(f"There is no network or recipe {name!r}.", did_you_mean(name, names))
+    known = {**options_of(NETWORKS.get(name)), "preprocessing": Option(str, "own")}  # by name, as `build` takes it
     network = build(name, **checked(f"The network {name!r}", known, settings))
     click.echo(describe(network))
     if draw:

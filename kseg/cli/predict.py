@@ -1,4 +1,4 @@
-"""`predict`: class ids, and on request probabilities, objects and overlays, for files and folders."""
+"""`predict`: writes class ids for files and folders, and on request probabilities, objects and overlays."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 from kseg.cli.spelling import as_option
 from kseg.cli.verb import Verb, average_option, precision_option, stream_option
+from kseg.log import LOG, progress_bar
 
-TICKS = 1000  # of the progress bar for each file, so that it moves with the slices of a stack
+TICKS = 1000  # steps of the progress bar for each file, so that the bar moves within a stack
 
 
 @click.command(cls=Verb, tensorflow=True, short_help="Find the classes in images.")
@@ -28,39 +29,39 @@ TICKS = 1000  # of the progress bar for each file, so that it moves with the sli
 )
 @click.argument("paths", nargs=-1, type=click.Path())
 @click.option(
-    "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False), help="Where the results go."
+    "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False), help="The folder for the results."
 )
-@click.option("--tile", metavar="N", type=int, help="Height and width of what the network is given at a time.")
+@click.option("--tile", metavar="N", type=int, help="Height and width of the tiles that the network is given.")
 @click.option(
     "--axes",
     metavar="AXES",
-    help="What a TIFF's pages are: CYX channels, ZYX slices. Default: as it says, or the training was told.",
+    help="What a TIFF's pages are: CYX channels, ZYX slices. Default: as the file says, or as in the training.",
 )
 @stream_option
 @average_option
 @precision_option
 @click.option(
-    "--probabilities", is_flag=True, help="Also STEM_probabilities.tif: float32, class 1 of two, else a page per class."
+    "--probabilities", is_flag=True, help="Also STEM_probabilities.tif: float32, of two classes class 1, else all."
 )
-@click.option("--instances", is_flag=True, help="Also STEM_instances.tif: one number per object, through all slices.")
+@click.option("--instances", is_flag=True, help="Also STEM_instances.tif: one number per object, unique in a stack.")
 @click.option(
     "--table",
     is_flag=True,
-    help="Also STEM_objects.csv: area, place in the image as it is shown, grey level of each object.",
+    help="Also STEM_objects.csv: area, position (as the image is displayed) and grey level of each object.",
 )
 @click.option(
     "--min-size",
     metavar="N",
     type=int,
-    help="Leave out objects of fewer pixels; 0 for none. Default: as chosen on val.",
+    help="Leave out objects with fewer pixels; 0 keeps all. Default: as chosen on val.",
 )
 @click.option(
     "--fill-holes/--no-fill-holes", default=None, help="Fill the holes of objects, or not. Default: as chosen on val."
 )
 @click.option(
-    "--separate/--no-separate", default=None, help="Part objects that touch, or not. Default: as chosen on val."
+    "--separate/--no-separate", default=None, help="Separate objects that touch, or not. Default: as chosen on val."
 )
-@click.option("--overlay", is_flag=True, help="Also STEM_overlay.png: what was found, drawn on the image.")
+@click.option("--overlay", is_flag=True, help="Also STEM_overlay.png: the classes drawn on the image.")
 def predict(
     model: str,
     inputs: tuple[str, ...],
@@ -81,11 +82,11 @@ def predict(
 ) -> None:
     """Find the classes in images with MODEL (a run folder, a preset, a .keras file or a bundle).
 
-    Writes DIR/STEM.png with class ids for each image, DIR/STEM.tif for a stack. Of more than two classes the PNG has
-    the colours of the network's classes, else VOC's, as its server takes it; the numbers in it are the ids.
+    Writes DIR/STEM.png with class ids for each image, DIR/STEM.tif for a stack. With more than two classes the PNG has
+    a palette, with the colours of the network's classes or else PASCAL VOC's; its pixel values are the ids.
     """
     if not inputs + paths and not streams:
-        raise click.UsageError("Which images? Give files or folders after MODEL.")
+        raise click.UsageError("No images are given. Give files or folders after MODEL.")
     if inputs + paths and streams:
         raise click.UsageError("Give either images or --stream NAME=PATH for each stream.")
     rules = {"min_size": min_size, "fill_holes": fill_holes, "separate": separate}
@@ -94,27 +95,26 @@ def predict(
         raise click.UsageError(
             f"--{asked[0].replace('_', '-')} says what counts as an object. Ask for objects: --instances or --table."
         )
-    from kseg.datasets.unread import unread_inputs
+    from kseg.datasets.own.ignored_files import unread_inputs
     from kseg.errors import DataError
     from kseg.folders import axes_of_run
     from kseg.images import stem_of
     from kseg.inference import load, predictor
     from kseg.inference.files import check_apart, list_images, list_streams, predict_file
-    from kseg.log import LOG
 
     named = tuple(streams.values()) or inputs + paths
     files: Sequence[Any] = [] if streams else list_images(named)
     network = predictor(load(model), precision=precision or "float32")
     axes = axes or axes_of_run(model)
-    network.outer_average(average)  # refused before an image is read
+    network.outer_average(average)  # raises here if it does not suit the network, before an image is read
     if streams:
         files = list_streams(streams, network.streams)
     check_apart(named, [path for file in files for path in (file.values() if streams else [file])], output)
     failed: list[DataError] = []
     kinds: Counter[str] = Counter()
-    with click.progressbar(length=TICKS * len(files), label="predicting", file=sys.stderr) as bar:
-        for place, path in enumerate(files):
-            advance = partial(_advance, bar, place)
+    with progress_bar("predicting", length=TICKS * len(files)) as bar:
+        for number, path in enumerate(files):
+            advance = partial(_advance, bar, number)
             try:
                 results = predict_file(
                     network,
@@ -153,17 +153,17 @@ def predict(
         click.echo(note, err=True)
 
 
-def _advance(bar: Any, place: int, done: int, pages: int) -> None:
-    """Moves the bar to `done` of the pages of file `place`."""
-    bar.update(TICKS * place + TICKS * done // pages - bar.pos)
+def _advance(bar: Any, number: int, done: int, pages: int) -> None:
+    """Moves the bar to page `done` of `pages` of the file `number`."""
+    bar.update(TICKS * number + TICKS * done // pages - bar.pos)
 
 
 def _looks_black(network: Predictor, *, is_stack: bool, with_overlay: bool) -> str:
-    """What to say of masks that are grey ids; nothing where they are in colours."""
+    """A note that masks of grey ids look black; empty if they have colours."""
     for head, count in network.heads.items():
         if count == 2 or count > 256 or is_stack:
             names = network.readings[head].names(count)
             ids = f"0 ({names[0]}) {'and' if count == 2 else 'to'} {count - 1} ({names[-1]})"
             seen = "STEM_overlay.png shows" if with_overlay else "--overlay draws"
-            return f"The masks hold the numbers {ids}, and look black in a viewer; {seen} them on the image."
+            return f"The masks hold the numbers {ids} and look black in a viewer; {seen} them on the image."
     return ""

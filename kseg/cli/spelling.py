@@ -1,4 +1,4 @@
-"""How the command line writes a setting that an error or a finding proposes."""
+"""How the command line writes a setting that a message proposes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shlex
 
 from kseg.errors import Setting
 
-# Fields of a recipe that have an option of their own, by the option's name.
+# The options that set one field of a recipe, by the field.
 OPTIONS = {
     "data.batch_size": "batch-size",
     "data.crop": "crop",
@@ -14,7 +14,7 @@ OPTIONS = {
     "model.name": "model",
     "network": "model",
 }
-# Fields of a recipe without a section that --set alone reaches.
+# Fields of a recipe without a dot that have no option of their own.
 ONLY_SET = ("epoch_steps", "measure")
 
 
@@ -24,7 +24,7 @@ def as_option(setting: Setting) -> str:
     if name not in OPTIONS and ("." in name or name in ONLY_SET):
         return f"--set {shlex.quote(f'{name}={text}') if setting.value is not ... else f'{name}={text}'}"
     option = f"--{OPTIONS.get(name, name.replace('_', '-'))}"
-    return option if setting.value is True else f"{option} {text}"
+    return option if setting.value is True else f"{option} {text if setting.value is ... else shlex.quote(text)}"
 
 
 def _as_text(value: object) -> str:

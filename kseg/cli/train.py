@@ -11,7 +11,7 @@ from kseg.errors import Interrupted
 
 
 class Train(Verb):
-    """The verb, whose help ends with what `--set` reaches."""
+    """The verb, whose help ends with the settings of `--set`."""
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         from kseg.recipes.manual import names_by_part
@@ -77,6 +77,8 @@ def train(
     if fields["steps"] and fields["epochs"]:
         raise click.UsageError("Give either --steps or --epochs.")
     from kseg.device import keep_freed_memory
+    from kseg.formats import in_figures
+    from kseg.metrics import title_of
     from kseg.runs.dry_run import rehearse
     from kseg.runs.trainer import train as run_training
 
@@ -106,7 +108,9 @@ def train(
         return  # the first worker says what came of it
     click.echo(str(finished.report))
     if finished.published:
-        click.echo(f"published: {', '.join(map(str, finished.published))}")
+        first = [(each, *next(iter(each.figures.items()))) for each in finished.published]
+        texts = [f"{title_of(name)} {in_figures(value)} ({each.source})" for each, name, value in first]
+        click.echo(f"published: {', '.join(texts)}")
     folder = shlex.quote(str(finished.folder))
     streams = finished.recipe.model.options.get("streams") or ()
     images = " ".join(f"--stream {name}=IMAGES" for name in streams) or "IMAGE..."

@@ -1,9 +1,10 @@
-"""What all verbs share: errors as one paragraph with their exit code, and options that mean the same everywhere."""
+"""What all verbs share: an error becomes one paragraph and an exit code; options that mean the same everywhere."""
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import click
 from kseg.cli.spelling import as_option
 from kseg.device import LOG_LEVEL, without_notes
 from kseg.errors import EnvironmentFailure, Interrupted, KsegError, did_you_mean
-from kseg.log import spell_settings
+from kseg.log import settings_spelled
 from kseg.registry import load_plugin
 
 
 class Verb(click.Command):
-    """A command whose errors end in one paragraph; `--traceback` shows where they came from.
+    """A command that prints an error as one paragraph; `--traceback` shows its traceback, too.
 
     With `tensorflow=True` TensorFlow is started first, without its notes.
     """
@@ -27,7 +28,7 @@ class Verb(click.Command):
         super().__init__(*args, **kwargs)
         self._tensorflow = tensorflow
         shown = click.Option(
-            ["--traceback"], is_flag=True, expose_value=False, callback=_remember, help="Show where an error came from."
+            ["--traceback"], is_flag=True, expose_value=False, callback=_remember, help="Show an error's traceback."
         )
         plugins = click.Option(
             ["--plugin", "plugins"],
@@ -35,18 +36,18 @@ class Verb(click.Command):
             metavar="MODULE|FILE.py",
             expose_value=False,
             callback=_remember_plugins,
-            help="Import what a person wrote; it registers networks, data sets, ... May be repeated.",
+            help="Import your own module, which registers networks, data sets, ... May be repeated.",
         )
         self.params += [plugins, shown]
 
     def invoke(self, context: click.Context) -> Any:
-        spell_settings(as_option)
         try:
             if self._tensorflow:
                 start_tensorflow()
-            for plugin in context.meta.get("kseg.plugins", ()):
-                load_plugin(plugin)
-            return super().invoke(context)
+            with settings_spelled(as_option):
+                for plugin in context.meta.get("kseg.plugins", ()):
+                    load_plugin(plugin)
+                return super().invoke(context)
         except KsegError as error:
             _end(context, error, error)
         except KeyboardInterrupt:
@@ -56,10 +57,11 @@ class Verb(click.Command):
             backend = os.environ.get("KERAS_BACKEND")
             if error.name != backend:
                 raise
-            words = f"KERAS_BACKEND is {backend}, which is not installed. Install it, or leave the variable out."
-            _end(context, EnvironmentFailure(words), error)
-        except BrokenPipeError:
-            raise  # as in `kseg data list | head`; click ends quietly
+            what = f"KERAS_BACKEND is {backend}, which is not installed."
+            _end(context, EnvironmentFailure(what, "Install it, or unset the variable."), error)
+        except BrokenPipeError:  # the reader of the output has ended, as in `kseg data list | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains when it flushes standard output
+            sys.exit(128 + signal.SIGPIPE)  # what a shell reports
         except OSError as error:
             _end(context, _of_system(error), error)
 
@@ -76,19 +78,19 @@ class VerbGroup(click.Group):
 
 
 def program_name() -> str:
-    """How a person calls this program, for the commands that messages propose."""
+    """The name under which the user called this program, for the commands that messages propose."""
     return "python cli.py" if Path(sys.argv[0]).name == "cli.py" else "kseg"
 
 
 def say_next(*commands: str) -> None:
-    """Proposes what a person may type next, each a verb and its words, paths quoted by shlex."""
+    """Proposes the user's next commands: each a verb and its arguments, with paths quoted by shlex."""
     click.echo("\n  ".join(["Next:", *(f"{program_name()} {command}" for command in commands)]), err=True)
 
 
 def _as_dictionary(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     for value in values:
         if "=" not in value:
-            raise click.BadParameter(f"{value!r} has no '='. Write it as KEY=VALUE.")
+            raise click.BadParameter(f"{value!r} has no '='. Write KEY=VALUE.")
     return dict(value.split("=", 1) for value in values)
 
 
@@ -114,7 +116,7 @@ set_option = click.option(
 average_option = click.option(
     "--average",
     type=click.Choice(["none", "mirror", "rotations", "symmetries"]),
-    help="Average the scores over mirrored or turned versions. Default: the network's own average.",
+    help="Average the scores over mirrored or rotated versions of the image. Default: the network's own average.",
 )
 
 PRECISIONS = ["auto", "float32", "mixed_float16", "mixed_bfloat16"]
@@ -122,8 +124,8 @@ PRECISIONS = ["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 precision_option = click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="What the network computes in; auto is the quickest here. Default: float32, so that a mask does not depend on "
-    "the processor.",
+    help="What the network computes in; auto is the fastest on this machine. Default: float32, so that a mask does not "
+    "depend on the processor.",
 )
 
 
@@ -133,7 +135,7 @@ stream_option = click.option(
     multiple=True,
     metavar="NAME=PATH",
     callback=_by_stream,
-    help="An image or folder for each stream of a network that takes several; paired by name.",
+    help="An image or folder for each stream of a network with several; paired by file name.",
 )
 
 
@@ -141,11 +143,11 @@ def start_tensorflow() -> None:
     """Imports TensorFlow and finds its devices, without its notes on drivers."""
     if "tensorflow" in sys.modules:
         return
-    os.environ.setdefault(LOG_LEVEL, "3")  # for the processes that this one starts, too
+    os.environ.setdefault(LOG_LEVEL, "3")  # also for the processes that this one starts
     with without_notes():
         import tensorflow as tf
 
-        if "TF_CONFIG" not in os.environ:  # workers must find each other before there are devices
+        if "TF_CONFIG" not in os.environ:  # workers must connect to each other before they list devices
             tf.config.list_logical_devices()
 
 
@@ -158,7 +160,7 @@ def _remember_plugins(context: click.Context, parameter: click.Parameter, value:
 
 
 def _of_system(error: OSError) -> EnvironmentFailure:
-    """What to say of an error of the system that no room has told in its own words."""
+    """The failure to report for an OSError that no other module has caught."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentFailure(f"{error}.", "Free some space.")
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:

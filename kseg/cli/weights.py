@@ -1,4 +1,4 @@
-"""`weights`: where files of weights are published, and how they become networks."""
+"""`weights`: lists, fetches, verifies and imports published files of weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def weights() -> None:
 
 @weights.command("list")
 def list_sources() -> None:
-    """Name the published files, their size, and what is known to verify them by."""
+    """List the published files, their sizes, and the kind of digest they are verified by."""
     from kseg.weights.sources import SOURCES
 
     click.echo(f"{'name':<22} {'size':>7} {'digest':<7} file")
@@ -36,23 +36,24 @@ def list_sources() -> None:
 def fetch(name: str) -> None:
     """Fetch the published file NAME (`weights list`) into the cache, and verify it.
 
-    KSEG_HOME names the cache, KSEG_MIRROR an address or folder to ask first; KSEG_OFFLINE=1 asks no address.
+    KSEG_HOME is the cache folder, KSEG_MIRROR an address or folder to try first; with KSEG_OFFLINE=1 no address is
+    tried.
     """
     from kseg.download import digest_of
     from kseg.weights.sources import fetched, source
 
     path = fetched(name)
     if source(name).digest is None:
-        click.echo(f"No digest was published; that of this file is sha256 {digest_of(path)}.", err=True)
+        click.echo(f"No digest was published; this file's digest is sha256 {digest_of(path)}.", err=True)
     click.echo(str(path))
 
 
 @weights.command("verify")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 def verify(file: str) -> None:
-    """Say whether FILE is a published file of weights, by its digest; exit 1 where it is not.
+    """Check by its digest whether FILE is a published file of weights; exit 1 if it is not.
 
-    Where no digest was published, its name and size are all there is to go by; the file's own digest is printed.
+    If no digest was published, only its name and size are checked, and the file's own digest is printed.
     """
     from kseg.weights.sources import verified
 
@@ -64,21 +65,21 @@ def verify(file: str) -> None:
 @weights.command("import", cls=Verb, tensorflow=True)
 @click.argument("file", type=click.Path())
 @click.option("-o", "--output", metavar="FILE.keras", required=True, type=click.Path(), help="The file to write.")
-@click.option("--model", metavar="NAME", help="Which network, where the file can't tell (`models list`).")
+@click.option("--model", metavar="NAME", help="The network, if it can't be told from the file (`models list`).")
 @click.option(
     "--preprocessing",
     metavar="TABLE",
     default="own",
-    help="What the weights were trained on: vgg, voc, nyud-rgb, ... Default: what the file's network was.",
+    help="The input scaling that the weights were trained with: vgg, voc, nyud-rgb, ... Default: the network's own.",
 )
 def import_file(file: str, output: str, model: str | None, preprocessing: str) -> None:
-    """Make a network of FILE (Caffe's, keras.applications' or PyTorch's), as predict, evaluate and export take it."""
-    from kseg.callbacks import save_network
+    """Make a network of FILE (Caffe's, keras.applications' or PyTorch's) for predict, evaluate and export."""
     from kseg.errors import ConfigError
+    from kseg.inference.in_training import save_network
     from kseg.weights import import_weights
 
     if not output.endswith(".keras"):
-        raise ConfigError(f"{output}: a network is written as a .keras file. Name it so: {output}.keras.")
+        raise ConfigError(f"{output}: a network is written as a .keras file.", f"Name it {output}.keras.")
     network = import_weights(file, network=model, preprocessing=preprocessing)
     save_network(network, output)
     click.echo(output)

@@ -1,4 +1,4 @@
-"""Whether the parts of a training, or a network and its data, fit each other."""
+"""Checks that the parts of a training, or a network and its data, fit each other."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 from kseg.datasets.contract import Dataset, by_name
 from kseg.datasets.survey import Survey
-from kseg.errors import ConfigError, DataError, SizeError
+from kseg.errors import ConfigError, DataError, Setting, SizeError
 from kseg.geometry import Geometry
 
 OF_OBJECTS = ("background", "object")  # what data sets that number their objects call their classes
 
 
 def difference_of_classes(one: Sequence[str], other: Sequence[str]) -> str:
-    """Why two lists of class names can't mean the same ids, in words; "" where they can.
+    """Why two lists of class names can't mean the same ids, as text; "" where they can.
 
-    Names that kseg made up ("class 1") can mean any class; upper and lower case are the same.
+    Names that kseg made up ("class 1") can mean any class. Upper and lower case are the same.
     """
     if len(one) != len(other):
         return f"{len(one)} classes are not {len(other)}"
-    differing = [place for place, pair in enumerate(zip(one, other, strict=True)) if _plain(pair[0]) != _plain(pair[1])]
+    differing = [number for number, pair in enumerate(zip(one, other, strict=True)) if len(set(map(_plain, pair))) > 1]
     if not differing or any(_is_made_up(names) for names in (one, other)):
         return ""
     if sorted(map(_plain, one)) == sorted(map(_plain, other)):
         return "the same names, but in another order"
-    place = differing[0]
-    return f"class {place} is {one[place]} in one and {other[place]} in the other"
+    first = differing[0]
+    return f"class {first} is {one[first]} in one and {other[first]} in the other"
 
 
 def some_names(names: Sequence[str]) -> str:
@@ -44,13 +44,13 @@ def _is_made_up(names: Sequence[str]) -> bool:
 
 
 def check_parts_agree(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey]) -> None:
-    """Checks that every part has the classes, the depth and the channels of the one that is trained on.
+    """Checks that every part has the classes, the depth and the channels of the part that is trained on.
 
     Args:
-      parts, surveys: by what they are used for; one is "train".
+      parts, surveys: by use; one is "train".
 
     Raises:
-      DataError: one has others.
+      DataError: a part has others.
     """
     train, found = parts["train"], surveys["train"]
     for split, part in parts.items():
@@ -62,15 +62,16 @@ def check_parts_agree(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey
             if difference := difference_of_classes(names, heads[head]):
                 raise DataError(
                     f"{where} has the classes {some_names(heads[head])}, but train has {some_names(names)}: "
-                    f"{difference}. All parts need the same classes, in the same order."
+                    f"{difference}.",
+                    "All parts need the same classes, in the same order.",
                 )
         other = surveys[split]
         if other.kind != found.kind:
-            raise DataError(f"{where} has images of {other.kind}, train of {found.kind}. Save all in one depth.")
+            raise DataError(f"{where} has images of {other.kind}, train of {found.kind}.", "Save all in one depth.")
         if other.channels != found.channels and {other.channels, found.channels} != {1, 3}:
             raise DataError(
-                f"{where} has images of {other.channels} channels, train of {found.channels}. "
-                "Save all with the same channels."
+                f"{where} has images of {other.channels} channels, train of {found.channels}.",
+                "Save all with the same channels.",
             )
 
 
@@ -82,26 +83,34 @@ def check_whole_images(found: Survey, geometry: Geometry, batch_size: int) -> No
     """Checks that images can be trained on whole, without a crop.
 
     Args:
-      found: what is trained on.
+      found: the survey of what is trained on.
       geometry: the network's.
       batch_size: images in a batch.
 
     Raises:
       SizeError: the network does not take the size of an image.
-      ConfigError: images of several sizes can't stand in one batch.
+      ConfigError: a batch would have images of several sizes.
     """
     for (height, width), name in found.sizes.items():
         try:
             geometry.check(height, width, f"image {name}")
         except SizeError as error:
+            crop = geometry.previous_input(height), geometry.previous_input(width)
             raise SizeError(
-                f"{error} Without a crop (data.crop=none) whole images are trained on: set one that fits, as "
-                f"--crop {geometry.previous_input(height)},{geometry.previous_input(width)}."
+                error.what,
+                *error.fix,
+                " Without a crop whole images are trained on: set one that fits, as ",
+                Setting("data.crop", crop),
+                ".",
             ) from error
     if batch_size > 1 and len(found.sizes) > 1:
         (first, its_name), (second, other_name) = list(found.sizes.items())[:2]
         raise ConfigError(
             f"data.crop is none and data.batch_size is {batch_size}, but the images are of {len(found.sizes)} sizes: "
-            f"{its_name} is {first[0]} x {first[1]}, {other_name} {second[0]} x {second[1]}. Images in a batch are of "
-            "one size: set --crop H,W, or --batch-size 1."
+            f"{its_name} is {first[0]} x {first[1]}, {other_name} {second[0]} x {second[1]}.",
+            "Images in a batch are of one size: set ",
+            Setting("data.crop"),
+            ", or ",
+            Setting("data.batch_size", 1),
+            ".",
         )

@@ -1,7 +1,7 @@
-"""What every data set is: a list of items with an image and a label, checked as they are read.
+"""What every data set is: a list of items, each an image and a label, which are checked when they are read.
 
-A set for networks of several streams has a dict of images by stream, one with several tasks a dict of labels by head;
-`images`, `labels` and `heads` give dicts for all sets, with the one name "" where there is no other.
+For a network of several streams an item has a dict of images by stream; for several tasks it has a dict of labels by
+head. `images`, `labels` and `heads` are dicts in every data set; a single image or label has the name "".
 """
 
 from __future__ import annotations
@@ -15,14 +15,26 @@ from typing import Any, ClassVar, SupportsIndex, overload
 
 import numpy as np
 
-from kseg.errors import ConfigError, DataError, did_you_mean
+from kseg.errors import Advice, ConfigError, DataError, Doubt, Setting, did_you_mean
 from kseg.registry import Registry
 
 VOID = 255
 
 
 class NoSuchSplit(DataError):
-    """The data set is there, but has no such part."""
+    """The data set is there, but has no such split; `known` are those it has."""
+
+    def __init__(self, what: str, *fix: str | Setting, known: Sequence[str] = ()) -> None:
+        super().__init__(what, *fix)
+        self.known = tuple(known)
+
+
+class SizesDiffer(DataError):
+    """An image and its label are of different size."""
+
+
+class OutsideClasses(DataError):
+    """A label holds a number that is no class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +45,8 @@ class Item:
       id: its name within the data set, fit for a file name.
       image: (H, W, C) uint8, uint16 or float32, or a dict of such by stream.
       label: (H, W) int32, 0..classes-1, or 255 for void, or a dict of such by head.
-      instances: (H, W) int32, 0 background, one number per object; None where the set has none.
-      weight: how much it counts in the loss, >= 0, no unit.
+      instances: (H, W) int32, 0 background, one number per object; None where objects have no numbers.
+      weight: how much the item counts in the loss, >= 0, no unit.
     """
 
     id: str
@@ -71,21 +83,22 @@ class Dataset(abc.ABC):
       name: the registered name.
       split: which part this is.
       splits: the parts there are.
-      classes: the classes' names; the position is the id. A dict of such by head where there are several.
+      classes: the names of the classes in the order of their ids, or a dict of such by head.
       scored_classes: the ids that the set's protocol averages over, or a dict of such; None for all that occur.
-      has_instances: whether items number their objects; SEG is then among the scores.
-      has_weights: whether the set weighs its images.
-      em_measures: names of kseg.metrics.em.MEASURES that the set is scored by, of class 1 against class 0.
-      colour_channels: by stream, how many of an image's first channels are grey levels or colours, and change with the
-        light; in a stream not named none are. None: in the streams "" and "rgb" all, but of four the first three.
-      colour_white: the level of these that is white, where the images' type does not say it; None where it does.
-      upright: whether the images have an up: photographs do, microscopy does not; then a network is not to see them
-        turned.
+      has_instances: whether items number their objects; then SEG is among the scores.
+      has_weights: whether the images have weights.
+      em_measures: names of kseg.metrics.em.MEASURES by which the set is scored, of class 1 against class 0.
+      colour_channels: for each stream, how many of the first channels are grey levels or colours, which change with
+        the light; 0 for a stream that is missing here. None: all channels of the streams "" and "rgb", but of four
+        channels the first three.
+      colour_white: the level of these channels that is white; None where the type of the images says it.
+      upright: whether the images have a top, as photographs do and microscopy does not. Then a network must not see
+        them turned.
       colours: (K, 3) RGB, 0..255, one per class, or a dict of such by head; None: PASCAL VOC's palette.
-      published: whether the set is the same wherever it lies; else another folder is another set.
-      local_options: the options that speak of what one folder holds, as frames to leave out.
-      doubt: what looks as if it was meant otherwise, and what to do; "" where nothing does.
-      question: what must be settled before anything is trained or scored on the set; "" where nothing is open.
+      published: whether the set is the same in every folder; else another folder is another set.
+      local_options: the options that depend on what one folder holds, as frames to leave out.
+      doubts: what the user may have meant otherwise.
+      question: what a person must answer before anything is trained or scored on the set; None where nothing is open.
       notes: how a person's folder was understood, and what in it was not looked at.
       ids: the items' names.
     """
@@ -105,14 +118,14 @@ class Dataset(abc.ABC):
     colours: Any = None
     published: bool = True
     local_options: tuple[str, ...] = ()
-    doubt: str = ""
-    question: str = ""
+    doubts: tuple[Doubt, ...] = ()
+    question: Doubt | None = None
     notes: tuple[str, ...] = ()
     ids: Sequence[str]
 
     @abc.abstractmethod
     def read(self, index: int) -> Item:
-        """Item `index` as its files say, not checked yet."""
+        """Item `index` as its files have it, not checked yet."""
 
     @property
     def heads(self) -> dict[str, tuple[str, ...]]:
@@ -134,7 +147,7 @@ class Dataset(abc.ABC):
     @overload
     def __getitem__(self, index: slice) -> Dataset: ...
     def __getitem__(self, index: SupportsIndex | slice) -> Item | Dataset:
-        """Item `index`, counted from the end where it is negative; of a slice the data set of these items.
+        """Item `index`, counted from the end where it is negative; for a slice, the data set of these items.
 
         Raises:
           DataError: a file can't be read, image and label differ in size, or a label lies outside the classes.
@@ -152,7 +165,10 @@ class Dataset(abc.ABC):
         for label in item.labels.values():
             for image in item.images.values():
                 if image.shape[:2] != label.shape:
-                    raise DataError(f"{self.place(index)}: {_sizes_differ(image, label)}")
+                    raise SizesDiffer(
+                        f"{self.location(index)}: {_sizes_differ(image, label)}",
+                        "They must be of one size, pixel for pixel; export the label again.",
+                    )
         for head, label in item.labels.items():
             count = len(self.heads[head])
             if _within(label, count):
@@ -160,51 +176,51 @@ class Dataset(abc.ABC):
             stray = (label < 0) | (label >= count) & (label != VOID)
             if stray.any():
                 kind = f"{head} classes".strip()
-                raise DataError(
-                    f"{self.place(index)}: {first_of(label, stray)}, but there are {count} {kind}.\n"
-                    + self.advice(label)
+                raise OutsideClasses(
+                    f"{self.location(index)}: {first_of(label, stray)}, but there are {count} {kind}.",
+                    *self.advice(label),
                 )
         return item
 
-    def place(self, index: int) -> str:
-        """Where the label of item `index` stands, for messages; its id where there is no better name."""
+    def location(self, index: int) -> str:
+        """Where the label of item `index` is stored, for messages; its id where there is no better name."""
         return self.ids[index]
 
-    def advice(self, label: np.ndarray) -> str:
+    def advice(self, label: np.ndarray) -> Advice:
         """What to do about `label` (H, W), which lies outside the classes."""
-        return "Is this the data set as published?"
+        return ("Is this the data set as published?",)
 
     def check_settled(self) -> None:
-        """Raises DataError where something is open that a person must say before the set is learned from or scored."""
+        """Raises DataError where a person must answer a question before the set is learned from or scored."""
         if self.question:
-            raise DataError(self.question)
+            raise DataError(self.question.what, *self.question.fix)
 
     def choose(self, split: str, splits: Sequence[str]) -> None:
         """Sets `split` and `splits`; raises NoSuchSplit where the split is not one of them."""
         if split not in splits:
-            raise NoSuchSplit(f"{self.name}: there is no split {split!r}. {did_you_mean(split, splits)}")
+            raise NoSuchSplit(f"{self.name}: there is no split {split!r}.", did_you_mean(split, splits), known=splits)
         self.split, self.splits = split, tuple(splits)
 
 
 def check_made(data: Any, what: str) -> None:
-    """Checks that what a person's code made is a data set, and says what each must.
+    """Checks that what a person's code made is a data set.
 
     Args:
       data: what it made.
-      what: who made it, for messages.
+      what: the maker, for messages.
 
     Raises:
-      ConfigError: it is none, or lacks ids or classes.
+      ConfigError: `data` is no data set, or lacks ids or classes.
     """
     if not isinstance(data, Dataset):
         raise ConfigError(f"{what}: found {type(data).__name__}, but a kseg.datasets.Dataset is wanted.")
     for name, words in (("ids", "the items' names"), ("classes", "the classes' names")):
         if not hasattr(data, name):
-            raise ConfigError(f"{what}: {type(data).__name__} has no {name}. Set {name} in its __init__: {words}.")
+            raise ConfigError(f"{what}: {type(data).__name__} has no {name}.", f"Set {name} in its __init__: {words}.")
 
 
 class _Part(Dataset):
-    """Some items of another data set, in an order of their own; all else is as it is there."""
+    """Some items of another data set in an order of their own; all else is as in that set."""
 
     def __init__(self, whole: Dataset, rows: Sequence[int]) -> None:
         self._whole: Dataset = whole._whole if isinstance(whole, _Part) else whole
@@ -216,10 +232,10 @@ class _Part(Dataset):
     def read(self, index: int) -> Item:
         return self._whole.read(self._rows[index])
 
-    def place(self, index: int) -> str:
-        return self._whole.place(self._rows[index])
+    def location(self, index: int) -> str:
+        return self._whole.location(self._rows[index])
 
-    def advice(self, label: np.ndarray) -> str:
+    def advice(self, label: np.ndarray) -> Advice:
         return self._whole.advice(label)
 
     def _title(self) -> str:
@@ -229,7 +245,15 @@ class _Part(Dataset):
 DATASETS: Registry[Callable[..., Dataset]] = Registry("data set")
 
 
-def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str], said: Sequence[str] | None = None) -> Path:
+def find_root(
+    name: str,
+    data_dir: str | Path | None,
+    wanted: Sequence[str],
+    *,
+    said: Sequence[str] | None = None,
+    if_none: Advice = (),
+    if_several: Advice = ("Name one of them.",),
+) -> Path:
     """The folder that holds one of `wanted`: `data_dir`, a folder in it, or the one around it.
 
     Args:
@@ -237,12 +261,14 @@ def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str], sai
       data_dir: what was named.
       wanted: files or folders.
       said: which of them messages name; None for all.
+      if_none, if_several: what to do where no folder holds one, or several folders in `data_dir` do.
 
     Raises:
-      DataError: none does, or several folders in it do; the message says what was looked for and where.
+      DataError: no folder holds one, or several do; the message says what was looked for and where.
     """
     if data_dir is None:
-        raise DataError(f"{name}: where is it? Pass --data-dir DIR, a folder that holds {' or '.join(said or wanted)}.")
+        wish = f", a folder that holds {' or '.join(said or wanted)}."
+        raise DataError(f"{name}: where is it?", "Pass ", Setting("data_dir"), wish)
     given = Path(data_dir)
     if not given.is_dir():
         raise DataError(f"{name}: there is no folder {given}.")
@@ -251,18 +277,19 @@ def find_root(name: str, data_dir: str | Path | None, wanted: Sequence[str], sai
         holding = [folder for folder in folders if any((folder / path).exists() for path in wanted)]
         if len(holding) > 1:
             several = ", ".join(path.name for path in holding)
-            raise DataError(f"{name}: {given} holds it more than once: {several}. Name one of them.")
+            raise DataError(f"{name}: {given} holds it more than once: {several}.", *if_several)
         if holding:
             return holding[0]
     raise DataError(
         f"{name}: {given} does not hold it. Looked there, in its folders and around it for "
         f"{', '.join(said or wanted)}; "
-        f"found {', '.join(sorted(path.name for path in given.iterdir())[:8]) or 'nothing'}."
+        f"found {', '.join(sorted(path.name for path in given.iterdir())[:8]) or 'nothing'}.",
+        *if_none,
     )
 
 
 def first_of(label: np.ndarray, where: np.ndarray) -> str:
-    """Words for the first pixel of `label` (H, W) at which `where` holds, and for how many there are."""
+    """Text about the pixels of `label` (H, W) at which `where` is true: the first of them, and how many there are."""
     row, column = np.argwhere(where)[0]
     count = int(where.sum())
     return f"label {label[row, column]} at row {row}, column {column} ({count:,} pixels, {count / where.size:.1%})"
@@ -274,9 +301,9 @@ def by_name(value: Any) -> dict[str, Any]:
 
 
 def _within(label: np.ndarray, count: int) -> bool:
-    """Whether `label` surely holds 0..count-1 and void alone, in a seventh of the time of looking where it does not.
+    """Whether `label` surely holds only 0..count-1 and void. This takes a seventh of the time of finding other pixels.
 
-    All numbers or'ed together lie in 0..255 only where each does; as a byte, void plus one is 0.
+    The bitwise or of all numbers lies in 0..255 only if each number does. As a byte, void plus one is 0.
     """
     if label.dtype.kind not in "iu" or not 0 <= np.bitwise_or.reduce(label, axis=None) <= VOID:
         return False
@@ -286,8 +313,6 @@ def _within(label: np.ndarray, count: int) -> bool:
 def _sizes_differ(image: np.ndarray, label: np.ndarray) -> str:
     height, width = image.shape[:2]
     turned = label.shape == (width, height) and height != width
-    return (
-        f"the image is {height} x {width}, the label {label.shape[0]} x {label.shape[1]}"
-        + (" (turned by a quarter: was one of them rotated by its EXIF tag?)." if turned else ".")
-        + " They must be of one size, pixel for pixel; export the label again."
+    return f"the image is {height} x {width}, the label {label.shape[0]} x {label.shape[1]}" + (
+        " (turned by a quarter: was one of them rotated by its EXIF tag?)." if turned else "."
     )

@@ -1,4 +1,4 @@
-"""Arrays as decoders give them into arrays as networks take them: type, orientation, alpha, channels, extent."""
+"""Turns the arrays of decoders into those that networks take: type, orientation, alpha, channels, extent."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kseg.errors import DataError
+from kseg.errors import DataError, Setting
 
 LARGEST_PAGE = 1 << 30
-# Which axes an orientation tag (274) asks to exchange first, and which then to reverse.
+# By orientation tag (274): whether to exchange the axes first, and which to reverse then.
 TURNS = {
     2: (False, (1,)),
     3: (False, (0, 1)),
@@ -23,26 +23,31 @@ TURNS = {
 
 
 def check_extent(path: Path, page: tuple[int, ...]) -> None:
+    """Raises DataError where a page of this shape is empty or too large."""
     if not 0 < math.prod(page) <= LARGEST_PAGE:
         raise DataError(
-            f"{path}: a page of {' x '.join(map(str, page))} values; up to 2^30 values a page are read. "
-            "Cut it into pieces."
+            f"{path}: a page of {' x '.join(map(str, page))} values; up to 2^30 values a page are read.",
+            "Cut it into pieces.",
         )
 
 
 def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """`array` (H, W, C) as its orientation tag says that it is to be seen."""
+    """`array` (H, W, C) as its orientation tag shows it."""
     exchange, reverse = TURNS.get(orientation, (False, ()))
     return np.ascontiguousarray(np.flip(array.swapaxes(0, 1) if exchange else array, reverse))
 
 
 def as_stored(array: np.ndarray, orientation: int) -> np.ndarray:
-    """What `turned` makes `array` of: the way back."""
+    """The array from which `turned` makes `array`."""
     return turned(array, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def plain(array: np.ndarray, path: Path) -> np.ndarray:
-    """`array` in native byte order as uint8, uint16 or float32, where that loses nothing."""
+    """`array` in native byte order as uint8, uint16 or float32.
+
+    Raises:
+      DataError: that would lose something.
+    """
     if array.dtype == np.bool_:
         return array.astype(np.uint8)
     if array.dtype in (np.uint8, np.uint16):
@@ -52,49 +57,51 @@ def plain(array: np.ndarray, path: Path) -> np.ndarray:
     if array.dtype.kind == "f" and (np.abs(array) <= np.finfo(np.float32).max).all():
         return array.astype(np.float32)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError(f"{path}: {words_for_gaps_unmarked(array)}")
+        wrong = ~np.isfinite(array)
+        row, column, _ = np.argwhere(wrong)[0]
+        raise DataError(
+            f"{path}: {int(wrong.sum()):,} values ({wrong.mean():.1%}) are NaN or infinite, the first at row {row}, "
+            f"column {column}.",
+            "Replace them. Where NaN means that there is no data, say so in the file, and it is void: "
+            "gdal_edit.py -a_nodata nan FILE.tif.",
+        )
     raise DataError(
-        f"{path}: values of type {array.dtype} from {array.min()} to {array.max()}. "
-        "Save it with 8 or 16 bits, or as finite float32. Where the lowest or highest means that there is no data, say "
-        "so in the file, and it is void: gdal_edit.py -a_nodata NUMBER FILE.tif."
-    )
-
-
-def words_for_gaps_unmarked(array: np.ndarray) -> str:
-    """What is to be said of (H, W, C) levels of which some are NaN or infinite."""
-    wrong = ~np.isfinite(array)
-    row, column, _ = np.argwhere(wrong)[0]
-    return (
-        f"{int(wrong.sum()):,} values ({wrong.mean():.1%}) are NaN or infinite, the first at row {row}, column "
-        f"{column}. Replace them. Where NaN means that there is no data, say so in the file, and it is void: "
-        "gdal_edit.py -a_nodata nan FILE.tif."
+        f"{path}: values of type {array.dtype} from {array.min()} to {array.max()}.",
+        "Save it with 8 or 16 bits, or as finite float32. Where the lowest or highest value means that there is no "
+        "data, say so in the file, and it is void: gdal_edit.py -a_nodata NUMBER FILE.tif.",
     )
 
 
 def opaque(array: np.ndarray, path: Path) -> np.ndarray:
-    """`array` without its alpha channel, which must say nothing."""
+    """`array` (H, W, C) without its alpha channel.
+
+    Raises:
+      DataError: a pixel is transparent.
+    """
     if array.shape[2] not in (2, 4):
         return array
     clear = transparent(array)
     if not clear.any():
         return np.ascontiguousarray(array[..., :-1])
     raise DataError(
-        f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent. "
+        f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent.",
         "Flatten it onto a background first: what lies below is not defined. Where that channel is a band like the "
-        "others, as the near infrared of aerial images, pass --set data.alpha=channel."
+        "others, as the near infrared of aerial images, pass ",
+        Setting("data.alpha", "channel"),
+        ".",
     )
 
 
 def transparent(array: np.ndarray) -> np.ndarray:
-    """Where the last channel of `array` (H, W, C), taken as alpha, is not opaque: (H, W) bool."""
+    """The pixels at which the last channel of `array` (H, W, C), taken as alpha, is not opaque: (H, W) bool."""
     return array[..., -1] != (1 if array.dtype.kind == "f" else np.iinfo(array.dtype).max)
 
 
 def with_channels(image: np.ndarray, channels: int, name: str) -> np.ndarray:
-    """`image` (H, W, C) with `channels` channels: grey repeated, or three equal channels taken once.
+    """`image` (H, W, C) with `channels` channels: grey is repeated, of three equal channels one is taken.
 
     Raises:
-      DataError: neither applies; `name` says which file.
+      DataError: neither is possible; `name` is the file's.
     """
     found = image.shape[-1]
     if found == channels:
@@ -105,10 +112,10 @@ def with_channels(image: np.ndarray, channels: int, name: str) -> np.ndarray:
         if (image == image[..., :1]).all():
             return image[..., :1]
         raise DataError(
-            f"{name}: a colour image, but the network takes one grey channel. "
-            "Convert it, or train a network on colour images."
+            f"{name}: a colour image, but the network takes one grey channel.",
+            "Convert it, or train a network on colour images.",
         )
     raise DataError(
-        f"{name}: {found} channel{'s' * (found > 1)}, but the network takes {channels}. "
-        "Give it images like those it was trained on."
+        f"{name}: {found} channel{'s' * (found > 1)}, but the network takes {channels}.",
+        "Give it images like those it was trained on.",
     )

@@ -1,4 +1,4 @@
-"""From a mask to numbered objects: what counts as one."""
+"""From class ids to numbered objects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from kseg.errors import ConfigError
 from kseg.instances.numbering import components
-from kseg.instances.parting import part
+from kseg.instances.separation import part
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class ObjectRules:
     """What counts as an object of a mask.
 
     Attributes:
-      min_size: the pixels an object has at least; smaller ones are left out. 0 for all.
+      min_size: objects with fewer pixels are left out; 0 keeps all.
       fill_holes: whether background that an object encloses belongs to it.
-      separate: whether objects that touch are parted where the mask is narrow (kseg.instances.part).
+      separate: whether touching objects are separated where the mask is narrow (kseg.instances.part).
 
     Raises:
       ConfigError: a value of another type, or a size below 0.
@@ -31,7 +31,7 @@ class ObjectRules:
 
     def __post_init__(self) -> None:
         if isinstance(self.min_size, bool) or not isinstance(self.min_size, int | np.integer) or self.min_size < 0:
-            raise ConfigError(f"min_size is {self.min_size!r}, but must be a whole number of pixels, 0 or more.")
+            raise ConfigError(f"min_size is {self.min_size!r}, but must be a whole number of pixels, at least 0.")
         for name in ("fill_holes", "separate"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, but must be true or false.")
@@ -46,14 +46,14 @@ class ObjectRules:
 
 
 def number(prediction: np.ndarray, rules: ObjectRules = ObjectRules()) -> np.ndarray:  # noqa: B008
-    """The objects of each class but 0, numbered through.
+    """Numbers the objects of all classes except 0.
 
     Args:
       prediction: (H, W) integers, class ids.
       rules: what counts as an object.
 
     Returns:
-      (H, W) int32, 0 outside, 1..n; class by class, and within a class in the order of their first pixel, row by row.
+      (H, W) int32, 0 outside, 1..n; class by class, and within a class in the order of their first pixels, row by row.
     """
     prediction = np.asarray(prediction)
     numbers, count = np.zeros(prediction.shape, np.int32), 0
@@ -70,7 +70,7 @@ def number(prediction: np.ndarray, rules: ObjectRules = ObjectRules()) -> np.nda
 
 
 def _filled(inside: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """`inside` with the holes that hold nothing but class 0 and do not reach the image's border."""
+    """`inside` with its holes filled. A hole is all class 0 and does not touch the image's border."""
     _, outside = cv2.connectedComponents((~inside).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     is_hole = np.ones(int(outside.max()) + 1, bool)
     is_hole[np.concatenate([outside[0], outside[-1], outside[:, 0], outside[:, -1]])] = False
@@ -80,13 +80,9 @@ def _filled(inside: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 def _kept(parts: np.ndarray, min_size: int) -> np.ndarray:
-    """The parts of `min_size` pixels and more, numbered anew in the order of their first pixel."""
-    places = np.flatnonzero(parts)
-    found = parts.ravel()[places]
-    areas = np.bincount(found, minlength=int(parts.max()) + 1)
-    firsts = np.full(len(areas), parts.size)
-    np.minimum.at(firsts, found, places)
-    order = [each for each in np.argsort(firsts, kind="stable") if areas[each] >= max(1, min_size)]
-    names = np.zeros(len(areas), np.int32)
-    names[order] = 1 + np.arange(len(order))
-    return names[parts]
+    """The parts with at least `min_size` pixels, numbered again in the order of their first pixels."""
+    numbers, firsts, areas = np.unique(parts, return_index=True, return_counts=True)
+    kept = (numbers != 0) & (areas >= min_size)
+    renumbered = np.zeros(int(numbers[-1]) + 1, np.int32)
+    renumbered[numbers[kept][np.argsort(firsts[kept])]] = 1 + np.arange(np.count_nonzero(kept))
+    return renumbered[parts]

@@ -1,4 +1,4 @@
-"""The watershed of hills as a compiled loop; numba takes a second to import, so this comes in where it is called."""
+"""The watershed of hills as a compiled loop. numba takes a second to import, so this module is imported when needed."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 
 
 def compiled(function: Callable) -> Any:
-    """`function` in machine code, kept in __pycache__, else in the person's cache folder, else not at all."""
+    """`function` compiled to machine code, which is cached on disk if numba finds a folder that it can write."""
     try:
         return numba.njit(cache=True)(function)
-    except RuntimeError:  # numba's word for: no folder can be written
+    except RuntimeError:  # numba raises it if it can write no folder
         return numba.njit(function)
 
 
 @compiled
 def flood(heights: np.ndarray, order: np.ndarray, width: int, neck: float) -> np.ndarray:
-    """Which hill each pixel belongs to.
+    """The hill that each pixel belongs to.
 
     Args:
-      heights: (P,) float32 of an image that is `width` wide, row by row, with a border of 0 around it.
-      order: the places of all pixels above 0, the highest first.
-      width: pixels.
-      neck: two hills that meet at this share of the lower one's top or above are one.
+      heights: (P,) float32, an image row by row, with a border of 0 around it.
+      order: the indices of all pixels above 0, the highest first.
+      width: of a row, pixels.
+      neck: two hills become one if they meet at this share of the lower one's top, or above.
 
     Returns:
       (P,) int32, 0 at height 0, else the hill's number, from 1 on with gaps.
@@ -58,7 +58,7 @@ def flood(heights: np.ndarray, order: np.ndarray, width: int, neck: float) -> np
 
 @compiled
 def _root(parents: np.ndarray, hill: int) -> int:
-    """The hill that `hill` is part of; the way there is made shorter."""
+    """The hill that `hill` has been merged into; shortens the path to it for later calls."""
     while parents[hill] != hill:
         parents[hill] = parents[parents[hill]]
         hill = parents[hill]

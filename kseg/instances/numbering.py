@@ -1,4 +1,4 @@
-"""Connected components, a gap between numbered objects that touch, and whether labels number objects."""
+"""Connected components, gaps between touching objects, and whether a label numbers objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-MANY = 8  # numbers in a label, from which on they may well be objects'
+MANY = 8  # a label with at least so many numbers may number objects
 
 
 def components(mask: np.ndarray) -> np.ndarray:
@@ -18,7 +18,7 @@ def components(mask: np.ndarray) -> np.ndarray:
       mask: (H, W), non-zero inside.
 
     Returns:
-      (H, W) int32, 0 outside, 1..n in the order of their first pixel, row by row.
+      (H, W) int32, 0 outside, 1..n in the order of their first pixels, row by row.
     """
     _, numbers = cv2.connectedComponents((mask != 0).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
     return numbers
@@ -27,8 +27,8 @@ def components(mask: np.ndarray) -> np.ndarray:
 def separate(instances: np.ndarray) -> np.ndarray:
     """`instances` with a gap between objects that touch.
 
-    A pixel becomes background where its NW, N, NE or W neighbour belongs to another object, so the gap lies on the
-    lower and right side of a contact; it is a pixel wide, two where the contact runs upright.
+    A pixel becomes background if its NW, N, NE or W neighbour belongs to another object. So the gap is on the lower and
+    right side of a contact. It is one pixel wide, or two where the contact is vertical.
 
     Args:
       instances: (H, W) integers, 0 background, one number per object.
@@ -48,11 +48,11 @@ def separate(instances: np.ndarray) -> np.ndarray:
 
 
 def count_numbered(label: np.ndarray, numbers: Iterable[int]) -> int:
-    """How many objects `label` numbers, where it numbers 1, 2, ..., n, about each in one piece; 0 where it does not.
+    """The number of objects, if `label` has the numbers 1, 2, ..., n and nearly each of them in one piece; else 0.
 
     Args:
       label: (H, W) integers >= 0, 0 background.
-      numbers: those that occur in it.
+      numbers: the numbers that occur in it.
     """
     found = set(numbers) - {0}
     count = len(found)
@@ -62,9 +62,12 @@ def count_numbered(label: np.ndarray, numbers: Iterable[int]) -> int:
 
 
 def are_numbered(counts: Sequence[int]) -> bool:
-    """Whether labels look as if each numbered its own objects, by the `count_numbered` of those with a foreground.
+    """Whether labels probably number objects, and not classes.
 
-    Classes do not look so: they lie in several pieces, leave numbers out, or all occur in most images.
+    Class ids are in several pieces, have gaps in their numbers, or are the same in most images.
+
+    Args:
+      counts: the `count_numbered` of each label that has a foreground.
     """
     if max(counts, default=0) < MANY:
         return False

@@ -1,4 +1,4 @@
-"""What is measured of objects: a row for each."""
+"""The measurements of objects, a row for each."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ def object_table(objects: np.ndarray, image: np.ndarray | None = None) -> list[d
 
     Args:
       objects: (H, W) integers, 0 background, one number per object.
-      image: (H, W) or (H, W, C), whose grey levels are averaged; None for none.
+      image: (H, W) or (H, W, C), for the mean grey levels; None to leave them out.
 
     Returns:
       A dictionary per object:
         id: its number.
         area: pixels.
-        centroid_row, centroid_column: pixels, counted from 0 at the centre of the first.
-        top, left, bottom, right: the box around it. As slices have it, bottom and right lie one beyond the last pixel.
-        mean: its mean grey level; of an image of several channels mean_1, mean_2, ...
-        touches_border: whether it reaches the image's border, so that some of it may lie beyond.
+        centroid_row, centroid_column: pixels; the centre of the first pixel is 0.
+        top, left, bottom, right: the box around it; bottom and right are one beyond the last pixel, as in slices.
+        mean: its mean grey level; for an image of several channels mean_1, mean_2, ...
+        touches_border: whether it touches the image's border, so that a part of it may lie outside.
 
     Raises:
-      DataError: `objects` is no such array, or the image is of another size.
+      DataError: `objects` is not such an array, or the image has another size.
     """
     objects = np.asarray(objects)
     if objects.ndim != 2 or objects.dtype.kind not in "iu" or (objects.size and objects.min() < 0):
         raise DataError(
-            f"objects: an array {objects.shape} of {objects.dtype}. One of (height, width) integers of 0 and more is "
-            "wanted, as kseg.objects gives it."
+            f"objects: an array {objects.shape} of {objects.dtype}.",
+            "Give an array of (height, width) integers, at least 0, as kseg.objects returns it.",
         )
     rows, columns = np.nonzero(objects)
     ids, which, areas = np.unique(objects[rows, columns], return_inverse=True, return_counts=True)
@@ -60,7 +60,7 @@ def object_table(objects: np.ndarray, image: np.ndarray | None = None) -> list[d
         levels = np.asarray(image)
         if levels.shape[:2] != objects.shape:
             raise DataError(
-                f"image: {levels.shape}, but the objects are {objects.shape}. Give the image they are found in."
+                f"image: {levels.shape}, but the objects are {objects.shape}.", "Give the image they were found in."
             )
         channels = levels.reshape(height, width, -1)[rows, columns].T
         names = _means(len(channels))
@@ -72,7 +72,7 @@ def object_table(objects: np.ndarray, image: np.ndarray | None = None) -> list[d
 
 
 def column_names(channels: int) -> list[str]:
-    """The names in each row of `object_table` with an image of so many channels."""
+    """The names of the values in a row of `object_table`, for an image of so many channels."""
     return [*OUTLINE, *_means(channels), "touches_border"]
 
 

@@ -20,9 +20,8 @@ from kseg.metrics.confusion import (
     mean_iu,
     pixel_accuracy,
 )
-from kseg.metrics.ctc import mean_score, object_scores, seg
-from kseg.metrics.measures import MEASURES, Measure, Score, Seen, in_words, is_higher_better, measure
-from kseg.metrics.objects import OBJECT_COUNTS, Comparison, compare_objects
+from kseg.metrics.measures import MEASURES, Measure, Score, Seen, is_higher_better, measure, title_of
+from kseg.metrics.objects import OBJECT_COUNTS, Comparison, compare_objects, object_scores, seg
 
 if TYPE_CHECKING:
     from kseg.metrics.em import em_scores, pixel_error, rand_error, v_info, v_rand, warping_error
@@ -45,11 +44,10 @@ __all__ = [
     "dice",
     "em_scores",
     "frequency_weighted_iu",
-    "in_words",
+    "title_of",
     "is_higher_better",
     "mean_accuracy",
     "mean_iu",
-    "mean_score",
     "measure",
     "names",
     "object_scores",

@@ -1,9 +1,8 @@
-"""The loops behind kseg.metrics.em, compiled by numba: flooding, overlaps, warping, counting of wrong pixels.
+"""The loops of kseg.metrics.em, compiled by numba: flooding, overlaps, warping, counting of wrong pixels.
 
-Every plane here is one slice, transposed and with a border of one pixel that belongs to nothing:
-the official code scans column by column, which so becomes the order in memory, and no neighbour
-needs a test for the image's edge. A pixel is its flat index; -width, -1, +width and +1 are then the
-official left, up, right and down.
+Each array is one slice, transposed, with a border of one pixel. The official code scans column by column, which is the
+order in memory of a transposed slice. The border makes tests for the image's edge needless. A pixel is given by its
+flat index; the offsets -width, -1, +width and +1 are the official left, up, right and down.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from kseg.instances.flood import compiled
 
 UNSEEN, QUEUED, OUTSIDE = -2, -3, -4
 RADIUS = 20
-"""Half the window, without its centre, in which a split is looked for, pixels."""
+"""A split is searched within this distance of the pixel, along each axis, pixels."""
 
 
 def _simple_points() -> np.ndarray:
-    """Which 3 x 3 patches allow their centre to change colour without joining or cutting anything.
+    """Whether the centre of a 3 x 3 patch is simple: it can change its colour without joining or cutting anything.
 
     Returns:
-      (512,) bool; bit k of the index is pixel k of the patch, row by row. With cells 4-connected
-      and membrane 8-connected, a centre is simple when Yokoi's number of its ring is 1.
+      (512,) bool; bit k of the index is pixel k of the patch, row by row. Cells are 4-connected and membrane is
+      8-connected; then the centre is simple if Yokoi's connectivity number is 1.
     """
     code = np.arange(512)
     ring = [code >> bit & 1 for bit in (1, 2, 5, 8, 7, 6, 3, 0)]
@@ -35,23 +34,21 @@ SIMPLE = _simple_points()
 
 @compiled
 def flood(segments):
-    """Grows `segments` over the membrane, in place, down to a line of about one pixel.
+    """Grows `segments` over the membrane, in place, until a line of about one pixel remains.
 
-    Vincent and Soille's flooding with one level, as the official code has it: the order of the
-    queue, of the neighbours, and the one flag for all pixels each change the result.
+    This is Vincent and Soille's flooding with one level, as in the official code. The order of the queue, the order of
+    the neighbours, and the one flag for all pixels each influence the result.
 
     Args:
-      segments: (H, W) int32, 1.. the white regions, 0 black; afterwards 1.. the basins, 0 the line,
-        except for the border, which becomes OUTSIDE.
+      segments: (H, W) int32, 1.. the white regions, 0 black; afterwards 1.. the basins, 0 the line. The border becomes
+        OUTSIDE.
     """
     height, width = segments.shape
     lab = segments.reshape(-1)
     segments[0, :], segments[-1, :], segments[:, 0], segments[:, -1] = OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE
     queue = np.empty(lab.size, np.int32)
     end = 0
-    for pixel in range(width, lab.size - width):
-        if lab[pixel] == 0:
-            lab[pixel] = UNSEEN
+    lab[lab == 0] = UNSEEN
     for pixel in range(width, lab.size - width):
         if lab[pixel] == UNSEEN and (
             lab[pixel - width] > 0 or lab[pixel - 1] > 0 or lab[pixel + width] > 0 or lab[pixel + 1] > 0
@@ -87,43 +84,32 @@ def flood(segments):
         lab[pixel] = own
 
 
-@compiled
-def group_by_cell(cells, count):
-    """The pixels of each true cell, one cell after the other.
+def group_by_cell(cells):
+    """The pixels of all true cells, sorted by cell.
 
     Args:
-      cells: (H, W) int32, 0 membrane, 1..count.
-      count: how many there are.
+      cells: (H, W) int32, 0 membrane, 1..K one number per cell.
 
     Returns:
-      (n,) int32 pixels, and (count + 1,) int64: cell i has those from [i - 1] to [i].
+      (n,) int32 pixels; and (K + 1,) int64, where entry i - 1 is the first pixel of cell i, and entry i its end.
     """
-    flat = cells.reshape(-1)
-    starts = np.zeros(count + 2, np.int64)
-    for cell in flat:
-        if cell > 0:
-            starts[cell + 1] += 1
-    starts = np.cumsum(starts)
-    pixels = np.empty(starts[-1], np.int32)
-    for pixel in range(flat.size):
-        cell = flat[pixel]
-        if cell > 0:
-            pixels[starts[cell]] = pixel
-            starts[cell] += 1
-    return pixels, starts[:-1]
+    flat = cells.ravel()
+    pixels = np.flatnonzero(flat)
+    pixels = pixels[np.argsort(flat[pixels], kind="stable")]
+    return pixels.astype(np.int32), np.searchsorted(flat[pixels], np.arange(1, cells.max() + 2))
 
 
 @compiled
 def overlaps(pixels, starts, segments, count):
-    """The sums of squares and of p log p behind the Rand and the information measures.
+    """The sums of squares and of p log p for the Rand and the information measures.
 
-    One cell at a time: a row of the table of overlaps needs memory for the segments, the whole
-    table for cells times segments, which noise makes too many.
+    The cells are handled one by one, so that only one row of the table of overlaps is in memory. With noise, the whole
+    table of cells times segments would be too large.
 
     Args:
-      pixels, starts: what `group_by_cell` returns.
-      segments: (H, W) int32, 0 no segment (each such pixel counts as an object of its own), 1..count.
-      count: how many there are.
+      pixels, starts: the results of `group_by_cell`.
+      segments: (H, W) int32, 1..count; 0 for no segment: each such pixel counts as an object of its own.
+      count: the number of segments.
 
     Returns:
       Six numbers: S_AB, S_B, S_A in pixel pairs, then s_AB, s_B, s_A in nats, all <= 0.
@@ -159,10 +145,8 @@ def overlaps(pixels, starts, segments, count):
         if area > 0:
             pairs[1] += area * area
             nats[1] += area / n * np.log(area / n)
-    if alone > 0:
-        lone_nats = alone / n * np.log(n)
-        return pairs[0] + alone, pairs[1] + alone, pairs[2], nats[0] - lone_nats, nats[1] - lone_nats, nats[2]
-    return pairs[0], pairs[1], pairs[2], nats[0], nats[1], nats[2]
+    lone_nats = alone / n * np.log(n) if alone > 0 else 0.0
+    return pairs[0] + alone, pairs[1] + alone, pairs[2], nats[0] - lone_nats, nats[1] - lone_nats, nats[2]
 
 
 @compiled
@@ -171,11 +155,10 @@ def warp(white, wrong):
 
     Args:
       white: (H, W) uint8, 0 or 1, the label; afterwards the warped label.
-      wrong: (n,) int64, the pixels that differ from the proposal, in the order to try them;
-        overwritten.
+      wrong: (n,) int64, the pixels that differ from the prediction, in the order in which they are tried; overwritten.
 
     Returns:
-      (m,) int64, those that stay wrong, in the same order.
+      (m,) int64, the pixels that stay wrong, in the same order.
     """
     height, width = white.shape
     flat = white.reshape(-1)
@@ -190,7 +173,7 @@ def warp(white, wrong):
             if SIMPLE[code]:
                 flat[pixel] ^= 1
             else:
-                wrong[kept] = pixel  # at or before the place being read
+                wrong[kept] = pixel  # never beyond the entry that is being read
                 kept += 1
         if kept == count:
             return wrong[:kept]
@@ -199,15 +182,15 @@ def warp(white, wrong):
 
 @compiled
 def mergers_and_splits(segments, wrong):
-    """How many of the wrong pixels join two segments, or cut one.
+    """The numbers of wrong pixels that join two segments, and that cut one.
 
     Args:
       segments: (H, W) int32, the 4-connected components of the warped label, 0 black.
       wrong: (n,) int64, the pixels that stayed wrong.
 
     Returns:
-      Two numbers: black pixels with two or more segments among their eight neighbours, and white
-      ones without which those neighbours fall apart within the window.
+      Two numbers: the black pixels with two or more segments among their eight neighbours, and the white pixels without
+      which their neighbours are no longer connected within the window.
     """
     width = segments.shape[1]
     flat = segments.reshape(-1)
@@ -232,15 +215,15 @@ def mergers_and_splits(segments, wrong):
 
 @compiled
 def _falls_apart(segments, centre, ring, seen, turn, queue):
-    """Whether the white neighbours of a white pixel are no longer all connected without it, within the window.
+    """Whether the white neighbours of a white pixel are no longer connected without it, within the window.
 
-    `seen` holds the turn in which a pixel was last reached, so that it need not be cleared.
+    `seen` holds the turn in which each pixel was last reached, so it is not cleared between turns.
     """
     height, width = segments.shape
     flat = segments.reshape(-1)
     row, column = centre // width, centre % width
     top, left, bottom, right = 1, 1, height - 2, width - 2
-    if min(height, width) - 2 >= RADIUS:  # else the official code takes the whole image
+    if min(height, width) - 2 >= RADIUS:  # else the official code uses the whole image
         top, left = max(top, row - RADIUS), max(left, column - RADIUS)
         bottom, right = min(bottom, row + RADIUS), min(right, column + RADIUS)
     missing = 0

@@ -1,6 +1,6 @@
-"""What a network can be scored and chosen by: each measure is one object, built in or brought from outside.
+"""Measures: objects that score a network on images, and by which the best network is chosen.
 
-A measure of one's own is registered by name, or handed over as an object wherever a name is taken:
+Your own measure is registered by name, or passed as an object wherever a name is accepted:
 
     @kseg.metrics.MEASURES.register("void_found")
     class VoidFound(kseg.metrics.Measure):
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """One image's truth and what a network found in it; what follows from them is computed once, when asked for.
+    """One image's truth and a network's scores; what follows from them is computed once, when it is needed.
 
     Attributes:
       label: (H, W) integers, class ids or `ignore_class`.
       scores: (H, W, K) float32, before softmax.
       classes: the K names.
       ignore_class: the void number.
-      instances: (H, W) integers, 0 background, one number per true object; None where objects are not numbered.
-      scored_classes: the ids that means go over; None for all.
-      others: of a network with several heads the same of all but the first, by head.
-      margin: of two classes, a pixel is class 1 where its score is above that of class 0 by more than this; None where
-        the largest score says the class.
+      instances: (H, W) integers, 0 background, one number per true object; None if objects are not numbered.
+      scored_classes: the class ids over which means are taken; None for all.
+      others: for a network with several heads, the same for all but the first, by head.
+      margin: for two classes: a pixel is class 1 if its score is above that of class 0 by more than this. None if the
+        class is that of the largest score.
       rules: what counts as an object of the prediction.
     """
 
@@ -79,14 +79,18 @@ class Seen:
 
     @cached_property
     def objects(self) -> np.ndarray:
-        """(H, W) int32: the objects of class 1 as it was predicted, 0 outside."""
+        """(H, W) int32: the predicted objects of class 1, 0 outside."""
         return number(self.prediction == 1, self.rules)
 
     @cached_property
     def comparison(self) -> Comparison:
-        """The predicted objects against the true ones, where these are numbered; those in void are left out."""
+        """The predicted objects against the true ones; those in void are left out.
+
+        Raises:
+          DataError: the true objects are not numbered.
+        """
         if self.instances is None:
-            raise DataError("The true objects are not numbered: there is nothing to compare with.")
+            raise DataError("The true objects are not numbered, so predicted ones can't be compared with them.")
         return compare_objects(self.objects, self.instances, self.label == self.ignore_class)
 
     @cached_property
@@ -96,22 +100,22 @@ class Seen:
 
     @cached_property
     def slice(self) -> Slice:
-        """What the ISBI 2012 measures count in, of class 1 against class 0; void is no membrane."""
-        from kseg.metrics.em import slices  # brings numba, which takes a second
+        """The image as a slice for the ISBI 2012 measures: class 1 is cell, class 0 membrane, void counts as cell."""
+        from kseg.metrics.em import slices  # imports numba, which takes a second
 
         return next(slices(self.probabilities[..., 1], self.label))
 
 
 class Measure(abc.ABC):
-    """A score of a network on images: what each image adds to it, and what comes of the sum.
+    """A score of a network on images, computed from sums over the images.
 
-    An image's own score is `of_sums(sums(seen))`.
+    The score of a single image is `of_sums(sums(seen))`.
 
     Attributes:
-      name: what it is chosen by and stands under in files; by default the class's, as bright_recall of BrightRecall.
-      words: what a person calls it; "" for the name without underscores.
-      higher: whether more is better.
-      protocol: a sentence for reports on how it was taken, where that needs one.
+      name: its name in settings and files; by default made of the class's name: bright_recall for BrightRecall.
+      words: its name for a reader; "" for `name` without underscores.
+      higher: whether a higher score is better.
+      protocol: a sentence for reports that says how it is computed; "" for none.
     """
 
     name: str
@@ -124,39 +128,39 @@ class Measure(abc.ABC):
         cls.name = vars(cls).get("name", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower())
 
     def lacks(self, data: Any) -> str:
-        """What the data set `data` has not, but must have to be scored by this; "" where nothing."""
+        """What the data set lacks that this measure needs, such as "no class 'cell'"; "" if nothing."""
         return ""
 
     @abc.abstractmethod
     def sums(self, seen: Seen) -> np.ndarray:
-        """What one image adds: an array of one shape for all images, which are added up."""
+        """The numbers that one image adds to the sums: an array of the same shape for all images."""
 
     @abc.abstractmethod
     def of_sums(self, total: np.ndarray) -> float:
-        """The score of the images whose `sums` add up to `total`; NaN where there is none."""
+        """The score of the images whose `sums` add up to `total`; NaN if it has none."""
 
     def threshold(self, total: np.ndarray) -> float | None:
-        """The probability of class 1 above which the score was reached; None where it is not of a threshold."""
+        """The probability of class 1 above which the score was reached; None for a score without a threshold."""
         return None
 
     def left_out(self, total: np.ndarray) -> str:
-        """Words for the images that have no such score and were left out of it; "" where there were none."""
+        """A phrase about the images that have no such score and were left out; "" if there are none."""
         return ""
 
     def score(self, total: np.ndarray) -> Score:
-        """The score of `total` with all that a report says of it."""
+        """The score of `total`, and what a report says about it."""
         return Score(self, float(self.of_sums(total)), self.threshold(total), self.left_out(total))
 
 
 @dataclass(frozen=True)
 class Score:
-    """What came out of a measure.
+    """A measure's result.
 
     Attributes:
-      measure: which.
-      value: NaN where there is none.
-      threshold: of class 1's probability, where it was reached at one.
-      left_out: words for the images without such a score; "" where there are none.
+      measure: the measure.
+      value: the score; NaN if there is none.
+      threshold: the probability of class 1 above which it was reached; None for a score without a threshold.
+      left_out: a phrase about the images that were left out; "" if there are none.
     """
 
     measure: Measure
@@ -166,15 +170,15 @@ class Score:
 
 
 MEASURES: Registry[Callable[..., Measure]] = Registry("measure")
-"""By name what makes a measure. One that takes an argument is called NAME.ARGUMENT, as iu.cell."""
+"""Functions and classes that make a measure, by name. With an argument a measure is named NAME.ARGUMENT, as iu.cell."""
 
 
 def measure(chosen: str | Measure) -> Measure:
-    """The measure of a name, as `mean_iu` or `iu.cell`; a measure as it is.
+    """The measure of a name such as `mean_iu` or `iu.cell`; a Measure is returned unchanged.
 
     Raises:
-      ConfigError: there is none of that name (the message names the nearest), or it needs a part after a dot, or
-        takes none.
+      ConfigError: there is no measure of that name (the message names the nearest), it needs an argument after a dot,
+        or it has none.
     """
     if isinstance(chosen, Measure):
         return chosen
@@ -184,40 +188,39 @@ def measure(chosen: str | Measure) -> Measure:
     entry = MEASURES.get(name)
     taken = list(inspect.signature(entry).parameters.values())[:1]
     if argument and not taken:
-        raise ConfigError(f"measure is {chosen!r}, but {name} takes nothing after its name. Write {name}.")
+        raise ConfigError(f"measure is {chosen!r}, but {name} takes nothing after its name.", f"Write {name}.")
     if not argument and (dot or (taken and taken[0].default is inspect.Parameter.empty)):
         raise ConfigError(
-            f"measure is {chosen!r}, but {name} needs a part after a dot: {name}.{taken[0].name.upper()}."
+            f"measure is {chosen!r}, but {name} needs a part after a dot.", f"Write {name}.{taken[0].name.upper()}."
         )
     found = entry(argument) if argument else entry()
-    if found.name != chosen:
-        found.name = chosen
+    found.name = chosen
     return found
 
 
-def known(name: str, own: Sequence[Measure] = ()) -> Measure | None:
-    """The measure of that name, among `own` or registered; None where there is none."""
+def _known(name: str, own: Sequence[Measure]) -> Measure | None:
+    """The measure of that name among `own` or the registered ones; None if there is none."""
     try:
         return next((each for each in own if each.name == name), None) or measure(name)
     except ConfigError:
         return None
 
 
-def in_words(name: str, own: Sequence[Measure] = ()) -> str:
-    """What a person calls a figure: "mean IU" for mean_iu, "geometric mean IU" for that of a head.
+def title_of(name: str, own: Sequence[Measure] = ()) -> str:
+    """The name of a figure for a reader: "mean IU" for mean_iu, "geometric mean IU" for geometric_mean_iu.
 
     Args:
-      name: of a measure, a head and a measure, or anything else.
+      name: a measure's name, a head's name and a measure's, or any other.
       own: measures that are not registered.
     """
-    found = known(name, own)
+    found = _known(name, own)
     if found is not None:
         return found.words or name.replace("_", " ")
     first, _, rest = name.partition("_")
-    return f"{first} {in_words(rest, own)}" if rest else name
+    return f"{first} {title_of(rest, own)}" if rest else name
 
 
 def is_higher_better(name: str, own: Sequence[Measure] = ()) -> bool:
-    """Whether more is better of a figure: as its measure says; of one that is no measure's, unless it is a loss."""
-    found = known(name, own)
+    """Whether a higher figure is better: as its measure says; if it is no measure's, unless its name ends with loss."""
+    found = _known(name, own)
     return found.higher if found is not None else not name.endswith("loss")

@@ -1,4 +1,4 @@
-"""The measures that come with kseg, as kseg.metrics.MEASURES has them."""
+"""The measures that come with kseg; they are registered in kseg.metrics.MEASURES."""
 
 from __future__ import annotations
 
@@ -10,70 +10,64 @@ import numpy as np
 
 from kseg.errors import DataError, did_you_mean
 from kseg.metrics import confusion, objects
-from kseg.metrics.ctc import object_scores
 from kseg.metrics.measures import MEASURES, Measure, Seen
 
 
 class OfConfusion(Measure):
-    """A function of the confusion matrix over all images and the classes that the protocol averages."""
+    """A function of the confusion matrix of all images, and of the classes that the data set's protocol averages."""
 
     def __init__(self, words: str, function: Callable[[np.ndarray, Sequence[int]], float]) -> None:
         self.words, self._function = words, function
 
     def sums(self, seen: Seen) -> np.ndarray:
         """The matrix, and below it a row that is above 0 for the classes that are averaged."""
-        classes = len(seen.classes)
-        averaged = np.isin(np.arange(classes), range(classes) if seen.scored_classes is None else seen.scored_classes)
-        return np.vstack([seen.confusion, averaged])
+        classes = range(len(seen.classes))
+        scored = np.isin(classes, classes if seen.scored_classes is None else seen.scored_classes)
+        return np.vstack([seen.confusion, scored])
 
     def of_sums(self, total: np.ndarray) -> float:
         return self._function(total[:-1], np.flatnonzero(total[-1]).tolist())
 
 
 class OfClass(Measure):
-    """A function of one class against all others; it is NaN where the class has no true pixels."""
+    """A function of one class against all others; NaN if the class has no true pixels."""
 
     def __init__(self, class_name: str, kind: str, function: Callable[[np.ndarray], np.ndarray]) -> None:
         self.words, self._class, self._function = f"{kind} of {class_name}", class_name, function
 
     def lacks(self, data: Any) -> str:
         classes = next(iter(data.heads.values()))
-        return "" if self._class in classes else self._missing(classes).removesuffix(".")
+        return "" if self._class in classes else f"no class {self._class!r}, only {', '.join(classes)}"
 
     def sums(self, seen: Seen) -> np.ndarray:
         """(2, 2) int64, rows truth: the others, the class."""
         if self._class not in seen.classes:
-            raise DataError(f"{self.name}: {self._missing(seen.classes)}")
-        number = list(seen.classes).index(self._class)
-        found, true, predicted = (
-            part[number] for part in (np.diag(seen.confusion), seen.confusion.sum(axis=1), seen.confusion.sum(axis=0))
-        )
-        others = seen.confusion.sum() - true - predicted + found
+            raise DataError(f"{self.name}: no class {self._class!r}.", did_you_mean(self._class, seen.classes))
+        number, matrix = list(seen.classes).index(self._class), seen.confusion
+        found, true, predicted = matrix[number, number], matrix[number].sum(), matrix[:, number].sum()
+        others = matrix.sum() - true - predicted + found
         return np.array([[others, predicted - found], [true - found, found]])
 
     def of_sums(self, total: np.ndarray) -> float:
         return self._function(total)[1]
 
-    def _missing(self, classes: Sequence[str]) -> str:
-        return f"no class {self._class!r}. {did_you_mean(self._class, classes)}"
 
-
-class Numbered(Measure):
-    """What data are scored by whose objects are numbered."""
+class OfNumbered(Measure):
+    """A measure of data whose objects are numbered."""
 
     def lacks(self, data: Any) -> str:
         return "" if data.has_instances else "no numbered objects"
 
 
-class Seg(Numbered):
+class Seg(OfNumbered):
     """SEG of the predicted objects of class 1."""
 
     name, words = "seg", "SEG"
-    protocol = "SEG as the Cell Tracking Challenge defines it: false objects cost nothing."
+    protocol = "SEG as the Cell Tracking Challenge defines it: false objects do not lower it."
 
     def sums(self, seen: Seen) -> np.ndarray:
-        """The sum of the true objects' scores, how many they are, and whether there is none."""
-        scores = np.empty(0) if seen.instances is None else object_scores(seen.objects, seen.instances)
+        """The sum of the true objects' scores, their number, and 1 if there are none."""
+        scores = np.empty(0) if seen.instances is None else objects.object_scores(seen.objects, seen.instances)
         return np.array([scores.sum(), scores.size, scores.size == 0])
 
     def of_sums(self, total: np.ndarray) -> float:
@@ -84,35 +78,36 @@ class Seg(Numbered):
         return f"SEG leaves out {images:,} image{'s' if images > 1 else ''} without true objects" if images else ""
 
 
-class OfObjects(Numbered):
+class OfObjects(OfNumbered):
     """A function of the counts of objects (kseg.metrics.Comparison) over all images."""
 
     protocol = (
-        "Precision, recall and F1 of objects at IoU 0.5, as Caicedo et al. 2019 count them: a predicted object is "
-        "right where its IoU with a true one is above 0.5."
+        "Precision, recall and F1 of objects at IoU 0.5, as in Caicedo et al. 2019: a predicted object is right if its "
+        "IoU with a true one is above 0.5."
     )
 
     def __init__(self, name: str, words: str, function: Callable[[np.ndarray], float]) -> None:
         self.name, self.words, self._function = name, words, function
 
     def sums(self, seen: Seen) -> np.ndarray:
-        """The counts; 0 where objects are not numbered."""
+        """The counts; 0 if the image's objects are not numbered."""
         return np.zeros(len(objects.OBJECT_COUNTS)) if seen.instances is None else seen.comparison.counts
 
     def of_sums(self, total: np.ndarray) -> float:
         return self._function(total)
 
 
-class CountError(Numbered):
-    """By how much the number of predicted objects is wrong, image by image, as a share of all true ones."""
+class CountError(OfNumbered):
+    """The error of the number of predicted objects, summed over the images, as a share of all true objects."""
 
     name, words, higher = "count_error", "count error", False
     protocol = (
-        "The count error is the sum over the images of |predicted - true objects|, over the number of all true objects."
+        "The count error is the sum over the images of |predicted - true objects|, divided by the number of all true "
+        "objects."
     )
 
     def sums(self, seen: Seen) -> np.ndarray:
-        """By how many the count is wrong, and the true objects."""
+        """The error of the count, and the number of true objects."""
         true, found = (0, 0) if seen.instances is None else seen.comparison.counts[:2]
         return np.array([abs(int(found) - int(true)), true])
 
@@ -157,7 +152,7 @@ for _name, _words, _function in (
 
 @MEASURES.register("dice")
 def dice(name: str | None = None) -> Measure:
-    """Dice of the class `name`; without one the mean over the classes."""
+    """Dice of the class `name`, or its mean over the classes without a name."""
     return OfClass(name, "Dice", confusion.class_dice) if name else OfConfusion("Dice", confusion.dice)
 
 

@@ -1,4 +1,4 @@
-"""What a person hands over as objects, in place of names: data, network, loss, augmentations, measure, optimiser."""
+"""Objects that the caller hands over in place of names: data, network, loss, augmentations, measure, optimiser."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Given:
-    """Objects that take the place of what a recipe names; None, or no data, for none.
+    """Objects that take the place of what a recipe names; None, or no data, where there is no object.
 
     Attributes:
       data: the data sets to train on, choose by and report on, by "train", "val" and "test".
-      model: a functional network; its layers are copied, and it stays as it is.
-      loss, augment, measure, optimizer: as their names say.
+      model: a functional network. Its layers are copied; the network itself is not changed.
+      loss: a kseg.objectives.BatchLoss or a loss of Keras.
+      augment: augmentations (kseg.pipeline.Augmentation).
+      measure: what the network is chosen by.
+      optimizer: an optimiser of Keras.
 
     Raises:
-      ConfigError: an object is of the wrong kind; the message says what is wanted.
+      ConfigError: an object has the wrong kind; the message says which is wanted.
     """
 
     data: Mapping[str, Dataset] = field(default_factory=dict)
@@ -56,26 +59,26 @@ class Given:
         if self.model is not None:
             _check_kind("model", self.model, keras.Model, "a keras.Model")
             if not getattr(self.model, "inputs", None):
-                raise ConfigError(f"model: {self.model.name} has no inputs of its own. {SEGMENTS}")
+                raise ConfigError(f"model: {self.model.name} has no inputs of its own.", SEGMENTS)
             object.__setattr__(self, "model", plain(self.model))
 
     @property
     def names(self) -> list[str]:
-        """Which objects there are, by the names of the arguments."""
+        """The names of the objects that were handed over, as the arguments are called."""
         return [name for name, value in vars(self).items() if value is not None and value != {}]
 
     def settings(self) -> dict[str, Any]:
-        """What stands in the recipe in place of the names."""
+        """The settings that mark the objects in the recipe."""
         named = {"data": "data.name", "model": "model.name", "loss": "loss.name", "optimizer": "optimizer.name"}
         found: dict[str, Any] = {setting: GIVEN for name, setting in named.items() if name in self.names}
         if self.measure is not None:
             found["measure"] = GIVEN
-        if self.augment is not None:  # in the place of all that the recipe has
+        if self.augment is not None:  # which replace all augmentations of the recipe
             found |= {f"data.augment.{name}": None for name in AUGMENTATIONS}
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """The class of each object and its configuration, where it gives one."""
+        """The class of each object, and its configuration if it has one."""
         objects = {name: getattr(self, name) for name in self.names}
         return {
             name: {key: _described(each) for key, each in value.items()}
@@ -88,10 +91,11 @@ class Given:
 
 
 def as_batch_loss(loss: Any, what: str) -> BatchLoss:
-    """A loss of kseg as it is, one of Keras as one.
+    """A loss of kseg unchanged, or a loss of Keras wrapped as one of kseg.
 
     Raises:
-      ConfigError: it is no loss, or one of Keras that can't be taken pixel by pixel; the message begins with `what`.
+      ConfigError: it is no loss, or a loss of Keras that can't be computed pixel by pixel; the message begins with
+        `what`.
     """
     if isinstance(loss, keras.losses.Loss) and not isinstance(loss, BatchLoss):
         return KerasLoss(loss)
@@ -106,13 +110,13 @@ def _check_data(data: Any) -> None:
         and any(isinstance(each, tf.data.Dataset) for each in data.values())
     ):
         raise ConfigError(
-            "data: a tf.data.Dataset has no place to go on from after a break, and can't be scored image by image. "
-            "Write a kseg.datasets.Dataset (ids and read), or train it with a plain fit: model.compile(...) with a "
-            "loss of kseg.objectives, then model.fit(dataset)."
+            "data: a tf.data.Dataset can't go on at the same item after a break, and can't be scored image by image.",
+            "Write a kseg.datasets.Dataset (ids and read). Or train with a plain fit: model.compile(...) with a loss "
+            "of kseg.objectives, then model.fit(dataset).",
         )
     if not isinstance(data, Mapping) or (data and "train" not in data) or set(data) - set(PARTS):
         found = ", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
-        raise ConfigError(f"data: found {found}, but a dict with train, and val or test, is wanted.")
+        raise ConfigError(f"data: found {found}.", "Hand over a dict with train, and val or test.")
     for name, each in data.items():
         check_made(each, f"data[{name!r}]")
 
@@ -120,11 +124,11 @@ def _check_data(data: Any) -> None:
 def _check_kind(what: str, value: Any, kind: type, words: str) -> None:
     if not isinstance(value, kind):
         found = f"the class {value.__name__}" if isinstance(value, type) else f"{type(value).__name__}"
-        raise ConfigError(f"{what}: found {found}, but {words} is wanted.")
+        raise ConfigError(f"{what}: found {found}.", f"Hand over {words}.")
 
 
 def _described(value: Any) -> dict[str, Any]:
-    """An object's class and configuration, as JSON holds them."""
+    """An object's class and configuration, in the types of JSON."""
     kind = type(value)
     found: dict[str, Any] = {"class": f"{kind.__module__}.{kind.__qualname__}"}
     if isinstance(value, Dataset):
@@ -139,7 +143,7 @@ def _described(value: Any) -> dict[str, Any]:
 
 
 def _with_plain_names(model: keras.Model) -> Any:
-    """A network's configuration with its layers numbered anew: Keras counts on whenever the same network is built."""
+    """A network's configuration with its layers numbered from 0. Keras counts on each time a network is built."""
     names = {layer.name: f"layer {number}" for number, layer in enumerate(model.layers)} | {model.name: "network"}
 
     def renamed(value: Any) -> Any:

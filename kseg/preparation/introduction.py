@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kseg.callbacks import without_pixels
 from kseg.datasets import Dataset, Survey, by_name
 from kseg.datasets.agreement import some_names
 from kseg.errors import Setting
 from kseg.images import doubts_of_levels
-from kseg.log import LOG, Told
+from kseg.log import LOG, told
+from kseg.preparation.absent_classes import absent_classes
 
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
 
@@ -36,23 +36,23 @@ def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, wh
         LOG.info("note: %s", note)
     doubts = _doubts(parts, surveys, white)
     for doubt in doubts:
-        LOG.warning(doubt)
-    return [str(doubt) for doubt in doubts]
+        LOG.warning("%s", doubt)
+    return doubts
 
 
-def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: float | None) -> list[Told]:
+def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: float | None) -> list[str]:
     """What looks wrong with the data."""
     data, found = parts["train"], surveys["train"]
-    doubts = [Told(data.doubt)] if data.doubt else []
+    doubts = [told(*doubt.parts) for doubt in data.doubts]
     trained_on = _paths(data)
     for split, part in parts.items():
         seen = trained_on & _paths(part)
         if split != "train" and seen:
             doubts.append(
-                Told(f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little.")
+                f"{len(seen)} of {len(part)} images of {part.split} are trained on too: its scores say little."
             )
     if white is not None:
-        doubts += map(Told, doubts_of_levels(found.darkest, found.brightest, white))
+        doubts += [told(*doubt.parts) for doubt in doubts_of_levels(found.darkest, found.brightest, white)]
     for split, part in parts.items():
         for head, pixels in by_name(surveys[split].class_pixels).items():
             trained = by_name(found.class_pixels)[head]
@@ -60,19 +60,19 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
                 name for name, here, there in zip(data.heads[head], pixels, trained, strict=True) if there > here == 0
             ]
             if part.has_instances and not pixels[1:].any():
-                doubts.append(Told(f"no image of {part.split} has an object: its scores of objects say nothing."))
+                doubts.append(f"no image of {part.split} has an object: its scores of objects say nothing.")
             elif lost:
-                doubts.append(Told(f"no image of {part.split} has {some_names(lost)}: its scores say nothing of it."))
+                doubts.append(f"no image of {part.split} has {some_names(lost)}: its scores say nothing of it.")
     for head, pixels in by_name(found.class_pixels).items():
         if tuple(data.heads[head]) == ("class 0", "class 1") and pixels[1] > pixels[0]:
             share = pixels[1] / pixels.sum()
             text = f"class 1 covers {share:.0%} of the pixels: where 0 is the object, pass "
-            doubts.append(Told(text, Setting("data.values", (1, 0)), "."))
-        doubts += map(Told, filter(None, [without_pixels(data.heads[head], pixels)]))
+            doubts.append(text + told(Setting("data.values", (1, 0)), "."))
+        doubts += filter(None, [absent_classes(data.heads[head], pixels)])
     return doubts
 
 
 def _paths(data: Dataset) -> set[str]:
-    """The paths of the labels, as far as the data set knows them. An id alone may belong to another image in each part."""
-    paths = (data.place(index) for index in range(len(data)))
+    """The paths of the labels, as far as the data set knows them. Two parts may use one id for different images."""
+    paths = (data.location(index) for index in range(len(data)))
     return {path for path, name in zip(paths, data.ids, strict=True) if path != name}

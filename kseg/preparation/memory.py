@@ -1,4 +1,4 @@
-"""Whether a step fits into this machine's memory, as far as that can be told before the first."""
+"""An estimate, before the first step, of the memory that a step needs at least."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import keras
 import tensorflow as tf
 
 from kseg.device import memory_bytes
-from kseg.errors import EnvironmentFailure
+from kseg.errors import EnvironmentFailure, Setting
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
 
 
 def check_memory(model: keras.Model, images: int, height: int, width: int) -> None:
-    """Whether the maps that a step on a processor keeps for its way back are fewer bytes than this machine has.
+    """Checks that this machine has the memory for the maps that a step on a processor keeps for the backward pass.
 
-    The system would end this process without a word. Of a GPU's memory TensorFlow says itself that it does not suffice.
+    Without the check the system would kill the process without a message. TensorFlow itself reports a GPU's memory that
+    does not suffice.
 
     Args:
       model: the network.
@@ -24,7 +25,7 @@ def check_memory(model: keras.Model, images: int, height: int, width: int) -> No
       height, width: of each, pixels.
 
     Raises:
-      EnvironmentFailure: it can't fit.
+      EnvironmentFailure: a step needs more.
     """
     there = memory_bytes()
     if there is None or tf.config.list_logical_devices("GPU"):
@@ -33,12 +34,17 @@ def check_memory(model: keras.Model, images: int, height: int, width: int) -> No
     if least > there:
         raise EnvironmentFailure(
             f"A step on {images} x {height} x {width} pixels keeps at least {least / 2**30:,.0f} GiB, but this machine "
-            f"has {there / 2**30:.1f}. Pass a smaller --batch-size or --crop."
+            f"has {there / 2**30:.1f}.",
+            "Pass a smaller ",
+            Setting("data.batch_size"),
+            " or ",
+            Setting("data.crop"),
+            ".",
         )
 
 
 def kept_bytes(model: keras.Model, images: int, height: int, width: int) -> int:
-    """What the convolutions make of so many images, in bytes: the least that a step keeps, whatever is fused."""
+    """The bytes of the outputs of all convolutions: the least that a step keeps, whatever TensorFlow fuses."""
     layers = [layer for layer in model.layers if isinstance(layer, CONVOLUTIONS)]
     if not layers:
         return 0

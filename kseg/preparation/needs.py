@@ -1,4 +1,4 @@
-"""What a recipe asks of its data, told without building its network."""
+"""What a recipe needs from its data, found without building its network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kseg.geometry import unet_geometry
 from kseg.options import convert
 from kseg.recipes.recipe import Recipe
 
-# Settings that change what is asked, by name; `data check` takes them beside the data set's own.
+# The settings that change what a recipe needs. `data check` takes them beside the options of the data set.
 KINDS: dict[str, Any] = {
     "data.split": str,
     "data.crop": tuple[int, int] | None,
@@ -24,19 +24,19 @@ KINDS: dict[str, Any] = {
 
 
 def needs_of(recipe: Recipe, settings: Mapping[str, Any] | None = None) -> Needs:
-    """What the recipe asks of its data.
+    """What the recipe needs from its data.
 
     Args:
-      recipe: with its settings, or without those of the next.
-      settings: of KINDS, by dotted name, as text.
+      recipe: the recipe.
+      settings: more settings for it, among KINDS, by dotted name, as text.
 
     Raises:
-      ConfigError: there is no such setting, or it has no such value.
+      ConfigError: there is no such setting, or the value does not fit it.
     """
     changed = {}
     for name, value in (settings or {}).items():
         if name not in KINDS:
-            raise ConfigError(f"{name} can't apply here. {did_you_mean(name, list(KINDS))}")
+            raise ConfigError(f"{name} can't apply here.", did_you_mean(name, list(KINDS)))
         changed[name] = convert(value, KINDS[name], name)
     value = {name: changed.get(name, recipe.value(name)) for name in KINDS}
     is_unet = recipe.model.name == "unet"

@@ -20,7 +20,7 @@ from kseg.check.preflight import check_parts, check_scored, open_parts, surveyed
 from kseg.chosen import GIVEN
 from kseg.datasets import Dataset, Survey, by_name
 from kseg.datasets.agreement import check_whole_images
-from kseg.datasets.places import is_address
+from kseg.datasets.shards.addresses import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, did_you_mean
 from kseg.folders import path_of
@@ -42,7 +42,7 @@ from kseg.training.devices import Devices, dtype_policy, synchronise
 from kseg.training.optimizers import check_factors, freeze, make_optimizer
 from kseg.weights import initial_weights
 
-# The first loss scale in mixed_float16. The mean over pixels has Keras' own; a sum over some 2^18 pixels that much less.
+# The first loss scale in mixed_float16: Keras' own for the mean over pixels, 2^18 times less for a sum over as many.
 FIRST_SCALE = {"pixels": 2.0**15, "none": 2.0**-3}
 
 

@@ -103,7 +103,7 @@ class Recipe:
         return self.model.name, options.get("backbone"), options.get("streams"), self.data.options
 
     def plugins(self) -> list[dict[str, str]]:
-        """What the recipe names that is not kseg's own: its kind, its name, and the plugin or module that brought it."""
+        """What the recipe names that a plugin brings: the kind, the name, and the plugin or module."""
         named = [("recipe", self.name), ("measure", self.measure.partition(".")[0])]
         named += [(spec.kind, spec.name) for spec in (self.model, self.data, self.loss)]
         named += [("augmentation", name) for name in self.data.augment.options]

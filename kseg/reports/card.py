@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from textwrap import fill
 
-from kseg.pages import in_figures, in_share
+from kseg.formats import in_figures, in_share
 from kseg.reports.result import Result, machine
 from kseg.storage import write_text
 
@@ -21,7 +21,7 @@ def write_card(result: Result) -> None:
 
 
 def _lines(result: Result) -> Iterator[str]:
-    report, recipe = result.report, result.prepared.recipe
+    report, recipe = result.report, result.recipe
     yield f"# {result.folder.resolve().name}\n"
     yield _wrapped(f"{result.network_name} trained by kseg on {report.dataset}: {_classes(result)}.") + "\n"
     yield from _table(
@@ -70,7 +70,7 @@ def _classes(result: Result) -> str:
 
 
 def _limits(result: Result) -> Iterator[str]:
-    found, report = result.prepared.surveys["train"], result.report
+    found, report = result.surveys["train"], result.report
     sizes = [f"{low} to {high}" if low != high else f"{low}" for low, high in (found.heights, found.widths)]
     yield f"One training with one seed: another gives other figures. They rest on {len(report.images)} images."
     if report.split == "val" and result.chosen_at is not None:

@@ -120,8 +120,8 @@ def _together(images: Sequence[Comparison]) -> _Found:
     parts = []
     for each in images:
         scores, by = np.zeros(len(each.true_ids)), np.zeros(len(each.true_ids), np.int64)
-        covers = 2 * each.common > each.true_areas[each.mine]
-        scores[each.mine[covers]] = each.iu[covers]
-        by[each.mine[covers]] = each.found_areas[each.theirs[covers]]
+        covers = 2 * each.common > each.true_areas[each.true_index]
+        scores[each.true_index[covers]] = each.iu[covers]
+        by[each.true_index[covers]] = each.found_areas[each.found_index[covers]]
         parts.append((each.found_areas, each.found_matched, scores, by))
     return _Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))

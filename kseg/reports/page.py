@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 
 from kseg import pages
+from kseg.formats import in_figures
 from kseg.images import read_image
 from kseg.metrics import class_iu
-from kseg.pages import in_figures
 from kseg.pictures import fitted, png
 from kseg.reports.result import Result, machine
 from kseg.storage import write_text
@@ -18,7 +18,7 @@ STRIP_WIDTH = 1600
 
 def write_page(result: Result) -> None:
     """Writes report.html into the run folder; its samples/ hold the pictures of the images shown."""
-    report, measure = result.report, result.prepared.measure
+    report, measure = result.report, result.measure
     value = {"mean_iu": report.mean_iu, **report.measures}[measure.name]
     name = result.folder.resolve().name
     title = f"{name}: {report.words(measure.name)} {in_figures(value)} on {report.dataset} {report.split}"
@@ -43,7 +43,7 @@ def _scores(result: Result) -> list[str]:
         name + ("" if scored is None or number in scored else " (not in the mean)"): value
         for number, (name, value) in enumerate(report.per_class.items())
     }
-    heads = result.prepared.parts["train"].heads
+    heads = result.parts["train"].heads
     others = [
         pages.bars((f"{head} class", "IU"), dict(zip(heads[head], class_iu(matrix).tolist(), strict=True)))
         for head, matrix in report.others.items()
@@ -58,7 +58,7 @@ def _scores(result: Result) -> list[str]:
 
 
 def _confusions(result: Result) -> list[str]:
-    heads = result.prepared.parts["train"].heads
+    heads = result.parts["train"].heads
     return [
         pages.shaded(
             heads[head], matrix, caption=f"{head} percent of each true class's pixels, by what was found".strip()
@@ -82,7 +82,7 @@ def _strips(result: Result, places: Sequence[int]) -> list[str]:
         path = result.folder / "samples" / f"{image['id']}.png"
         strip = read_image(path)
         shown = png(fitted(strip, STRIP_WIDTH)) if strip.shape[1] > STRIP_WIDTH else path.read_bytes()
-        scores = ", ".join(f"{words(name)} {pages.in_figures(image[name])}" for name in result.image_columns)
+        scores = ", ".join(f"{words(name)} {in_figures(image[name])}" for name in result.image_columns)
         figures.append(pages.picture(shown, f"{image['id']}: {scores}", wide=True))
     return figures
 

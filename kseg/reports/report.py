@@ -11,6 +11,7 @@ from html import escape
 import numpy as np
 
 from kseg import pages
+from kseg.formats import in_figures, in_share
 from kseg.instances import ObjectRules
 from kseg.layers import AVERAGES, Average
 from kseg.metrics import (
@@ -19,12 +20,11 @@ from kseg.metrics import (
     Score,
     class_dice,
     class_iu,
-    in_words,
     mean_iu,
     measure,
     pixel_accuracy,
+    title_of,
 )
-from kseg.pages import in_figures, in_share
 
 MOST_SHOWN, WORST_SHOWN = 20, 5  # images in the printed table
 ALWAYS = ("mean_iu", "pixel_accuracy")
@@ -107,7 +107,7 @@ class Report:
 
     def words(self, name: str) -> str:
         """What a person calls a score of this report."""
-        return in_words(name, [each.measure for each in self.scores])
+        return title_of(name, [each.measure for each in self.scores])
 
     def worst(self, chosen: str | Measure = "mean_iu", count: int = WORST_SHOWN) -> list[int]:
         """The places of the images with the worst scores, the worst first; those without a score are left out."""

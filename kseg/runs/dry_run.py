@@ -1,4 +1,4 @@
-"""What a training would take, told beforehand."""
+"""The dry run: what a training would take."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from kseg.callbacks.progress import clock
+from kseg.formats import clock
 from kseg.recipes.recipe import Recipe
 from kseg.runs.stages import Stage, stages_of
 from kseg.runs.start import begin
-from kseg.training.devices import shared, strategy_at_hand, workers_named
+from kseg.training.devices import Devices, shared, workers_named
 from kseg.training.loop import readable
 from kseg.training.step import step_of
 from kseg.weights.initial import classifier_of
@@ -24,15 +24,15 @@ from kseg.weights.initial import classifier_of
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a training would take; prints itself.
+    """What a training would take. It prints itself.
 
     Attributes:
       recipe: its name.
       network: its name.
       parameters: of the network.
       precision: what it would compute in.
-      memory_bytes: the most that was in use, on the first GPU where there is one; None on Windows, which does not say.
-      step_s: seconds of a step, waiting for its batch included.
+      memory_bytes: the most memory in use, on the first GPU if there is one; None on Windows, which does not tell.
+      step_s: seconds of a step, with the wait for its batch.
       steps: of the whole training.
     """
 
@@ -62,35 +62,33 @@ def rehearse(
     settings: Mapping[str, Any] | None = None,
     resume: str | Path = "auto",
 ) -> list[Rehearsal]:
-    """What `train` with the same arguments would take, for each stage; writes nothing.
+    """What `train` with the same arguments would take, for each stage. It writes nothing.
 
-    A step is timed after one that is not, on as many GPUs of this machine as `train` would take; of several workers
-    on this one alone, with the whole batch. Stages that start from one before, and what starts from ImageNet's
-    weights, start from random ones here: nothing is fetched, and whether it could be is not looked at. A file to start
-    from is read, so that one that is not there or does not fit is told.
+    It times the second step, on as many GPUs of this machine as `train` would take. Of several workers only this one
+    runs, with the whole batch. Stages that start from an earlier stage or from ImageNet's weights start from random
+    weights here. Nothing is fetched, and whether it could be is not checked. A file to start from is read, so that a
+    missing or wrong one is reported.
 
     Raises:
       KsegError: as `train`.
     """
-    prepared, folder = begin(recipe, data_dir, run, settings, resume)
-    return [_rehearsed(stage) for stage in stages_of(prepared, folder or Path("run"))]
+    prepared, folder, recorded = begin(recipe, data_dir, run, settings, resume)
+    return [_rehearsed(stage) for stage in stages_of(prepared, folder or Path("run"), recorded)]
 
 
 def _rehearsed(stage: Stage) -> Rehearsal:
     prepared = stage.prepared
-    is_one = workers_named() == 1
-    strategy = strategy_at_hand(prepared.recipe.data.batch_size) if is_one else tf.distribute.get_strategy()
+    devices = Devices.at_hand(prepared.recipe.data.batch_size) if workers_named() == 1 else Devices.of()
     _forget_peak()
-    with strategy.scope():
-        takes_imagenet = prepared.recipe.init_weights == "imagenet" and not stage.start
-        model = prepared.network("none" if stage.start or takes_imagenet else None)
+    takes_imagenet = prepared.recipe.init_weights == "imagenet" and not stage.start
+    model = prepared.network(devices, "none" if stage.start or takes_imagenet else None)
     if takes_imagenet:
         classifier_of(model)
-    batches = replace(prepared, recipe=prepared.recipe.with_settings({"steps": 2})).batches(model)
-    step, stream = step_of(model, batches.element_spec, strategy), readable(batches)
-    step(*shared(next(stream)[1], strategy))  # traces and compiles
+    batches = replace(prepared, recipe=prepared.recipe.with_settings({"steps": 2})).batches(model, devices)
+    step, stream = step_of(model, batches.element_spec, devices), readable(batches)
+    step(*shared(next(stream)[1], devices))  # traces and compiles
     started = time.monotonic()
-    step(*shared(next(stream)[1], strategy))
+    step(*shared(next(stream)[1], devices))
     return Rehearsal(
         prepared.recipe.name,
         model.name,
@@ -103,7 +101,7 @@ def _rehearsed(stage: Stage) -> Rehearsal:
 
 
 def _forget_peak() -> None:
-    """Begins `_peak` anew, where the system lets one."""
+    """Resets the peak of `_peak`, if the system allows it."""
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.reset_memory_stats("GPU:0")
     with suppress(OSError):
@@ -111,7 +109,7 @@ def _forget_peak() -> None:
 
 
 def _peak() -> int | None:
-    """The most bytes that were in use: of the first GPU where there is one, else of this process."""
+    """The most bytes in use: on the first GPU if there is one, else in this process."""
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
     try:

@@ -1,4 +1,4 @@
-"""One stage's course: its network, the steps that are left, the run folder it fills, its report."""
+"""One stage of a training: its network, the steps that are left, the files of its run folder, its report."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import click
 import keras
-import tensorflow as tf
 
 from kseg.callbacks import (
     EventFiles,
@@ -19,174 +17,163 @@ from kseg.callbacks import (
     MetricsLog,
     Progress,
     Samples,
-    SharedPredictor,
     Validate,
     Watch,
-    save_network,
-    write_samples,
 )
-from kseg.errors import ConfigError, EnvironmentFailure
+from kseg.errors import ConfigError, EnvironmentFailure, Setting
 from kseg.inference import load
+from kseg.inference.in_training import SharedPredictor, save_network
 from kseg.layers import readings_of, with_reading
-from kseg.preparation.prepared import Prepared
+from kseg.log import LOG
 from kseg.reports import Report, evaluate
 from kseg.reports.card import write_card
 from kseg.reports.choice import THRESHOLDS, choose_objects
 from kseg.reports.page import write_page
 from kseg.reports.report import OF_OBJECTS
-from kseg.reports.result import Result
-from kseg.runs.config import alone, is_longer, read_config
+from kseg.reports.result import Result, read_rows, read_warnings
+from kseg.runs.config import alone, read_config
 from kseg.runs.stages import Stage
 from kseg.storage import write_json, writing
+from kseg.strips import write_strips
 from kseg.training.checkpoint import Checkpoint, Keeper, newest_of, newest_whole, read_checkpoint, sweep
-from kseg.training.devices import SharedStop, mean_over_workers, worker_of
-from kseg.training.loop import run_steps
-from kseg.training.step import averaged
+from kseg.training.devices import Devices, SharedStop, mean_over_workers
+from kseg.training.loop import Plan, run_steps
+from kseg.training.step import with_average_weights
 from kseg.training.stopping import StopSignal
 
 
 def run_stage(
     stage: Stage,
     whole: Stage,
-    strategy: tf.distribute.Strategy,
+    devices: Devices,
     stop: StopSignal,
     others: Sequence[keras.callbacks.Callback] = (),
     checkpoint: Path | None = None,
 ) -> Report | None:
-    """Does the steps that are left and reports; on another worker than the first only the steps.
+    """Does the steps that are left, and reports; on another worker than the first it does the steps alone.
 
     Args:
-      stage: which.
-      whole: the last of the stages, whose folder must be there from the first step on.
-      strategy: the devices.
-      stop: says when to save and end.
+      stage: the stage.
+      whole: the last of the stages, whose folder must exist from the first step on.
+      devices: those that train.
+      stop: tells when to save and end.
       others: callbacks beside those that fill the run folder.
-      checkpoint: what to go on from; None for the newest that is whole.
+      checkpoint: the one to go on from; None for the newest whole one.
 
     Returns:
       The scores on the held-out split; None on another worker.
     """
-    prepared, (worker, _) = stage.prepared, worker_of(strategy)
-    newest = newest_of(stage.folder / "checkpoints")
-    saved = read_checkpoint(checkpoint) if checkpoint else newest_whole(stage.folder / "checkpoints")
-    _check_together(prepared, saved, strategy, stage.folder)
-    if worker == 0 and saved is None and (stage.folder / "config.json").is_file():
-        click.echo(f"{stage.folder}: no whole checkpoint is there; this begins from the first step.", err=True)
-    with strategy.scope():
-        model = prepared.network("none" if saved else stage.start)
-    if worker:
-        _steps(stage, model, strategy, stop, [], saved)
+    folder, newest = stage.folder, newest_of(stage.folder / "checkpoints")
+    saved = read_checkpoint(checkpoint) if checkpoint else newest_whole(folder / "checkpoints")
+    if devices.workers > 1:
+        _check_together(stage, saved, devices)
+    if devices.worker == 0 and saved is None and stage.recorded:
+        LOG.info("%s: there is no whole checkpoint, so the training begins at the first step.", folder)
+    model = stage.prepared.network(devices, "none" if saved else stage.start)
+    if devices.worker:
+        _steps(stage, model, devices, stop, [], saved)
         return None
     for each in (whole, stage):
         _begin_folder(each)
-    click.echo(
-        f"network: {model.name}, {model.count_params():,} parameters; run folder: {stage.folder}",
-        err=True,
-    )
-    with alone(stage.folder):
-        if newest_of(stage.folder / "checkpoints") != newest:
-            raise ConfigError(f"{stage.folder}: another process has trained there since. Start this one again.")
+    LOG.info("network: %s, %s parameters; run folder: %s", model.name, f"{model.count_params():,}", folder)
+    with alone(folder):
+        if newest_of(folder / "checkpoints") != newest:
+            raise ConfigError(f"{folder}: another process has trained there meanwhile.", "Start this one again.")
         for each in (whole, stage):
             _note_more_steps(each)
         callbacks, log, events = _callbacks(stage)
-        _steps(stage, model, strategy, stop, [*callbacks, *others], saved)
-        with averaged(model):
-            save_network(model, stage.folder / "last.keras")
-            if "val" not in prepared.parts:
-                save_network(model, stage.folder / "model.keras")
+        _steps(stage, model, devices, stop, [*callbacks, *others], saved)
+        with with_average_weights(model):
+            save_network(model, folder / "last.keras")
+            if "val" not in stage.prepared.parts:
+                save_network(model, folder / "model.keras")
         return _report(stage, log.seconds, events)
 
 
-def _check_together(
-    prepared: Prepared, saved: Checkpoint | None, strategy: tf.distribute.Strategy, folder: Path
-) -> None:
-    """Whether all workers do the same training, and go on from the same step.
+def _check_together(stage: Stage, saved: Checkpoint | None, devices: Devices) -> None:
+    """Checks that all workers do the same training, and go on from the same step.
 
     Raises:
       ConfigError: they were started with other settings or data.
       EnvironmentFailure: they find other checkpoints.
     """
-    worker, workers = worker_of(strategy)
-    if workers == 1:
-        return
-    mean = mean_over_workers(strategy)
-    config = prepared.config()
+    mean, config = mean_over_workers(devices), stage.prepared.config
     same = json.dumps([config["recipe"], config["classes"], config["fingerprint"]], sort_keys=True)
     number = float(int(hashlib.sha256(same.encode()).hexdigest()[:8], 16))  # whose sum a float64 holds exactly
     if mean(number) != number:
         raise ConfigError(
-            f"{folder}: the workers were started with different settings or data. Start all with the same command."
+            f"{stage.folder}: the workers were started with different settings or data.",
+            "Start all with the same command.",
         )
-    step = saved.place.step if saved else 0
+    step = saved.position.step if saved else 0
     if step != mean(float(step)):
         raise EnvironmentFailure(
-            f"{folder}: worker {worker} finds {f'step {step}' if step else 'no checkpoint'} there, another does not. "
-            "Name a --run folder that all workers share, and start them all again."
+            f"{stage.folder}: worker {devices.worker} finds {f'step {step}' if step else 'no checkpoint'} there, "
+            "another worker does not.",
+            "Name a folder that all workers share (",
+            Setting("run", "DIR"),
+            "), and start them all again.",
         )
 
 
 def _begin_folder(stage: Stage) -> None:
-    """Makes the run folder with its configuration, where it is not there yet."""
+    """Makes the run folder with its configuration, if it is not there yet."""
     if read_config(stage.folder):
         return
     with writing(stage.folder):
         stage.folder.mkdir(parents=True, exist_ok=True)
-    write_json(stage.folder / "config.json", stage.prepared.config())
+    write_json(stage.folder / "config.json", stage.prepared.config)
 
 
 def _note_more_steps(stage: Stage) -> None:
-    """Writes down that more steps are asked for than the run was begun with."""
-    recorded, config = read_config(stage.folder), stage.prepared.config()
-    if recorded and is_longer(recorded, config):
+    """Writes into config.json that more steps are asked for than the run was begun with."""
+    if stage.is_longer:
         with writing(stage.folder):
             (stage.folder / "report.json").unlink(missing_ok=True)
-        write_json(stage.folder / "config.json", {**recorded, "recipe": config["recipe"]})
+        write_json(stage.folder / "config.json", {**(stage.recorded or {}), "recipe": stage.prepared.config["recipe"]})
 
 
 def _steps(
     stage: Stage,
     model: keras.Model,
-    strategy: tf.distribute.Strategy,
+    devices: Devices,
     stop: StopSignal,
     callbacks: Sequence[keras.callbacks.Callback],
     saved: Checkpoint | None,
 ) -> None:
-    """The steps from `saved` on."""
-    prepared, folder, (worker, workers) = stage.prepared, stage.folder, worker_of(strategy)
-    shared_stop = SharedStop(stop, strategy) if workers > 1 else stop
-    keeper = Keeper(folder, prepared.recipe.checkpoint, model, callbacks, shared_stop, writes=worker == 0)
+    """Does the steps that follow the checkpoint."""
+    prepared, folder = stage.prepared, stage.folder
+    stops = SharedStop(stop, devices) if devices.workers > 1 else stop
+    keeper = Keeper(folder, prepared.recipe.checkpoint, model, callbacks, stops, writes=devices.worker == 0)
     if saved:
         keeper.restore(saved)
-    if worker == 0:
+    if devices.worker == 0:
         sweep(folder)
         (folder / "report.json").unlink(missing_ok=True)
         if saved:
-            click.echo(f"going on after step {saved.place.step} of {prepared.steps}: {saved.path}", err=True)
+            LOG.info("going on after step %d of %d: %s", saved.position.step, prepared.steps, saved.path)
+    plan = Plan(
+        prepared.steps,
+        prepared.epoch_steps,
+        prepared.recipe.optimizer.skip,
+        lambda step: prepared.batch_names(step)[devices.worker :: devices.workers],
+    )
+    batches = prepared.batches(model, devices, keeper.position.step)
     with stop.noting():
-        run_steps(
-            model,
-            prepared.batches(model, keeper.place.step, worker, workers),
-            steps=prepared.steps,
-            epoch_steps=prepared.epoch_steps,
-            callbacks=callbacks,
-            keeper=keeper,
-            skip=prepared.recipe.optimizer.skip,
-            names=lambda step: prepared.batch_names(step)[worker::workers],
-            strategy=strategy,
-        )
+        run_steps(model, batches, plan, callbacks=callbacks, keeper=keeper, devices=devices)
 
 
 def _callbacks(stage: Stage) -> tuple[list[keras.callbacks.Callback], MetricsLog, EventFiles]:
-    """What a run folder is filled by; two of them that the report needs, too."""
+    """The callbacks that fill the run folder, and the two of them that the report needs."""
     prepared, folder, shared = stage.prepared, stage.folder, SharedPredictor()
-    recipe = prepared.recipe
+    recipe, measure = prepared.recipe, prepared.measure
     samples = Samples(prepared.looked_at, folder / "samples", shared=shared)
     judge: Validate | Samples = samples
     chosen: list[keras.callbacks.Callback] = []
     if "val" in prepared.parts:
-        judge = Validate(prepared.parts["val"], [prepared.measure], shared=shared)
-        chosen += [judge, KeepBest(folder / "model.keras", prepared.measure)]
-    log, events = MetricsLog(folder, [prepared.measure]), EventFiles(folder / "tensorboard", samples)
+        judge = Validate(prepared.parts["val"], [measure], shared=shared)
+        chosen += [judge, KeepBest(folder / "model.keras", measure)]
+    log, events = MetricsLog(folder, [measure]), EventFiles(folder / "tensorboard", samples)
     chosen += [
         samples,
         log,
@@ -198,7 +185,7 @@ def _callbacks(stage: Stage) -> tuple[list[keras.callbacks.Callback], MetricsLog
             continues=stage.start is not None,
             known=prepared.doubts,
         ),
-        Progress(prepared.steps, prepared.measure, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
+        Progress(prepared.steps, measure, epoch_steps=prepared.epoch_steps, batch_size=recipe.data.batch_size),
     ]
     return chosen, log, events
 
@@ -209,22 +196,37 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
     best: Any = load(folder)
     _settle_reading(stage, best)
     report = evaluate(best, prepared.scored, measures=prepared.scored_by)
-    result = Result(prepared, folder, report, best.count_params(), seconds, readings_of(best))
-    places = sorted({*result.worst, *result.spread})
-    events.finish(write_samples(best, prepared.scored, folder / "samples", places))
+    given = prepared.given.model
+    result = Result(
+        folder=folder,
+        recipe=prepared.recipe,
+        parts=prepared.parts,
+        surveys=prepared.surveys,
+        measure=prepared.measure,
+        steps=prepared.steps,
+        report=report,
+        network_name=prepared.recipe.model.name if given is None else given.name,
+        parameters=best.count_params(),
+        readings=readings_of(best),
+        seconds=seconds,
+        rows=read_rows(folder),
+        warnings=read_warnings(folder),
+        config=read_config(folder) or {},
+    )
+    events.finish(write_strips(best, prepared.scored, folder / "samples", sorted({*result.worst, *result.spread})))
     write_card(result)
     write_page(result)
-    # Last: where it is, the run is finished.
-    of_training = {"recipe": prepared.recipe.name, "seconds": round(seconds), "warnings": result.warnings}
+    # The last file: a run folder that has it is finished.
+    of_training = {"recipe": prepared.recipe.name, "seconds": round(seconds), "warnings": list(result.warnings)}
     write_json(folder / "report.json", {**report.to_json(), **of_training})
     return report
 
 
 def _settle_reading(stage: Stage, best: keras.Model) -> None:
-    """Gives the best network what it is read by best on val: a threshold, and what counts as an object.
+    """Chooses on val how the scores of the best network are read: a threshold, and what counts as an object.
 
-    The threshold is that of the measure it was chosen by, where this has one. It is chosen together with the objects
-    where the network was chosen by objects; else the mask stays as it was scored.
+    The threshold is the best one for the measure that chose the network, if this has one. Where that measure counts
+    objects, threshold and objects are chosen together; else the mask stays as it was scored.
     """
     prepared = stage.prepared
     if "val" not in prepared.parts:

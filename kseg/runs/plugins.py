@@ -33,13 +33,13 @@ def check_plugins(folder: str | Path, config: Mapping[str, Any]) -> None:
         if plugin == "__main__":
             raise ConfigError(
                 f"{what}a notebook.",
-                "Register it there again, or write it into a file and pass ",
+                "Register it there again. Or write it into a file and import that; on the command line pass ",
                 Setting("plugin", "FILE.py"),
                 ".",
             )
         raise ConfigError(
             f"{what}the plugin {plugin}, which is not loaded.",
-            "Pass ",
+            "Import it first; on the command line pass ",
             Setting("plugin", plugin),
-            "; in Python import it.",
+            ".",
         )

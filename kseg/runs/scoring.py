@@ -1,4 +1,4 @@
-"""What a person's network is scored on, and by which measures."""
+"""What `evaluate` scores a network of a run on, and by which measures."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
 from kseg import datasets
 from kseg.chosen import GIVEN
 from kseg.datasets import DATASETS, Dataset, survey
-from kseg.datasets.places import is_address
-from kseg.errors import ConfigError, KsegError
+from kseg.datasets.shards.addresses import is_address
+from kseg.errors import ConfigError, KsegError, Setting
+from kseg.log import LOG
 from kseg.metrics import Measure, measure
 from kseg.recipes.recipe import Recipe
 from kseg.runs.config import read_config
 from kseg.runs.plugins import check_plugins
 
+WHICH_DATA = ("Pass ", Setting("data.name", "NAME"), " and ", Setting("data_dir", "DIR"))
+
 
 def config_of(model: str | Path | None) -> dict[str, Any] | None:
-    """The configuration of a run, a preset, or the run in whose folder the `.keras` file lies; None without one."""
+    """The configuration of a run, of a preset, or of the run whose folder holds a `.keras` file; None without one."""
     if model is None:
         return None
     beside = Path(model).parent if Path(model).suffix == ".keras" else model
@@ -28,7 +29,7 @@ def config_of(model: str | Path | None) -> dict[str, Any] | None:
 
 
 def measures_of(model: str | Path, data: Dataset) -> list[Measure]:
-    """The measure by which the network `model` was chosen, where it is known and `data` can be scored by it."""
+    """The measure that chose the network, if it is known and `data` can be scored by it; else an empty list."""
     config = config_of(model)
     check_plugins(model, config or {})
     name = config["recipe"].get("measure", GIVEN) if config else GIVEN
@@ -43,17 +44,17 @@ def open_data(
     split: str | None,
     settings: Mapping[str, Any],
 ) -> Dataset:
-    """The data set a person means when they name a network, a data set, or both; says which part of it is scored.
+    """The data set to score, named by a network, by a data set, or by both. It logs which part is scored.
 
     Args:
       model: a run folder or a network of one; its data set, folder and options are the defaults.
-      dataset, data_dir: what was named.
-      split: which part; None for all of a folder that the network was not trained on, else for test where there is
-        one, else val.
-      settings: options of the data set to replace, as {"data.classes": 3}.
+      dataset, data_dir: the named data set and its folder.
+      split: the part; None for all of a folder that the network was not trained on, else for test if there is one,
+        else val.
+      settings: other values of the data set's options, as {"data.classes": 3}.
 
     Raises:
-      ConfigError: neither says which data set, or a setting is no option of the data.
+      ConfigError: no data set is named, or a setting is no option of it.
     """
     config = config_of(model)
     own: dict[str, Any] = {}
@@ -65,15 +66,19 @@ def open_data(
         dataset, own = spec.name, dict(spec.options)
     if dataset == GIVEN:
         raise ConfigError(
-            f"{model}: it was trained on data handed over in Python. Pass --dataset NAME --data-dir DIR; in Python "
-            "score it with kseg.evaluate(kseg.load(...), data)."
+            f"{model}: it was trained on data handed over in Python.",
+            *WHICH_DATA,
+            ". In Python: kseg.evaluate(kseg.load(...), data).",
         )
     if not dataset:
-        raise ConfigError("On which data? Pass --dataset NAME --data-dir DIR; only a run folder remembers its own.")
+        raise ConfigError(
+            "It is not said which data to score on; only a run folder remembers its data.", *WHICH_DATA, "."
+        )
     kind, asked = DATASETS.get(dataset), datasets.options_from(dataset, settings)
     if config and "split_rule" in asked:
         raise ConfigError(
-            "data.split_rule is the run's: another would score images that it was trained on. Leave it out."
+            "data.split_rule must be that of the run: another rule would score images that it was trained on.",
+            "Leave it out.",
         )
     trained_there = bool(config) and (data_dir is None or _same_place(data_dir, (config or {}).get("data_dir")))
     own_data = own_data and trained_there
@@ -84,18 +89,18 @@ def open_data(
             split = split or "all"
     splits = ("test", "val") if split is None else (split,)
     data = datasets.open_first(dataset, data_dir or (config or {}).get("data_dir"), splits, **(own | asked))
-    click.echo(f"data: {_introduced(data, unsure=config is None and split is None)}", err=True)
+    LOG.info("data: %s", _introduction(data, unsure=config is None and split is None))
     before = (config or {}).get("fingerprint", {}).get(data.split)
     if own_data and not asked and before not in (None, survey(data).fingerprint):
-        click.echo(f"warning: images or labels of {data.split} are not those that the run began with.", err=True)
+        LOG.warning("images or labels of %s are not those that the run began with.", data.split)
     return data
 
 
-def _introduced(data: Dataset, *, unsure: bool) -> str:
-    words = f"{data.name} {data.split}, {len(data)} images"
+def _introduction(data: Dataset, *, unsure: bool) -> str:
+    text = f"{data.name} {data.split}, {len(data)} images"
     if unsure and not data.published and "all" in data.splits:
-        words += "; where the network was not trained on this folder, --split all scores the whole of it"
-    return words
+        text += "; if the network was not trained on this folder, the split `all` scores the whole of it"
+    return text
 
 
 def _same_place(one: str | Path, other: str | Path | None) -> bool:
@@ -105,7 +110,7 @@ def _same_place(one: str | Path, other: str | Path | None) -> bool:
 
 
 def _is_moved(name: str, data_dir: str | Path | None, options: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether a folder holds the very images that the run was trained on, under another name."""
+    """Whether a folder holds the same images that the run was trained on, in another place."""
     try:
         train = datasets.open_first(name, data_dir, ("train", "trainval"), **options)
         return survey(train).fingerprint == config["fingerprint"].get("train")

@@ -121,20 +121,16 @@ def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: 
     elif recipe is None or isinstance(recipe, str):
         recipe = RECIPES.get(recipe or _default(settings))()
     chosen = recipe.with_settings(settings)
-    measure, precision, start = chosen.measure, chosen.precision, chosen.init_weights
-    if began and measure == "auto":
-        measure = began.measure
-    if began and precision == "auto":
-        precision = began.precision
-    elif precision == "auto" and chosen.deterministic:
-        precision = "float32"
+    if began and chosen.measure == "auto":
+        chosen = replace(chosen, measure=began.measure)
+    if chosen.precision == "auto" and (began or chosen.deterministic):
+        chosen = replace(chosen, precision=began.precision if began else "float32")
+    start, colours = chosen.init_weights, chosen.data.options.get("colours")
     if start not in ("none", "imagenet") and Path(start).exists():
-        start = str(Path(start).resolve())  # a run may go on from another working folder
-    colours, data = chosen.data.options.get("colours"), chosen.data
+        chosen = replace(chosen, init_weights=str(Path(start).resolve()))  # a run goes on from any working folder
     if isinstance(colours, str | Path) and Path(colours).exists():
-        data = data.replaced(colours=str(Path(colours).resolve()))
-    precision = settled_precision(precision)
-    return replace(chosen, measure=measure, precision=precision, init_weights=start, data=data)
+        chosen = replace(chosen, data=chosen.data.replaced(colours=str(Path(colours).resolve())))
+    return replace(chosen, precision=settled_precision(chosen.precision))  # type: ignore[arg-type]
 
 
 def _default(settings: Mapping[str, Any]) -> str:

@@ -1,9 +1,7 @@
-"""From a recipe to a run folder: what `train` does."""
+"""`train`: from a recipe to a finished run folder."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -12,41 +10,40 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import click
 import keras
 import tensorflow as tf
 
 from kseg import pages
 from kseg.datasets import Dataset
-from kseg.errors import ConfigError, EnvironmentFailure, Interrupted
+from kseg.errors import ConfigError, EnvironmentFailure, Interrupted, KsegError, Setting, in_a_line
 from kseg.inference import load
+from kseg.log import LOG
 from kseg.metrics import Measure
 from kseg.preparation.given import Given
-from kseg.preparation.prepared import Prepared
-from kseg.recipes.recipe import Recipe
-from kseg.recipes.specs import PublishedSpec
+from kseg.recipes import PublishedSpec, Recipe
 from kseg.reports import Report, evaluate
-from kseg.runs.config import is_longer, read_config
+from kseg.reports.result import read_rows
 from kseg.runs.one_stage import run_stage
-from kseg.runs.stages import Stage, stages_of
+from kseg.runs.stages import Stage, check_networks, stages_of
 from kseg.runs.start import begin
 from kseg.storage import writing
 from kseg.training.checkpoint import newest_of
-from kseg.training.devices import LOST, strategy_at_hand, worker_of, workers_named
+from kseg.training.devices import LOST, Devices, workers_named
 from kseg.training.optimizers import check_callbacks
 from kseg.training.stopping import StopSignal
 
+ARGUMENTS = ("data_dir", "run", "resume")  # of `train`, which an error may propose; anything else is a setting
 NAMED = {"model": "model.name", "loss": "loss.name", "measure": "measure", "optimizer": "optimizer.name"}
 
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """A finished training; in a notebook it shows its scores and curves.
+    """A finished training. In a notebook it shows its scores and curves.
 
     Attributes:
       folder: its run folder.
       report: the scores of its network on the held-out split; None on a second worker.
-      recipe: what was followed.
+      recipe: the recipe that was followed.
     """
 
     folder: Path
@@ -55,14 +52,13 @@ class Run:
 
     @cached_property
     def model(self) -> keras.Model:
-        """The best network by the recipe's measure on `val`, the last where there is none; read once."""
+        """The best network by the recipe's measure on `val`, or the last where there is no val; read once."""
         return load(self.folder)
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """The figures of all epochs by name, as Keras' History has them; NaN where an epoch has no such figure."""
-        path = self.folder / "metrics.jsonl"
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        """The figures of all epochs by name, as in Keras' History; NaN where an epoch lacks a figure."""
+        rows = read_rows(self.folder)
         names = dict.fromkeys(name for row in rows for name in row)
         figures = {name: [row.get(name) for row in rows] for name in names}
         return {name: [float("nan") if value is None else value for value in row] for name, row in figures.items()}
@@ -79,7 +75,7 @@ class Run:
 
     @property
     def published(self) -> list[PublishedSpec]:
-        """What was published of this training on the split of the report."""
+        """The published scores of this training on the split of the report."""
         report = self.report
         return self.recipe.published_on(report.dataset, report.split) if report else []
 
@@ -100,117 +96,133 @@ def train(
     measure: str | Measure | None = None,
     optimizer: str | keras.optimizers.Optimizer | None = None,
 ) -> Run:
-    """Trains a network, scores it on the held-out split, and writes the run folder; goes on where one was broken.
+    """Trains a network, scores it on the held-out split, and writes the run folder. A broken run goes on.
 
-    The stages of a recipe come first, one after another, each a run of its own in the run folder's stages/.
-    A deterministic recipe makes all of TensorFlow so, for as long as the process lives.
+    The stages of a recipe come first, one after another, each a run of its own in the run folder's stages/. A
+    deterministic recipe makes all of TensorFlow deterministic until the process ends.
 
     Args:
-      recipe: a registered name (`kseg models list`), or a recipe; None for the data set's, or the demo. Without
-        recipe and settings a run that exists goes on as it began.
-      data_dir: where the data set lies; the demo needs none.
-      run: the folder; None for runs/RECIPE-N with the next free N. One that exists goes on from its newest whole
+      recipe: a registered name (`kseg models list`), or a recipe; None for that of the data set, or the demo. A run
+        that exists goes on as it began where neither recipe nor settings are given.
+      data_dir: the folder of the data set; the demo needs none.
+      run: the run folder; None for runs/RECIPE-N with the next free N. One that exists goes on from its newest whole
         checkpoint.
-      settings: fields to replace, by dotted name: {"optimizer.learning_rate": 1e-4}.
+      settings: other values of the recipe's fields by dotted name: {"optimizer.learning_rate": 1e-4}.
       resume: "auto"; "never" refuses a folder that exists; or the folder of the checkpoint to go on from.
-      strategy: the devices; None for all workers that TF_CONFIG names, else as many GPUs of this machine as a
+      strategy: the devices; None for all workers that TF_CONFIG names, else for as many GPUs of this machine as a
         batch has images.
-      callbacks: Keras callbacks beside kseg's own, after them; on the first worker only, but where they end the
-        training or set its rate all follow at the epoch's end. Their numbers and words outlive a break, arrays do not
-        (as EarlyStopping's best weights; the run's best network is in model.keras anyway).
-      data: data sets of one's own: {"train": ..., "val": ...}, and "test" where there is one.
-      model, loss, measure, optimizer: a registered name or an object: a functional network (which stays as it is), a
+      callbacks: Keras callbacks, called after kseg's own, on the first worker only. If one ends the training or sets
+        its rate, all workers follow at the epoch's end. Their numbers and texts are kept over a break, their arrays
+        are not (EarlyStopping's best weights; the best network is in model.keras anyway).
+      data: your own data sets: {"train": ..., "val": ...}, and "test" if there is one.
+      model, loss, measure, optimizer: a registered name, or an object: a functional network (which is not changed), a
         kseg.objectives.BatchLoss or a Keras loss of scores before softmax, a kseg.metrics.Measure, a Keras optimiser,
         which brings its own learning rate.
       augment: augmentations (kseg.pipeline.Augmentation) in place of the recipe's. A run with objects goes on only
         with the same objects.
 
     Raises:
-      ConfigError: a name, a field, an object of the wrong kind, a run that was begun with another configuration or
-        other objects, or one that another process trains.
-      DataError: the data set, as far as it is at fault; nothing was written then.
+      ConfigError: a name, a field or an object is wrong, the run was begun with another configuration or other
+        objects, or another process trains it.
+      DataError: something is wrong with the data set; nothing was written.
       SizeError: the crop does not fit the network.
-      WeightsError: the checkpoint that was named is damaged.
-      TrainingDiverged: gradients that stayed no numbers.
+      WeightsError: the named checkpoint is damaged.
+      TrainingDiverged: gradients stayed NaN or infinite.
       Interrupted: Ctrl-C or SIGTERM; the state was saved.
       EnvironmentFailure: another worker was lost.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ConfigError(
-            f"kseg.train needs TensorFlow, but Keras computes with {keras.backend.backend()} here. Set "
-            "KERAS_BACKEND=tensorflow, or train the network of kseg.build with a plain fit."
-        )
-    if run is None and workers_named() > 1:
-        raise ConfigError(f"{workers_named()} workers train together: name the folder they share, --run DIR.")
     objects = {"model": model, "loss": loss, "measure": measure, "optimizer": optimizer}
     named = {NAMED[what]: value for what, value in objects.items() if isinstance(value, str)}
     objects = {what: value for what, value in objects.items() if not isinstance(value, str)}
-    given = Given(data=data or {}, augment=augment, **objects)  # type: ignore[arg-type]
-    with StopSignal():
-        prepared, folder = begin(recipe, data_dir, run, {**(settings or {}), **named}, resume, given)
-        callbacks = tf.nest.flatten(callbacks)  # one alone will do
-        if given.optimizer is None:
-            check_callbacks(callbacks, prepared.recipe.optimizer)
-        strategy = strategy or strategy_at_hand(prepared.recipe.data.batch_size)
-    with StopSignal() as stop:  # anew, since TensorFlow's workers take SIGTERM for themselves
-        worker, workers = worker_of(strategy)
-        if folder and resume == "auto" and _is_finished(folder, prepared):
-            click.echo(f"{folder}: this run is finished; its best network is scored again.", err=True)
-            scored = evaluate(load(folder), prepared.scored, measures=prepared.scored_by) if worker == 0 else None
-            return Run(folder, scored, prepared.recipe)
-        with _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder:
-            checkpoint = None if resume in ("auto", "never") else Path(resume)
-            stages = stages_of(prepared, folder)
-            try:
-                report = _run_stages(stages, strategy, stop, callbacks, checkpoint)
-                return Run(folder, report, prepared.recipe)
-            except Interrupted as error:
-                if not (folder / "config.json").is_file():
-                    raise
-                raise Interrupted(f"{error} kseg.train(run={str(folder)!r}) goes on.", folder=folder) from error
-            except LOST as error:
-                if workers == 1:
-                    raise
-                raise _lost(error, stages) from error
+    try:
+        _check_surroundings(run)
+        given = Given(data=data or {}, augment=augment, **objects)  # type: ignore[arg-type]
+        with StopSignal():
+            prepared, folder, recorded = begin(recipe, data_dir, run, {**(settings or {}), **named}, resume, given)
+            callbacks = tf.nest.flatten(callbacks)  # a single callback may stand alone
+            if given.optimizer is None:
+                check_callbacks(callbacks, prepared.recipe.optimizer)
+            devices = Devices.of(strategy) if strategy else Devices.at_hand(prepared.recipe.data.batch_size)
+        with (
+            StopSignal() as stop,  # again, since TensorFlow's workers have taken SIGTERM
+            _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder,
+        ):
+            stages = stages_of(prepared, folder, recorded)
+            if resume == "auto" and stages[-1].is_finished:
+                LOG.info("%s: this run is finished; its best network is scored again.", folder)
+                scored = devices.worker == 0
+                report = evaluate(load(folder), prepared.scored, measures=prepared.scored_by) if scored else None
+            else:
+                checkpoint = None if resume in ("auto", "never") else Path(resume)
+                report = _run_stages(stages, devices, stop, callbacks, checkpoint)
+            return Run(folder, report, prepared.recipe)
+    except KsegError as error:
+        error.spelling = _as_argument
+        raise
 
 
-def _is_finished(folder: Path, prepared: Prepared) -> bool:
-    """Whether the run in `folder` has its report, and its network, unless that can't be written again; and no more
-    steps are asked for.
-    """
-    recorded, can_write = read_config(folder), newest_of(folder / "checkpoints") is not None
-    if recorded and is_longer(recorded, prepared.config()):
-        return False
-    return (folder / "report.json").is_file() and ((folder / "model.keras").is_file() or not can_write)
+def _as_argument(setting: Setting) -> str:
+    """How an error writes a setting for the caller of `train`."""
+    if setting.name in (*ARGUMENTS, *NAMED.values()):
+        return str(setting)
+    value = "..." if setting.value is ... else repr(setting.value)
+    return f'settings={{"{setting.name}": {value}}}'
+
+
+def _check_surroundings(run: str | Path | None) -> None:
+    """Raises ConfigError where kseg can't train."""
+    if keras.backend.backend() != "tensorflow":
+        raise ConfigError(
+            f"kseg.train needs TensorFlow, but Keras computes with {keras.backend.backend()} here.",
+            "Set KERAS_BACKEND=tensorflow, or train the network of kseg.build with a plain fit.",
+        )
+    if run is None and workers_named() > 1:
+        raise ConfigError(
+            f"{workers_named()} workers train together, but the run folder is not named.",
+            "Name a folder that they share: ",
+            Setting("run", "DIR"),
+            ".",
+        )
 
 
 def _run_stages(
     stages: Sequence[Stage],
-    strategy: tf.distribute.Strategy,
+    devices: Devices,
     stop: StopSignal,
     callbacks: Sequence[keras.callbacks.Callback],
     checkpoint: Path | None,
 ) -> Report | None:
-    """The report of the last of the stages, after those that are not finished yet."""
+    """The report of the last stage, after all stages that are not finished yet."""
     *before, whole = stages
-    for number, stage in enumerate(before, start=1):
-        if not stage.is_finished:
-            _announce(number, stages)
-            run_stage(stage, whole, strategy, stop, callbacks)
-    if before:
-        _announce(len(stages), stages)
-    return run_stage(whole, whole, strategy, stop, callbacks, checkpoint)
+    try:
+        if not all(stage.is_finished for stage in before):
+            check_networks([*(stage for stage in before if not stage.is_finished), whole], devices)
+        for number, stage in enumerate(before, start=1):
+            if not stage.is_finished:
+                _announce(number, stages)
+                run_stage(stage, whole, devices, stop, callbacks)
+        if before:
+            _announce(len(stages), stages)
+        return run_stage(whole, whole, devices, stop, callbacks, checkpoint)
+    except Interrupted as error:
+        if not (whole.folder / "config.json").is_file():
+            raise
+        again = f"kseg.train(run={str(whole.folder)!r}) goes on."
+        raise Interrupted(error.what, again, folder=whole.folder) from error
+    except LOST as error:
+        if devices.workers == 1:
+            raise
+        raise _lost(error, stages) from error
 
 
 def _announce(number: int, stages: Sequence[Stage]) -> None:
     recipe = stages[number - 1].prepared.recipe
-    words = f"stage {number} of {len(stages)}: {recipe.name}, learning rate {recipe.optimizer.learning_rate:g}"
-    click.echo(words, err=True)
+    LOG.info("stage %d of %d: %s, learning rate %g", number, len(stages), recipe.name, recipe.optimizer.learning_rate)
 
 
 @contextmanager
 def _new_folder(name: str) -> Iterator[Path]:
-    """The folder of a new run, nobody else's; gone again where nothing came into it."""
+    """A new run folder of this process alone. It is removed again if it stays empty."""
     number = 1
     while True:
         folder = Path("runs") / f"{name}-{number}"
@@ -224,18 +236,17 @@ def _new_folder(name: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        with suppress(OSError):  # neither is removed that holds something
+        with suppress(OSError):  # a folder that holds something is not removed
             folder.rmdir()
             folder.parent.rmdir()
 
 
 def _lost(error: tf.errors.OpError, stages: Sequence[Stage]) -> EnvironmentFailure:
-    """What to say where another worker is gone."""
+    """The error for a training whose other worker is gone."""
     newest = (newest_of(stage.folder / "checkpoints") for stage in reversed(stages))
     saved = next((path for path in newest if path), None)
-    reason = re.sub(r"\s*(\[\[.*?\]\]|\[Op:\w+\])", "", error.message).strip().splitlines() or [type(error).__name__]
     return EnvironmentFailure(
-        f"A worker of this training was lost ({reason[0][:160]}). "
-        + (f"{saved} is the newest checkpoint. " if saved else "No checkpoint was made yet. ")
-        + "Start all workers again, with the same commands: they go on from there."
+        f"A worker of this training was lost ({in_a_line(error.message)}). "
+        + (f"{saved} is the newest checkpoint." if saved else "No checkpoint was made yet."),
+        "Start all workers again, with the same commands: they go on from there.",
     )

@@ -133,7 +133,7 @@ def test_a_folder_without_it_is_told_what_was_looked_for(name, tmp_path):
     assert message.startswith(f"{name}: {tmp_path / 'a'} does not hold it") and case.looked_for in message
     assert "found thesis.doc, wrong" in message
     if not case.generated:
-        with pytest.raises(DataError, match=rf"{name}: where is it\? Pass --data-dir DIR, .*{case.looked_for}"):
+        with pytest.raises(DataError, match=rf"{name}: where is it\? Pass data_dir=..., .*{case.looked_for}"):
             opened(name, None, case.apart[0])
         with pytest.raises(DataError, match=f"{name}: there is no folder .*nowhere"):
             opened(name, tmp_path / "nowhere", case.apart[0])

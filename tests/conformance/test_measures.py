@@ -5,7 +5,7 @@ import pytest
 from metric_case import METRIC_CASES
 
 from kseg.instances import components
-from kseg.metrics import MEASURES, Seen, in_words, measure
+from kseg.metrics import MEASURES, Seen, measure, title_of
 
 every_case = pytest.mark.parametrize("case", METRIC_CASES, ids=lambda case: case.name)
 CERTAIN = 40  # a score that leaves the other class a probability below what float32 tells from 0
@@ -67,4 +67,4 @@ def test_where_nothing_is_labelled_there_is_no_score_and_nothing_is_added(case):
 
 @every_case
 def test_it_is_called_by_its_name_and_has_words(case):
-    assert measure(case.name).name == case.name and in_words(case.name) and "_" not in in_words(case.name).strip("V_")
+    assert measure(case.name).name == case.name and title_of(case.name) and "_" not in title_of(case.name).strip("V_")

@@ -19,7 +19,7 @@ def test_a_whole_installation_ends_with_0_and_plain_lines():
     found = doctor()
     assert (found.returncode, found.stderr) == (0, "")
     assert found.stdout.startswith("python ") and found.stdout.endswith("\n\nNothing is wrong.\n")
-    assert "\n--precision auto " in found.stdout and "wrong:" not in found.stdout
+    assert "\nprecision auto " in found.stdout and "wrong:" not in found.stdout
 
 
 def test_another_backend_of_keras_ends_with_1_and_says_what_to_do_whether_it_is_installed_or_not():

@@ -123,7 +123,7 @@ def test_objects_from_python_train_as_names_do(run, plugin, tmp_path):
     (tmp_path / "objects" / "report.json").unlink()
     shutil.rmtree(tmp_path / "objects" / "checkpoints" / f"step-{STEPS:06d}")
     before = read_checkpoint(max((tmp_path / "objects" / "checkpoints").iterdir()))
-    assert before.place.step < STEPS
+    assert before.position.step < STEPS
     with pytest.raises(ConfigError, match=r"begun with another loss: loss.config.gamma was 1.5, now it is 2.0"):
         kseg.train(run=tmp_path / "objects", **{**objects, "loss": mine.Focal()})
     assert "kseg.train(run=" in call("train", "--run", tmp_path / "objects", exit_code=3).stderr
@@ -163,7 +163,7 @@ def test_a_plugin_that_is_not_there_or_fails_is_named(tmp_path):
         "from kseg.datasets import DATASETS\n@DATASETS.register('camvid')\nclass Mine: ...\n"
     )
     said = call("data", "list", "--plugin", tmp_path / "taking_plugin.py", exit_code=3).stderr
-    assert "The data set 'camvid' is there already" in said
+    assert "The data set 'camvid' is registered already" in said
 
 
 def test_names_list_what_plugins_brought(plugin):

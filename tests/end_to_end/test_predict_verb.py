@@ -8,9 +8,9 @@ from command import call
 from PIL import Image
 
 import kseg
-from kseg.callbacks import save_network
 from kseg.images import stack_writer, write_image
 from kseg.inference.files import predict_file
+from kseg.inference.in_training import save_network
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_stream_that_is_given_twice_is_refused(tmp_path):
 
 
 def test_predict_says_what_it_wrote_and_how_masks_of_two_classes_are_seen(network, image, tmp_path):
-    black = "hold the numbers 0 (class 0) and 1 (class 1), and look black in a viewer; "
+    black = "hold the numbers 0 (class 0) and 1 (class 1) and look black in a viewer; "
     said = call("predict", network, image, "-o", tmp_path / "out").stderr
     assert f"1 file read, 1 written to {tmp_path / 'out'}: 1 STEM.png\n" in said
     assert f"{black}--overlay draws them on the image." in said

@@ -1,6 +1,9 @@
 """What the command line hands on, and how it ends where something else than kseg fails."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -58,3 +61,13 @@ def test_what_comes_from_outside_ends_in_its_exit_code_without_a_traceback(error
     monkeypatch.setattr("kseg.datasets.open", fail)
     result = CliRunner().invoke(main, ["data", "stats", "--dataset", "folder", "--data-dir", str(mine)])
     assert result.exit_code == exit_code and words in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [["data", "list"], ["weights", "list"]])
+def test_a_closed_pipe_ends_a_verb_quietly_with_the_code_that_a_shell_gives_for_it(words):
+    read, write = os.pipe()
+    os.close(read)
+    code = f"from kseg.cli import main; main({words})"
+    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")  # 128 + SIGPIPE

@@ -85,7 +85,7 @@ def test_two_workers_do_what_one_does(tmp_path, ended):
     assert "mean IU" in (tmp_path / "two-0.txt").read_text() and "mean IU" not in (tmp_path / "two-1.txt").read_text()
     kseg.train(run=tmp_path / "one", settings={**SETTINGS, "steps": 6})
     one, two = (read_checkpoint(tmp_path / name / "checkpoints" / "step-000006") for name in ("one", "two"))
-    assert two.place.loss_sum == pytest.approx(one.place.loss_sum, rel=1e-5)
+    assert two.position.loss_sum == pytest.approx(one.position.loss_sum, rel=1e-5)
     for ours, theirs in zip(two.variables, one.variables, strict=True):
         # Sums of 3,072 pixels in another order, each within some 1e-6 of itself, carried on over six steps.
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-5 * np.abs(theirs).max(initial=0))
@@ -97,7 +97,7 @@ def test_what_a_callback_of_the_first_does_to_rate_and_end_both_do(tmp_path, end
     alone = [sys.executable, "-c", WITH_A_CALLBACK, tmp_path / "one", json.dumps({**SETTINGS, "steps": 12})]
     subprocess.run(alone, check=True, capture_output=True)
     one, two = (read_checkpoint(tmp_path / name / "checkpoints" / "step-000006") for name in ("one", "two"))
-    assert one.place.stopped and two.place.stopped
+    assert one.position.stopped and two.position.stopped
     for ours, theirs in zip(two.variables, one.variables, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-5 * np.abs(theirs).max(initial=0))
 

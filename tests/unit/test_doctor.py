@@ -28,7 +28,7 @@ def test_a_whole_installation_has_nothing_wrong_and_names_its_parts(monkeypatch)
     signs = signs_by_name()
     assert [str(sign) for sign in signs.values() if sign.wrong] == []
     wanted = {"python", "tensorflow", "keras", "numpy", "opencv-python-headless", "keras backend", "processor"}
-    assert wanted | {"memory", "GPU", "--precision auto"} <= signs.keys()
+    assert wanted | {"memory", "GPU", "precision auto"} <= signs.keys()
     assert signs["keras backend"].found == "tensorflow" and "pytest" not in signs
 
 

@@ -169,7 +169,7 @@ def test_the_next_address_is_tried_and_every_answer_is_named(server, tmp_path):
     message = str(caught.value)
     assert "127.0.0.1:1/a.bin: no answer" in message and f"{server.address}: HTTP 404 Not Found." in message
     assert "file:///etc/hostname: only http and https" in message
-    assert f"Or bring the file from {closed} (size unknown, {DIGEST.replace(':', ' ')})" in message
+    assert f"Or fetch the file from {closed} (size unknown, {DIGEST.replace(':', ' ')})" in message
     assert message.endswith(f"put it at {tmp_path / 'b.bin'}.")
 
 
@@ -179,7 +179,7 @@ def test_redirects_are_followed_to_the_web_alone(server, tmp_path):
     assert [path for path, *_ in server.asked] == ["/a.bin", "/elsewhere"]
     for location in ("file:///etc/hostname", "ftp://127.0.0.1/a"):
         server.status, server.location = 302, location
-        with pytest.raises(EnvironmentFailure, match="HTTP 302.*not allowed|sent on to ftp.*no web address"):
+        with pytest.raises(EnvironmentFailure, match="HTTP 302.*not allowed|redirected to ftp.*not a web address"):
             fetch([server.address], tmp_path / "b.bin")
 
 
@@ -202,7 +202,7 @@ def test_a_mirror_is_asked_first_and_the_source_after_it(server, tmp_path, monke
 def test_offline_asks_no_address_and_names_the_file_to_bring(server, tmp_path, monkeypatch):
     monkeypatch.setenv("KSEG_OFFLINE", "1")
     monkeypatch.setenv("KSEG_MIRROR", server.address.removesuffix("/a.bin"))
-    with pytest.raises(EnvironmentFailure, match="KSEG_OFFLINE is set.*Bring the file from http.*300,000") as caught:
+    with pytest.raises(EnvironmentFailure, match="KSEG_OFFLINE is set.*Fetch the file from http.*300,000") as caught:
         fetch([server.address], tmp_path / "a.bin", size_bytes=len(DATA))
     assert not server.asked and str(tmp_path / "a.bin") in str(caught.value)
     (tmp_path / "a.bin").write_bytes(DATA)

@@ -34,7 +34,7 @@ def test_a_name_like_none_gets_no_suggestion():
 
 
 def test_a_name_taken_twice_is_refused_and_the_first_stays(fruit):
-    with pytest.raises(ConfigError, match="The fruit 'pear' is there already. builtins must choose another name."):
+    with pytest.raises(ConfigError, match="The fruit 'pear' is registered already. builtins must choose another name."):
         fruit.register("pear")(float)
     assert fruit.get("pear") is int
 
@@ -105,9 +105,9 @@ def test_what_is_defined_anew_takes_the_place_of_itself_and_of_nothing_else(frui
     first = define("Fig", "mine")
     assert define("Fig", "mine") is fruit.get("fig") and fruit.get("fig") is not first
     for name, module in (("Date", "mine"), ("Fig", "theirs")):
-        with pytest.raises(ConfigError, match="The fruit 'fig' is there already"):
+        with pytest.raises(ConfigError, match="The fruit 'fig' is registered already"):
             define(name, module)
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="is registered already"):
         fruit.register("fig")(functools.partial(define, "Fig"))
 
 

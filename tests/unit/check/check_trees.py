@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kseg.check import Checked, check
+from kseg.check import Checked, Finding, check
+from kseg.cli.spelling import as_option
 
 HEIGHT, WIDTH = 6, 8
 LABEL = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -37,6 +38,11 @@ def tree(root: Path, *labels: np.ndarray, splits: tuple[str, ...] = ("train", "v
 
 def kinds(found: Checked) -> list[str]:
     return [finding.kind for finding in found.findings]
+
+
+def fix_of(finding: Finding) -> str:
+    """How to mend it, as the command line says it."""
+    return finding.advice(as_option, "--fix DIR")
 
 
 def lines(root: Path, **options: Any) -> list[str]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from check_trees import put
+from check_trees import fix_of, put
 from PIL import Image
 
 from kseg import datasets
@@ -132,12 +132,12 @@ def test_advice_that_is_followed_ends_in_labels_as_they_were_drawn(tmp_path, nam
     fill(root, case.save, case.classes, case.ending)
     found = check("folder", root, needs=needs({}))
     assert {finding.kind for finding in found.findings} == {case.kind}
-    fix = found.findings[0].fix
+    fix = fix_of(found.findings[0])
     settings = {}
     if case.advice == "--fix":
         assert all(finding.mendable for finding in found.findings)
         write_copy(found, tmp_path / "new")
-        root, settings = tmp_path / "new", found.judgement.settings
+        root, settings = tmp_path / "new", found.labels.settings
     else:
         (words,) = re.findall(case.advice, fix, re.IGNORECASE)
         settings = dict([words.removeprefix("--set ").split("=", 1)])
@@ -164,8 +164,8 @@ def test_masks_with_smoothed_edges_are_no_objects_either(tmp_path):
     fill(tmp_path, lambda path, label: put(path, smooth(label * 255)))
     for options in ({}, {"instances": True}, {"classes": 2}):
         found = check("folder", tmp_path, **options).findings
-        assert {finding.kind for finding in found} == {"smoothed"} and "instances" not in found[0].fix
-    assert "smoothed" in datasets.open("folder", tmp_path, split="train", instances=True).doubt
+        assert {finding.kind for finding in found} == {"smoothed"} and "instances" not in fix_of(found[0])
+    assert "smoothed" in datasets.open("folder", tmp_path, split="train", instances=True).doubts[0].what
 
 
 def test_numbers_of_classes_and_objects_up_to_255_are_no_smoothed_mask(tmp_path):
@@ -184,8 +184,8 @@ def test_a_mask_that_covers_most_is_asked_about_and_not_mended_by_a_guess(tmp_pa
     assert "255 covers 95% of all: perhaps 0 is the object" in found[0].what and not found[0].mendable
     fill(tmp_path / "b", lambda path, label: put(path, 1 - label))
     found = check("folder", tmp_path / "b")
-    assert not found.findings and "where 0 is the object, pass --set data.values=1,0" in found.notes[0]
-    assert not check("folder", tmp_path / "b", values=(1, 0)).notes
+    assert not found.findings and "where 0 is the object, pass values=(1, 0)" in str(found.doubts[0])
+    assert not check("folder", tmp_path / "b", values=(1, 0)).doubts
 
 
 def test_thin_lines_of_a_colour_of_their_own_are_no_shades(tmp_path):
@@ -197,7 +197,7 @@ def test_thin_lines_of_a_colour_of_their_own_are_no_shades(tmp_path):
     fill(tmp_path / "mine", lined, 3)
     found = check("folder", tmp_path / "mine")
     write_copy(found, tmp_path / "new")
-    assert len(found.judgement.colours) == 4
+    assert len(found.labels.colours) == 4
     data = datasets.open("folder", tmp_path / "new", split="all")
     assert data.classes == ("#000000", "#141ef0", "#780a0f", "#fa141e") and set(data[0].label[40]) == {2}
 
@@ -209,7 +209,7 @@ def test_shades_where_three_colours_meet_are_no_classes(tmp_path):
         put(path, cv2.GaussianBlur(colours, (5, 5), 1))
 
     fill(tmp_path / "mine", met, 3)
-    assert list(check("folder", tmp_path / "mine").judgement.colours) == [(0, 0, 0), (20, 30, 240), (250, 20, 30)]
+    assert list(check("folder", tmp_path / "mine").labels.colours) == [(0, 0, 0), (20, 30, 240), (250, 20, 30)]
 
 
 TABLES = {
@@ -250,7 +250,7 @@ def test_a_table_can_be_named_and_void_in_it_is_void(tmp_path):
 def test_shades_beside_colours_of_a_table_are_mended_by_the_table(tmp_path):
     fill(tmp_path / "mine", lambda p, a: put(p, smooth(OWN[a])), 3)
     (tmp_path / "mine/colours.csv").write_text(TABLES["colours.csv"])
-    with pytest.raises(DataError, match="is not in colours.csv.*shades along smoothed edges"):
+    with pytest.raises(DataError, match="is not in colours.csv.*without the shades along smoothed edges"):
         datasets.open("folder", tmp_path / "mine", split="all")[0]
     found = check("folder", tmp_path / "mine")
     assert {finding.kind for finding in found.findings} == {"colours"} and found.findings[0].mendable

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from kseg import datasets
 from kseg.check import check, write_copy
 from kseg.check.copy import turned
-from kseg.errors import ConfigError, DataError
+from kseg.errors import ConfigError, DataError, Setting
 from kseg.images import read_image, read_label
 from kseg.pictures import palette
 
@@ -165,7 +165,7 @@ def test_nothing_is_turned_where_nothing_tells_how_the_label_was_drawn(tmp_path,
     put(root / "train/images/a.png", image(0), exif=tag)
     (finding,) = check("folder", root).findings
     assert "nothing tells whether the label was drawn on the image as it is seen or as it is stored" in finding.what
-    assert "data.orientation=follow" in finding.fix and not finding.mendable
+    assert Setting("data.orientation", "follow") in finding.fix and not finding.mendable
     folder, changes = copied(root)
     assert not changes
     for name in ("images", "labels"):

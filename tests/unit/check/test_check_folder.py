@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import tifffile
-from check_trees import LABEL, image, kinds, lines, put, tree
+from check_trees import LABEL, fix_of, image, kinds, lines, put, tree
 from PIL import Image
 
 from kseg.check import check
@@ -36,6 +36,25 @@ def test_several_troubles_are_told_in_one_pass(tmp_path):
     ]
 
 
+def test_a_folder_with_a_full_stop_in_its_name_leaves_the_findings_whole(tmp_path):
+    root = tree(tmp_path / "St. Anna", LABEL, LABEL)
+    (root / "train/labels/a.png").write_text("no image")
+    (finding,) = check("folder", root).findings
+    assert finding.what == "this is no image that can be read (PNG, JPEG, ...; TIFF by the ending .tif)"
+    assert fix_of(finding) == "Remove it from the folder, or export it again; --fix DIR leaves the pair out"
+    one = tree(tmp_path / "Dr. Who", LABEL, splits=("train",))
+    (finding,) = check("folder", one).findings
+    assert finding.kind == "refused" and finding.what == f"{one}: a single image"
+    assert fix_of(finding).startswith("There must be two at least: one to train on")
+
+
+def test_a_folder_called_as_an_error_keeps_the_kind_of_its_findings(tmp_path):
+    root = tree(tmp_path / "truncated or damaged (0 bytes) blur", LABEL, LABEL)
+    (root / "train/labels/a.png").write_text("no image")
+    put(root / "train/labels/b.png", np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8))
+    assert kinds(check("folder", root)) == ["unreadable", "colours"]
+
+
 def test_hidden_and_foreign_files_are_passed_over(tmp_path):
     tree(tmp_path)
     for name in (".DS_Store", "._a.png", "Thumbs.db", "notes.txt"):
@@ -48,12 +67,12 @@ def test_two_files_that_could_both_be_meant_are_told_and_never_chosen_from(tmp_p
     put(tmp_path / "train/labels/b.tif", LABEL)
     put(tmp_path / "train/labels/a_mask.png", LABEL)
     found = check("folder", tmp_path)
-    assert kinds(found) == ["name"] * 6 and len(found.seen) == 2
+    assert kinds(found) == ["name"] * 6 and len(found.pairs) == 2
     assert str(found.findings[0]) == (
         "train/images/a.png: it can't be told which of these belong together: "
         "train/images/a.png, train/labels/a.png, train/labels/a_mask.png"
     )
-    assert found.findings[5].file == "train/labels/b.tif" and "remove or rename" in found.findings[5].fix
+    assert found.findings[5].file == "train/labels/b.tif" and "remove or rename" in found.findings[5].fix[0]
 
 
 def test_a_missing_folder_of_labels_is_named(tmp_path):

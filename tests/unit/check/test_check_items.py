@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from check_trees import image, put
 
-from kseg.check import Finding, check, contact_sheet, in_words, next_command
+from kseg.check import Finding, check, contact_sheet, in_words
 from kseg.check.sheet import PANEL, RING, draw_pair
+from kseg.cli.spelling import as_option
 from kseg.errors import DataError
 
 CLASSES = np.arange(48, dtype=np.uint8).reshape(6, 8) % 12
@@ -40,6 +41,16 @@ def test_items_that_can_not_be_read_are_all_named(camvid):
     assert [finding.file for finding in found.findings] == ["train/0", "test/0", "val/1"]
     assert "valannot/1.png: label 14 at row 0, column 11" not in str(found.findings[2])
     assert "valannot/1.png: label 12 at row 1, column 1" in str(found.findings[2])
+
+
+def test_a_kind_comes_from_the_error_and_not_from_the_folder_s_name(camvid):
+    root = camvid.rename(camvid.with_name("St. truncated or damaged, but there are"))
+    put(root / "valannot/1.png", np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8))
+    put(root / "testannot/0.png", CLASSES + 3)
+    unreadable, outside = check("camvid", root).findings
+    assert (unreadable.kind, outside.kind) == ("unreadable", "outside")
+    assert unreadable.what.endswith("colours, not class numbers") and unreadable.advice().startswith("Save it as")
+    assert outside.what.endswith("but there are 11 classes") and outside.advice().startswith("Is this CamVid")
 
 
 def test_an_image_in_two_splits_and_one_twice_are_found(camvid):
@@ -77,44 +88,27 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 def test_findings_of_a_kind_stand_together_the_first_five_in_words(camvid):
     found = check("camvid", camvid)
-    found.findings = [Finding("unpaired", f"{number}.png", "alone", "bring it", mendable=True) for number in range(7)]
-    assert in_words(found) == (
+    found.findings = [
+        Finding("unpaired", f"{number}.png", "alone", ("bring it",), in_copy="leaves it out") for number in range(7)
+    ]
+    assert in_words(found, as_option, "--fix DIR", "--json FILE") == (
         "camvid: 6 images with a label (train 2, val 2, test 2), 7 findings\n\nfiles without a partner (7)\n"
         + "".join(f"  {number}.png: alone\n" for number in range(5))
-        + "  ... and 2 more; --json FILE names all\n  fix: bring it"
+        + "  ... and 2 more; --json FILE names all\n  fix: bring it; --fix DIR leaves it out"
     )
     found.findings = []
     assert in_words(found).endswith(", nothing wrong")
-
-
-def test_the_next_command_mends_then_trains_or_checks_again(camvid):
-    found = check("camvid", camvid)
-    found.name = "folder"
-    found.findings = [Finding("unpaired", "a.png", "alone", "bring it", mendable=True)]
-    settings = {"data.classes": "3"}
-    words = "--dataset folder --data-dir"
-    assert next_command(found, "x/mine/", settings, None) == (
-        f"data check {words} x/mine/ --set data.classes=3 --fix mine-mended"
-    )
-    found.judgement.settings["data.ignore_class"] = "255"
-    assert next_command(found, "mine", settings, "new") == (
-        f"train {words} new --set data.classes=3 --set data.ignore_class=255"
-    )
-    found.findings.append(Finding("unseen", "labels", "no label", "label some"))
-    assert next_command(found, "mine", {}, "new") == f"data check {words} new --set data.ignore_class=255"
-    found.findings = found.findings[1:]
-    assert next_command(found, "mine", {}, None) is None
 
 
 def test_the_picture_rings_the_first_pixel(tmp_path):
     put(tmp_path / "a.png", image(0))
     put(tmp_path / "b.png", CLASSES)
     draw = [lambda: draw_pair(tmp_path / "a.png", tmp_path / "b.png", 0)]
-    findings = [Finding("void", f"{number}.png", "255", "x", 3, 4, 1, 0.1, draw=draw[0]) for number in range(9)]
+    findings = [Finding("void", f"{number}.png", "255", ("x",), 3, 4, 1, 0.1, draw=draw[0]) for number in range(9)]
     picture = contact_sheet(findings)
     assert picture.shape[1] == 4 * PANEL + 12 and picture.shape[0] < 2 * PANEL  # four of a kind
     assert (picture == RING).all(axis=2).any()
-    assert contact_sheet([Finding("unpaired", "a.png", "alone", "bring it")]) is None
+    assert contact_sheet([Finding("unpaired", "a.png", "alone", ("bring it",))]) is None
 
 
 def test_what_can_not_be_read_is_drawn_grey(tmp_path):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from check_trees import HEIGHT, LABEL, WIDTH, image, kinds, lines, put, tree
+from check_trees import HEIGHT, LABEL, WIDTH, fix_of, image, kinds, lines, put, tree
 from PIL import Image
 
 from kseg.check import check
-from kseg.errors import DataError
+from kseg.cli.spelling import as_option
+from kseg.errors import DataError, spelled
 from kseg.pictures import palette
 
 MASK = (LABEL == 1).astype(np.uint8)
@@ -26,7 +27,7 @@ def test_masks_of_0_and_255_are_found_by_pixel_and_the_options_named(tmp_path):
     assert {finding.kind for finding in found} == {"binary"} and len(found) == 4
     first = found[0]
     assert (first.file, first.row, first.column, first.pixels, first.share) == ("train/labels/a.png", 1, 2, 6, 6 / 48)
-    assert "--set data.values=0,255" in first.fix and "--set data.ignore_class=255" in first.fix
+    assert "--set data.values=0,255" in fix_of(first) and "--set data.ignore_class=255" in fix_of(first)
     assert str(first) == "train/labels/a.png: 0 and 255 only, first at row 1, column 2 (6 pixels, 12.5%)"
     for options in ({"values": (0, 255)}, {"classes": 2, "values": (0, 255)}):
         assert not lines(tmp_path, **options)
@@ -45,14 +46,14 @@ def test_void_among_the_classes(tmp_path):
     assert [(finding.kind, finding.file, finding.row, finding.pixels) for finding in found] == [
         ("void", "train/labels/b.png", 0, 2), ("void", "val/labels/b.png", 0, 2),
     ]  # fmt: skip
-    assert found[0].fix == "--set data.ignore_class=255" and not lines(tmp_path, ignore_class=255)
+    assert fix_of(found[0]) == "--set data.ignore_class=255" and not lines(tmp_path, ignore_class=255)
 
 
 def test_a_class_that_is_named_void(tmp_path):
     (tree(tmp_path) / "classes.txt").write_text("road\ncar\nvoid\n")
     finding = only(tmp_path)
     assert str(finding) == "classes.txt: line 3 names class 2 'void': void would be learned like any other"
-    assert finding.fix == "take the line out and pass --set data.ignore_class=2"
+    assert fix_of(finding) == "take the line out and pass --set data.ignore_class=2"
 
 
 @pytest.mark.parametrize("names", ["", "a\nb\nc\n"])
@@ -64,7 +65,9 @@ def test_classes_that_begin_at_1(tmp_path, names):
     assert str(finding).startswith(
         "train/labels/a.png: 0 never occurs in 4 labels, 1 to 3 do, first at row 4, column 6"
     )
-    assert finding.fix == "--set data.values=1,2,3" and not lines(tmp_path, values=(1, 2, 3))
+    assert fix_of(finding) == "--set data.values=1,2,3; --fix DIR makes them 0 to 2" and not lines(
+        tmp_path, values=(1, 2, 3)
+    )
 
 
 def test_classes_that_begin_at_1_with_void_at_0_and_at_255(tmp_path):
@@ -72,7 +75,7 @@ def test_classes_that_begin_at_1_with_void_at_0_and_at_255(tmp_path):
     label[0, 0] = 255
     found = check("folder", tree(tmp_path / "a", label, label)).findings
     assert [finding.kind for finding in found] == ["void"] * 4 + ["off by one"]
-    assert found[-1].fix == "--set data.values=1,2,3 --set data.ignore_class=255"
+    assert spelled(found[-1].fix, as_option) == "--set data.values=1,2,3 --set data.ignore_class=255"
     finding = only(tree(tmp_path / "b"), ignore_class=0)
     assert finding.kind == "off by one" and "0 is void, so that the classes are 1 to 2" in finding.what
     assert not lines(tmp_path / "b", ignore_class=0, values=(1, 2))
@@ -84,9 +87,11 @@ def test_labels_beyond_the_classes_that_are_named(tmp_path):
     assert len(found) == 4 and str(found[0]) == (
         "train/labels/a.png: label 2, but there are 2 classes, first at row 4, column 6 (4 pixels, 8.3%)"
     )
-    assert found[0].fix.startswith("--set data.ignore_class=2 where it is void; else name every class in classes.txt")
+    assert fix_of(found[0]).startswith(
+        "--set data.ignore_class=2 where it is void; else name every class in classes.txt"
+    )
     (tmp_path / "classes.txt").unlink()
-    assert "--set data.classes=3" in check("folder", tmp_path, classes=2).findings[0].fix
+    assert "--set data.classes=3" in fix_of(check("folder", tmp_path, classes=2).findings[0])
 
 
 def test_a_number_that_is_not_among_the_values(tmp_path):
@@ -98,7 +103,9 @@ def test_a_number_that_is_not_among_the_values(tmp_path):
 @pytest.mark.parametrize(("levels", "values"), [((0, 127, 255), "0,127,255"), ((0, 100, 200), "0,100,200")])
 def test_grey_levels_to_be_looked_at(tmp_path, levels, values):
     found = check("folder", tree(tmp_path, *[np.array(levels, np.uint8)[LABEL]] * 2)).findings
-    assert {finding.kind for finding in found} == {"levels"} and found[0].fix == f"--set data.values={values}"
+    assert {finding.kind for finding in found} == {"levels"} and fix_of(
+        found[0]
+    ) == f"--set data.values={values}; --fix DIR makes them 0 to 2"
     assert not lines(tmp_path, values=levels)
 
 
@@ -115,7 +122,9 @@ def test_labels_saved_with_loss(tmp_path, ending):
     found = check("folder", tree(tmp_path, LABEL, LABEL, ending=ending)).findings
     assert {finding.kind for finding in found} == {"jpeg"} and len(found) == 4
     assert (
-        "compressed with loss" in str(found[0]) and not found[0].mendable and "can't be told any more" in found[0].fix
+        "compressed with loss" in str(found[0])
+        and not found[0].mendable
+        and "can't be told any more" in fix_of(found[0])
     )
 
 
@@ -132,13 +141,13 @@ def test_black_and_white_saved_with_loss_can_be_mended(tmp_path):
 def test_colours_are_counted_and_voc_s_known(tmp_path):
     found = check("folder", tree(tmp_path, *[coloured(LABEL, palette())] * 2)).findings
     assert {str(finding).partition(": ")[2] for finding in found} == {"3 colours, not class numbers"}
-    assert found[0].mendable and "they are PASCAL VOC's" in found[0].fix
+    assert found[0].mendable and "they are PASCAL VOC's" in found[0].in_copy
 
 
 def test_colours_of_ones_own_are_numbered_unless_something_contradicts(tmp_path):
     own = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]])
     found = check("folder", tree(tmp_path, *[coloured(LABEL, own)] * 2)).findings
-    assert found[0].mendable and "the 3 of the set are numbered in colours.csv" in found[0].fix
+    assert found[0].mendable and "the 3 of the set are numbered in colours.csv" in found[0].in_copy
     (tmp_path / "classes.txt").write_text("a\nb\nc\n")
     assert not check("folder", tmp_path).findings[0].mendable
 
@@ -149,16 +158,16 @@ def test_colours_with_smoothed_edges_are_hopeless(tmp_path):
     put(root / "train/images/a.png", noisy)
     put(root / "train/labels/a.png", noisy)
     finding = only(root)
-    assert "over 64 colours" in str(finding) and "without smoothed edges" in finding.fix and not finding.mendable
+    assert "over 64 colours" in str(finding) and "without smoothed edges" in fix_of(finding) and not finding.mendable
 
 
 def test_numbers_of_objects_are_asked_about(tmp_path):
     label = np.arange(48, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 2
     finding = only(tree(tmp_path, label, label))
-    assert finding.kind == "objects" and finding.fix == "--set data.instances=true" and "up to 94" in finding.what
+    assert finding.kind == "objects" and fix_of(finding) == "--set data.instances=true" and "up to 94" in finding.what
     assert not lines(tmp_path, instances=True)
-    assert (
-        "--set data.instances=true where objects are numbered" in check("folder", tmp_path, classes=2).findings[0].fix
+    assert "--set data.instances=true where objects are numbered" in fix_of(
+        check("folder", tmp_path, classes=2).findings[0]
     )
     put(tmp_path / "val/labels/a.png", label.astype(np.uint16) * 3)
     finding = only(tmp_path)
@@ -168,9 +177,9 @@ def test_numbers_of_objects_are_asked_about(tmp_path):
 def test_a_few_objects_in_each_label_are_asked_about_too(tmp_path):
     labels = [np.arange(48, dtype=np.uint8).reshape(HEIGHT, WIDTH).clip(max=most) for most in (9, 15, 20)]
     finding = only(tree(tmp_path, *labels))
-    assert finding.kind == "objects" and finding.fix == "--set data.instances=true" and "up to 20" in finding.what
+    assert finding.kind == "objects" and fix_of(finding) == "--set data.instances=true" and "up to 20" in finding.what
     assert not lines(tmp_path, instances=True) and not lines(tmp_path, classes=21)
-    assert only(tmp_path, classes=2).fix == finding.fix
+    assert fix_of(only(tmp_path, classes=2)) == fix_of(finding)
 
 
 def test_classes_without_a_pixel_and_classes_only_held_out(tmp_path):

@@ -20,7 +20,7 @@ SMALL = unet_geometry(1, "valid")
 def refused(root, needs):
     (finding,) = check("folder", root, needs=needs).findings
     assert finding.kind == "refused"
-    return f"{finding.what}. {finding.fix}"
+    return f"{finding.what}. {finding.advice()}"
 
 
 def test_sizes_are_asked_of_the_crop_and_without_one_of_every_image(tmp_path):
@@ -63,7 +63,7 @@ def test_float_images_need_a_white(tmp_path):
     for seed, path in enumerate(sorted(tmp_path.rglob("images/*.png"))):
         tifffile.imwrite(path.with_suffix(".tif"), image(seed)[..., 0] / np.float32(510))
         path.unlink()
-    with pytest.raises(ConfigError, match=r"float32, up to 0.\d+: their white can't be known. Pass --set data.white=0"):
+    with pytest.raises(ConfigError, match=r"float32, up to 0.\d+: their white can't be known. Pass white=0"):
         preflight("folder", tmp_path, Needs(is_scaled=True), {})
     assert not check("folder", tmp_path, needs=Needs(is_scaled=True, white=0.5)).findings
 
@@ -74,7 +74,7 @@ def test_the_check_warns_of_12_bits_in_16_as_train_does(tmp_path):
         put(path, image(seed)[..., 0].astype(np.uint16) * 16)
     (grey,) = check("folder", tmp_path, needs=Needs(is_scaled=True)).findings
     assert grey.kind == "grey"
-    assert grey.what.endswith("white is 65535") and grey.fix.endswith("Else pass --set data.white=4095")
+    assert grey.what.endswith("white is 65535") and grey.advice().endswith("Else pass white=4095")
     assert not check("folder", tmp_path, needs=Needs(is_scaled=True, white=4095)).findings
 
 
@@ -86,8 +86,9 @@ def test_the_check_doubts_the_darkest_end_as_train_does(tmp_path):
         tifffile.imwrite(path.with_suffix(".tif"), levels)
         path.unlink()
     (grey,) = check("folder", tmp_path, needs=Needs(is_scaled=True, white=255)).findings
-    assert grey.kind == "grey" and f"{grey.what}. {grey.fix}." in doubts_of_levels(-9999, 255, 255)
-    assert "-a_nodata -9999" in grey.fix
+    (doubt,) = doubts_of_levels(-9999, 255, 255)
+    assert grey.kind == "grey" and (f"{grey.what}.", grey.fix) == (doubt.what, doubt.fix)
+    assert "-a_nodata -9999" in grey.fix[0]
 
 
 def test_every_recipe_says_what_it_asks_without_its_network():

@@ -66,12 +66,12 @@ def test_grey_and_colour_images_go_together():
 def test_a_whole_image_must_fit_the_network():
     geometry = unet_geometry(2, "same")
     check_whole_images(survey(Part((8, 12), (8, 12))), geometry, 2)
-    with pytest.raises(SizeError, match="image image1: height 9 does not fit .* set one that fits, as --crop 8,12"):
+    with pytest.raises(SizeError, match="image image1: height 9 does not fit .* set one that fits, as crop=.8, 12."):
         check_whole_images(survey(Part((8, 12), (9, 12))), geometry, 1)
 
 
 def test_whole_images_of_several_sizes_stand_in_no_batch():
     found = survey(Part((8, 12), (12, 8)))
     check_whole_images(found, unet_geometry(2, "same"), 1)
-    with pytest.raises(ConfigError, match="2 sizes: image0 is 8 x 12, image1 12 x 8. .* set --crop H,W, or --batch"):
+    with pytest.raises(ConfigError, match="2 sizes: image0 is 8 x 12, image1 12 x 8. .* set crop=..., or batch_size=1"):
         check_whole_images(found, unet_geometry(2, "same"), 2)

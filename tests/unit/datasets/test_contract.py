@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from kseg.datasets.contract import Dataset, Item
-from kseg.errors import DataError
+from kseg.errors import Advice, DataError
 
 
 class Single(Dataset):
@@ -61,21 +61,21 @@ class Five(Dataset):
         label = np.full((2, 3), 7 if index == 3 else 1, np.int32)
         return Item(self.ids[index], np.full((2, 3, 1), index, np.uint8), label, weight=index / 2)
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         return f"labels/{self.ids[index]}.png"
 
-    def advice(self, label: np.ndarray) -> str:
-        return f"{label.max()} is sea."
+    def advice(self, label: np.ndarray) -> Advice:
+        return (f"{label.max()} is sea.",)
 
 
 def test_a_slice_is_a_data_set_of_these_items_with_all_else_as_it_was():
     part = Five()[1:4]
     assert isinstance(part, Dataset) and len(part) == 3 and list(part.ids) == ["b", "c", "d"]
     assert [item.id for item in part[:2]] == ["b", "c"] and part[1].image.max() == 2 and part[-3].id == "b"
-    assert part.read(2).id == "d" and part.place(2) == "labels/d.png" == part.place(-1)
+    assert part.read(2).id == "d" and part.location(2) == "labels/d.png" == part.location(-1)
     assert (part.name, part.split, part.splits, part.classes) == ("five", "val", ("train", "val"), Five.classes)
     assert (part.scored_classes, part.has_weights, part.colour_white, part.ignore_class) == ((1, 2), True, 4095.0, 255)
-    with pytest.raises(DataError, match="labels/d.png: label 7 at row 0, column 0 .* 3 classes.\n7 is sea."):
+    with pytest.raises(DataError, match="labels/d.png: label 7 at row 0, column 0 .* 3 classes. 7 is sea."):
         part[2]
     assert [item.id for item in pickle.loads(pickle.dumps(part))[:1]] == ["b"]
 

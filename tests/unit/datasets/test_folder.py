@@ -8,8 +8,8 @@ import tifffile
 from PIL import Image
 
 from kseg import datasets
-from kseg.datasets import stored as stored_module
-from kseg.errors import ConfigError, DataError
+from kseg.datasets.labels import label_files
+from kseg.errors import ConfigError, DataError, Setting
 from kseg.images import read_label
 
 IMAGE = np.arange(20, dtype=np.uint8).reshape(4, 5)
@@ -231,11 +231,11 @@ def test_label_above_classes_names_file_and_pixel(tmp_path, by):
     fill(tmp_path, wrong, wrong)
     if by == "file":
         (tmp_path / "classes.txt").write_text("a\nb\nc\n")
-    advice = "pass --set data.classes=8" if by == "option" else "name all 8 in .*classes.txt"
+    advice = "pass classes=8" if by == "option" else "name all 8 in .*classes.txt"
     message = (
-        r"labels/[ab].png: label 7 at row 2, column 3 \(2 pixels, 10.0%\), but there are 3 classes.\n"
-        rf"Where every object has its own number, pass --set data.instances=true; where these are classes, {advice}; "
-        r"where 7 is void, pass --set data.ignore_class=7\."
+        r"labels/[ab].png: label 7 at row 2, column 3 \(2 pixels, 10.0%\), but there are 3 classes. "
+        rf"Where every object has its own number, pass instances=True; where these are classes, {advice}; "
+        r"where 7 is void, pass ignore_class=7\."
     )
     with pytest.raises(DataError, match=message):
         opened(tmp_path, **({"classes": 3} if by == "option" else {}))[0]
@@ -261,7 +261,7 @@ def test_a_number_of_classes_that_can_not_be_is_refused(tmp_path, classes):
 def test_many_numbers_are_not_taken_for_classes(tmp_path):
     fill(tmp_path, LABEL * 50, LABEL)
     with pytest.raises(
-        DataError, match=r"labels/a.png: label 100 at row 0, column 4 .*, which makes 101 classes.\nWhere"
+        DataError, match=r"labels/a.png: label 100 at row 0, column 4 .*, which makes 101 classes. Where"
     ):
         opened(tmp_path)
     assert len(opened(tmp_path, classes=101).classes) == 101
@@ -275,9 +275,9 @@ def test_masks_of_0_and_255_are_told_both_ways_and_both_work(tmp_path, options):
     mask = (LABEL > 0).astype(np.uint8) * 255
     fill(tmp_path, mask, mask)
     message = re.escape(
-        "png: label 255 at row 0, column 2 (12 pixels, 60.0%), which is no class.\n"
-        "Only 0 and 255 occur: where 255 is the object, pass --set data.values=0,255; "
-        "where 0 is, --set data.values=255,0; where 255 is void, --set data.ignore_class=255."
+        "png: label 255 at row 0, column 2 (12 pixels, 60.0%), which is no class. "
+        "Only 0 and 255 occur: where 255 is the object, pass values=(0, 255); "
+        "where 0 is, values=(255, 0); where 255 is void, ignore_class=255."
     )
     with pytest.raises(DataError, match=message):
         items(tmp_path, **options)
@@ -293,7 +293,7 @@ def test_masks_of_0_and_255_are_told_both_ways_and_both_work(tmp_path, options):
 def test_255_beside_few_classes_is_often_void(tmp_path):
     label = np.where(LABEL == 2, 255, LABEL).astype(np.uint8)
     fill(tmp_path, label, label)
-    with pytest.raises(DataError, match=r"which is no class.\n255 is often void: pass --set data.ignore_class=255\."):
+    with pytest.raises(DataError, match=r"which is no class. 255 is often void: pass ignore_class=255\."):
         opened(tmp_path)
     data = opened(tmp_path, ignore_class=255)
     assert data.classes == ("class 0", "class 1") and set(np.unique(data[0].label)) == {0, 1, 255}
@@ -307,8 +307,8 @@ def test_numbers_beyond_classes_that_include_255_are_objects(tmp_path, most, opt
     fill(tmp_path, objects, objects, image=image)
     with pytest.raises(DataError) as caught:
         items(tmp_path, **options)
-    assert "pass --set data.instances=true" in str(caught.value)
-    assert ("pass --set data.ignore_class=255" in str(caught.value)) == (most == 255)  # may be void beside 64 classes
+    assert "pass instances=True" in str(caught.value)
+    assert ("pass ignore_class=255" in str(caught.value)) == (most == 255)  # may be void beside 64 classes
     found = items(tmp_path, instances=True)["a"]
     np.testing.assert_array_equal(found.instances, objects)
     np.testing.assert_array_equal(found.label, objects > 0)
@@ -317,7 +317,7 @@ def test_numbers_beyond_classes_that_include_255_are_objects(tmp_path, most, opt
 def test_advice_does_not_repeat_what_was_done(tmp_path):
     label = np.where(LABEL == 2, 255, LABEL * 7).astype(np.uint8)
     fill(tmp_path, label, label)
-    with pytest.raises(DataError, match="label 7 .*, but there are 3 classes.\n.* pass --set data.classes=8"):
+    with pytest.raises(DataError, match="label 7 .*, but there are 3 classes. .* pass classes=8"):
         opened(tmp_path, classes=3, ignore_class=255)[0]
 
 
@@ -330,7 +330,7 @@ def test_void_may_have_any_number(tmp_path):
     stray[3, 0] = 255
     fill(tmp_path, stray, stray)
     message = (
-        r"label 255 at row 3, column 0 \(1 pixels, 5.0%\), which is no class.\nVoid is 11 .*: give what is 255 another"
+        r"label 255 at row 3, column 0 \(1 pixels, 5.0%\), which is no class. Void is 11 .*: give what is 255 another"
     )
     with pytest.raises(DataError, match=message):
         items(tmp_path, ignore_class=11, classes=2)
@@ -399,10 +399,11 @@ def test_labels_that_seem_to_number_objects_are_doubted_unless_something_was_sai
     numbered = [rows_of(count) for count in (9, 12, 20, 7, 30)]
     fill(tmp_path / "a", *numbered, image=np.zeros((60, 5), np.uint8))
     data = opened(tmp_path / "a")
-    assert "up to 30; they are taken for 31 classes" in data.doubt and "--set data.instances=true" in data.doubt
-    assert not opened(tmp_path / "a", classes=31).doubt and not opened(tmp_path / "a", instances=True).doubt
+    (doubt,) = data.doubts
+    assert "up to 30; they are taken for 31 classes" in doubt.what and Setting("data.instances", True) in doubt.fix
+    assert not opened(tmp_path / "a", classes=31).doubts and not opened(tmp_path / "a", instances=True).doubts
     fill(tmp_path / "b", *[rows_of(12)] * 5, image=np.zeros((60, 5), np.uint8))
-    assert len(opened(tmp_path / "b").classes) == 13 and not opened(tmp_path / "b").doubt
+    assert len(opened(tmp_path / "b").classes) == 13 and not opened(tmp_path / "b").doubts
 
 
 # What is found by looking at every label is kept
@@ -414,7 +415,7 @@ def reads(monkeypatch, tmp_path):
     names: list[str] = []
     monkeypatch.setenv("KSEG_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(
-        stored_module, "read_label", lambda path, page=0: names.append(path.name) or read_label(path, page)
+        label_files, "read_label", lambda path, page=0: names.append(path.name) or read_label(path, page)
     )
     return names
 
@@ -502,8 +503,8 @@ def test_the_doubt_and_the_refusal_are_the_same_the_second_time(tmp_path, reads)
     fill(tmp_path / "a", *numbered, image=np.zeros((60, 5), np.uint8))
     fill(tmp_path / "b", *[np.full_like(LABEL, 70)] * 2)
     age(tmp_path)
-    doubts = [opened(tmp_path / "a", split).doubt for split in ("train", "val")]
-    assert "up to 30; they are taken for 31 classes" in doubts[0] and doubts[1] == doubts[0] and len(reads) == 5
+    doubts = [opened(tmp_path / "a", split).doubts for split in ("train", "val")]
+    assert "up to 30; they are taken for 31 classes" in doubts[0][0].what and doubts[1] == doubts[0] and len(reads) == 5
     for _ in range(2):
         with pytest.raises(DataError, match="label 70 at row 0, column 0 .* which makes 71 classes"):
             opened(tmp_path / "b")

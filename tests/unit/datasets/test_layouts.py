@@ -8,7 +8,7 @@ from PIL import Image
 
 from kseg import datasets
 from kseg.check import check, write_copy
-from kseg.errors import ConfigError, DataError
+from kseg.errors import ConfigError, DataError, Setting
 
 LABEL = np.zeros((6, 8), np.uint8)
 LABEL[1:3, 2:5] = 1
@@ -36,7 +36,7 @@ def opened(root, **options):
     data = datasets.open("folder", root, split="all", **options)
     found = check("folder", root, **options)
     assert not found.findings, found.findings
-    assert {pair.pair.image for pair in found.seen} == {pair.image for pair in data._pairs}
+    assert {pair.pair.image for pair in found.pairs} == {pair.image for pair in data._pairs}
     return data, {data.ids[number]: data[number] for number in range(len(data))}
 
 
@@ -184,14 +184,14 @@ def test_one_mask_file_per_object_becomes_numbered_objects(tmp_path, image_of, m
     found = check("folder", root)
     write_copy(found, tmp_path / "new")
     copied = datasets.open("folder", tmp_path / "new", split="all", instances=True)
-    assert sorted(copied.ids) == sorted(data.ids) and found.judgement.settings == {"data.instances": "true"}
+    assert sorted(copied.ids) == sorted(data.ids) and found.labels.settings == {"data.instances": "true"}
     np.testing.assert_array_equal(copied[0].instances, items[copied.ids[0]].instances)
     assert "5 images in" in " ".join(data.notes) and "one for each object" in " ".join(data.notes)
 
 
 def test_images_without_a_label_are_left_out_on_request_and_counted(tmp_path):
     fill(tmp_path, [f"images/{n}.png" for n in "abcd"], ["labels/a.png", "labels/c.png"])
-    with pytest.raises(DataError, match=r"images/b.png, images/d.png.*data check.*data.unlabelled=leave"):
+    with pytest.raises(DataError, match=r"images/b.png, images/d.png.*data check.*pass unlabelled='leave'"):
         datasets.open("folder", tmp_path, split="all")
     data, items = opened(tmp_path, unlabelled="leave")
     assert set(items) == {"a", "c"} and "2 images without a label are left out" in data.notes
@@ -205,10 +205,10 @@ def test_a_smaller_label_is_enlarged_on_request_to_the_nearest_pixel(tmp_path):
     for seed, name in enumerate("ab"):
         put(tmp_path / f"images/{name}.png", image(seed)[:, :4])
         put(tmp_path / f"labels/{name}.png", small)
-    with pytest.raises(DataError, match="the label is 3 x 2, the image 6 x 4.*data.enlarge_labels=true"):
+    with pytest.raises(DataError, match="the label is 3 x 2, the image 6 x 4.*pass enlarge_labels=True"):
         datasets.open("folder", tmp_path, split="all")[0]
     (finding, _) = check("folder", tmp_path).findings
-    assert finding.kind == "size" and "--set data.enlarge_labels=true" in finding.fix
+    assert finding.kind == "size" and Setting("data.enlarge_labels", True) in finding.fix
     _, items = opened(tmp_path, enlarge_labels=True)
     assert items["a"].label.tolist() == np.kron(small, np.ones((2, 2), int)).tolist()
 

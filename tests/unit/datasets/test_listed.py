@@ -6,7 +6,7 @@ import tifffile
 from dataset_case import blobs, put, write_list
 
 from kseg import datasets
-from kseg.datasets import stored
+from kseg.datasets.labels import label_files
 from kseg.errors import DataError
 from kseg.images import read_label
 
@@ -30,7 +30,7 @@ def test_the_table_itself_may_be_named_whatever_it_is_called(root):
     (root / "list.csv").rename(root / "patients.csv")
     assert len(datasets.open("list", root / "patients.csv", split="train")) == 4
     with pytest.raises(
-        DataError, match="list: .*mine does not hold it. .* for list.csv;.*itself: --data-dir TABLE.csv"
+        DataError, match="list: .*mine does not hold it. .* for list.csv;.*itself: data_dir='TABLE.csv'"
     ):
         datasets.open("list", root, split="train")
 
@@ -59,8 +59,8 @@ def test_stacks_are_read_page_by_page_and_labels_as_the_folder_s_options_say(roo
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("picture,label\na,b", "the first line names the columns picture, label, but they must be image, label and"),
-        ("image;label\na;b", "the first line names the columns image;label, but they must be image, label and"),
+        ("picture,label\na,b", "the first line names the columns picture, label. They must be image and label, and"),
+        ("image;label\na;b", "the first line names the columns image;label. They must be image and label, and"),
         ("image,label,image\na,b,c", "the first line names the columns image, label, image"),
         ("", r"the first line names the columns \(none\)"),
         ("image,label\n", "there is no line below the names of the columns"),
@@ -102,7 +102,9 @@ def test_a_table_in_another_encoding_or_with_a_missing_file_is_named(root):
 def test_the_labels_of_a_table_are_looked_through_once(root, monkeypatch, tmp_path):
     reads: list[str] = []
     monkeypatch.setenv("KSEG_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(stored, "read_label", lambda path, page=0: reads.append(path.name) or read_label(path, page))
+    monkeypatch.setattr(
+        label_files, "read_label", lambda path, page=0: reads.append(path.name) or read_label(path, page)
+    )
     for path in (root / "drawn").iterdir():
         os.utime(path, (1, 1))
     for split in ("train", "held out", "train"):

@@ -8,9 +8,9 @@ import scipy.io
 from dataset_case import classes_of, put, put_mat, put_text, write_nyudv2
 
 from kseg import datasets
-from kseg.datasets.hha import encode_hha
-from kseg.datasets.nyudv2 import CAMERA
-from kseg.datasets.packed import traits_from_json, traits_to_json
+from kseg.datasets.published.hha import encode_hha
+from kseg.datasets.published.nyudv2 import CAMERA
+from kseg.datasets.shards.packed import traits_from_json, traits_to_json
 from kseg.errors import ConfigError, DataError
 from kseg.images import read_label
 
@@ -101,7 +101,7 @@ def test_what_is_missing_or_unknown_is_named(published, tmp_path):
     root = tmp_path / "half"
     root.mkdir()
     os.link(published / "nyu_depth_v2_labeled.mat", root / "nyu_depth_v2_labeled.mat")
-    with pytest.raises(DataError, match=r"classMapping40.mat: there is no such file. .* 894 labels, .* Put it beside"):
+    with pytest.raises(DataError, match=r"classMapping40.mat: there is no such file. .* 894 labels .* Put it beside"):
         datasets.open("nyudv2", root, split="train")
     put_mat(root / "classMapping40.mat", mapClass=np.ones((1, 100), np.uint8))
     with pytest.raises(DataError, match="splits.mat: there is no such file"):

@@ -64,7 +64,7 @@ def test_a_photograph_s_tag_asks_as_a_tiff_s(tmp_path):
     exif[274] = 3
     (tmp_path / "images/b.tif").unlink()
     Image.fromarray(200 * LABEL).save(tmp_path / "images/b.jpg", exif=exif)
-    assert "b.tif (1 of 3)" in opened(tmp_path).question
+    assert "b.tif (1 of 3)" in opened(tmp_path).question.what
 
 
 def test_pixels_without_data_are_void_in_label_and_objects(tmp_path):
@@ -74,7 +74,7 @@ def test_pixels_without_data_are_void_in_label_and_objects(tmp_path):
     item = data[0]
     assert item.image[..., 0].tolist() == [[0, 0.5], [0.25, 1]]
     assert item.label.tolist() == [[255, 1], [0, 1]] and item.instances.tolist() == [[0, 255], [0, 300]]
-    assert data.doubt.startswith("3 of 3 images mark -9999 as pixels without data (GDAL_NODATA)")
+    assert data.doubts[0].what.startswith("3 of 3 images mark -9999 as pixels without data (GDAL_NODATA)")
     with_void = opened(tmp_path, instances=True, ignore_class=300)[0]
     assert with_void.label.tolist() == [[255, 1], [0, 255]] and with_void.instances.tolist() == [[0, 255], [0, 0]]
 
@@ -93,10 +93,10 @@ def test_void_may_be_any_number_and_objects_as_large_as_int32(tmp_path, kind):
 def test_a_number_below_0_that_nobody_calls_void_is_refused_and_told_by_the_check(tmp_path, options):
     put(tmp_path, np.zeros((2, 2), np.uint8), np.array([[0, 1], [-7, 1]], np.int16), names="a")
     put(tmp_path, np.ones((2, 2), np.uint8), np.array([[0, 1], [0, 1]], np.int16), names="b")
-    with pytest.raises(DataError, match=r"a.tif: label -7 at row 1, column 0 .*pass --set data.ignore_class=-7"):
+    with pytest.raises(DataError, match=r"a.tif: label -7 at row 1, column 0 .*pass ignore_class=-7"):
         opened(tmp_path, **options)[0]
     (finding,) = check("folder", tmp_path, **options).findings
-    assert finding.what == "label -7, below 0" and "data.ignore_class=-7" in finding.fix
+    assert finding.what == "label -7, below 0" and finding.advice() == "where it is void, pass ignore_class=-7"
     assert not check("folder", tmp_path, **options, ignore_class=-7).findings
 
 
@@ -105,13 +105,13 @@ def test_channels_in_pages_are_one_image_and_a_plain_file_s_where_a_person_says_
     data = opened(put(tmp_path / "said", image, LABEL, imagej=True, metadata={"axes": "CYX"}, photometric=None))
     assert len(data) == 3 and data[0].image[0, 0].tolist() == [1, 2]
     put(tmp_path / "plain", image, LABEL, metadata=None)
-    with pytest.raises(DataError, match=r"a.tif: 2 pages, but .*a.tif has 1. .* pass --set data.axes=CYX"):
+    with pytest.raises(DataError, match=r"a.tif: 2 pages, but .*a.tif has 1. .* pass axes='CYX'"):
         opened(tmp_path / "plain")
     assert opened(tmp_path / "plain", axes="CYX")[0].image[0, 0].tolist() == [1, 2]
     put(
         tmp_path / "z", image, image, imagej=True, photometric=None, metadata={"axes": "CYX"}
     )  # tifffile calls these channels
-    with pytest.raises(DataError, match=r"a.tif: 1 page of 2 channels, but .*a.tif has 2. .* pass --set data.axes=ZYX"):
+    with pytest.raises(DataError, match=r"a.tif: 1 page of 2 channels, but .*a.tif has 2. .* pass axes='ZYX'"):
         opened(tmp_path / "z", ignore_class=9)
     assert len(opened(tmp_path / "z", axes="ZYX", classes=3)) == 6
 
@@ -126,6 +126,6 @@ def test_the_list_takes_the_same_options(tmp_path):
 def test_a_fourth_band_called_alpha_is_a_channel_where_a_person_says_so(tmp_path):
     image = np.dstack([LABEL, LABEL, LABEL, 7 + LABEL])
     put(tmp_path, image, LABEL, photometric="rgb", extrasamples=["unassalpha"])
-    with pytest.raises(DataError, match="pass --set data.alpha=channel"):
+    with pytest.raises(DataError, match="pass alpha='channel'"):
         opened(tmp_path)[0]
     assert opened(tmp_path, alpha="channel")[0].image[0, 0].tolist() == [1, 1, 1, 8]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from kseg.datasets import Dataset, Item, open, open_first
-from kseg.datasets.packed import INDEX, index_from_text, index_to_text
-from kseg.datasets.records import item_from_bytes, item_to_bytes
+from kseg.datasets.shards.packed import INDEX, index_from_text, index_to_text
+from kseg.datasets.shards.records import item_from_bytes, item_to_bytes
 from kseg.errors import DataError, EnvironmentFailure
 from kseg.pipeline.shards import pack
 
@@ -138,7 +138,9 @@ def test_an_index_that_is_not_finished_says_how_to_go_on(folder):
     index = index_from_text((folder / INDEX).read_text(), "index.json")
     index["splits"]["val"]["shards"][1] = None
     (folder / INDEX).write_text(index_to_text(index))
-    with pytest.raises(DataError, match="of the split val 4 of 8 items are packed. Run the same `data pack` again"):
+    with pytest.raises(
+        DataError, match="of the split val 4 of 8 items are packed. Run the same `kseg data pack` again"
+    ):
         open("packed", folder, split="val")
 
 
@@ -154,7 +156,9 @@ def test_shards_at_an_address_are_read_where_they_lie(address, tmp_path):
     data = open("demo", split="val")
     pack(data, address, shards=2)
     for packed in (open("packed", address, split="val"), open("packed", address + "/", split="val")):
-        assert packed.ids == data.ids and packed.place(4).startswith(f"{address}/val-00001-of-00002.tfrecord, record 0")
+        assert packed.ids == data.ids and packed.location(4).startswith(
+            f"{address}/val-00001-of-00002.tfrecord, record 0"
+        )
         assert all(same(one, other) for one, other in zip(data, packed, strict=True))
     assert same(pickle.loads(pickle.dumps(packed))[3], data[3])
     assert same(open_first("packed", address, ["test", "val"])[7], data[7])

@@ -41,7 +41,7 @@ def test_voc_fcn_trains_on_sbd_and_holds_out_the_paper_s_images_with_voc_s_masks
     assert train.ids == ["2011_000000", "2011_000009"] and val.ids == ["2007_000129", "2007_006449"]
     # 2011_000009 is of VOC's val too: it is trained on, as in the paper, with SBD's mask.
     np.testing.assert_array_equal(train[1].label, classes_of(14, 18, 21, 51)[1])
-    assert 255 in val[0].label and 255 not in train[0].label and "cls" in train.place(0)
+    assert 255 in val[0].label and 255 not in train[0].label and "cls" in train.location(0)
 
 
 def test_voc_fcn_makes_do_with_voc_2012(tmp_path):
@@ -58,7 +58,7 @@ def test_voc_aug_joins_both_without_voc_s_val_and_prefers_voc_s_masks(tmp_path):
     train = datasets.open("voc-aug", tmp_path, split="train")
     assert train.ids == ["2008_2", "2008_3", "2012_000000", "2012_000001", "2012_000002"]
     assert [255 in item.label for item in train] == [False, False, True, True, True]
-    assert "SegmentationClass" in train.place(2) and "cls" in train.place(0)
+    assert "SegmentationClass" in train.location(2) and "cls" in train.location(0)
     assert datasets.open("voc-aug", tmp_path, split="val").ids == ["2007_000129", "2007_006449", "2012_000009"]
 
 

@@ -37,7 +37,7 @@ def test_white_follows_from_the_depth(kind, white):
 
 
 def test_the_white_of_float_images_must_be_given():
-    with pytest.raises(ConfigError, match="float32, up to 9: their white can't be known. Pass --set data.white=9, or"):
+    with pytest.raises(ConfigError, match="float32, up to 9: their white can't be known. Pass white=9, or"):
         _ = survey(Listed(GREY.astype(np.float32))).white
 
 

@@ -173,14 +173,14 @@ def test_a_network_s_channels_settle_what_a_file_leaves_open(tmp_path):
     assert len(open_pages(tmp_path / "b.tif").for_channels(2)) == 2  # the file says that they are slices
     tifffile.imwrite(tmp_path / "c.tif", np.moveaxis(PAGES[:4], 0, -1), photometric="rgb", extrasamples=["unassalpha"])
     assert open_pages(tmp_path / "c.tif").for_channels(4)[0].shape == (2, 5, 4)
-    with pytest.raises(DataError, match="pass --set data.alpha=channel"):
+    with pytest.raises(DataError, match="pass alpha='channel'"):
         open_pages(tmp_path / "c.tif").for_channels(3)[0]
 
 
 def test_pages_that_are_called_channels_and_are_not_those_of_the_network_are_refused_with_the_way_on(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", PAGES, imagej=True)  # a stack of slices, which tifffile calls channels
     with pytest.raises(
-        DataError, match=r"a.tif: its pages are 6 channels of 1 slice, but the network takes 1. .* --axes"
+        DataError, match=r"a.tif: its pages are 6 channels of 1 slice, but the network takes 1. .* axes='ZYX'"
     ):
         open_pages(tmp_path / "a.tif").for_channels(1)
     assert len(open_pages(tmp_path / "a.tif", axes="ZYX").for_channels(1)) == 6

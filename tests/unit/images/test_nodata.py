@@ -1,13 +1,14 @@
 """Pixels without data, labels of any numbers, levels that are none."""
 
 import logging
+import math
 
 import numpy as np
 import pytest
 import tifffile
 
 from kseg.errors import DataError
-from kseg.images import NO_CLASS, doubts_of_levels, open_pages, read_label, white_of_levels, words_for_no_data
+from kseg.images import NO_CLASS, doubts_of_levels, doubts_of_no_data, open_pages, read_label, white_of_levels
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -114,9 +115,9 @@ def test_a_label_s_0_stays_the_background_though_gdal_calls_it_no_data(tmp_path)
 
 
 def test_the_words_count_the_files_and_name_the_numbers():
-    assert words_for_no_data({}, 5) == ""
-    words = words_for_no_data({"-9999.0": 2, "nan": 1}, 5)
-    assert words.startswith("3 of 5 images mark -9999, nan as pixels without data (GDAL_NODATA)")
+    assert doubts_of_no_data([None] * 5) == []
+    (doubt,) = doubts_of_no_data([-9999.0, None, math.nan, -9999.0, None])
+    assert doubt.what.startswith("3 of 5 images mark -9999, nan as pixels without data (GDAL_NODATA)")
 
 
 def test_the_white_of_a_camera_is_that_of_its_bits():
@@ -128,11 +129,11 @@ def test_the_white_of_a_camera_is_that_of_its_bits():
 def test_levels_far_outside_black_and_white_are_doubted():
     assert doubts_of_levels(0, 255, 255) == doubts_of_levels(-0.5, 1, 1) == []
     (dark,) = doubts_of_levels(-9999, 0.9, 1)
-    assert dark.startswith("the darkest pixel is -9999, white is 1. Where it means that there is no data, say so")
-    assert "gdal_edit.py -a_nodata -9999 FILE.tif" in dark
+    assert str(dark).startswith("the darkest pixel is -9999, white is 1. Where it means that there is no data, say so")
+    assert "gdal_edit.py -a_nodata -9999 FILE.tif" in dark.fix[0]
     (bright,) = doubts_of_levels(0, 3.4e38, 1)
-    assert "the brightest pixel is 3.4e+38, white is 1. Pass --set data.white=3.4e+38 where that is light" in bright
+    assert "the brightest pixel is 3.4e+38, white is 1. Pass white=3.4e+38 where that is light" in str(bright)
     (dim,) = doubts_of_levels(0, 4080, 65535)
-    assert dim == (
-        "the brightest pixel is 4080, white is 65535. Is that the camera's white? Else pass --set data.white=4095."
+    assert str(dim) == (
+        "the brightest pixel is 4080, white is 65535. Is that the camera's white? Else pass white=4095."
     )

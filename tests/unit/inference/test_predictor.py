@@ -171,7 +171,7 @@ def test_what_gives_no_scores_of_pixels_is_refused(tmp_path):
     ):
         with pytest.raises(WeightsError, match=f"{words}.*scores of two or more classes for each pixel"):
             predict(network, image)
-    with pytest.raises(ExportError, match="vgg16: its output is no map"):
+    with pytest.raises(ExportError, match="vgg16: its output is not a map"):
         kseg.export(kseg.build("vgg16", classes=3, **SLIM), tmp_path, name="a")
 
 

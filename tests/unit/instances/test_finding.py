@@ -73,7 +73,7 @@ def test_every_object_is_whole_of_one_class_and_large_enough(ids, min_size, fill
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"min_size": -1}, "min_size is -1, but must be a whole number of pixels, 0 or more"),
+        ({"min_size": -1}, "min_size is -1, but must be a whole number of pixels, at least 0"),
         ({"min_size": 2.5}, "min_size is 2.5"),
         ({"min_size": True}, "min_size is True"),
         ({"fill_holes": 1}, "fill_holes is 1, but must be true or false"),

@@ -43,5 +43,5 @@ def test_other_arrays_are_refused():
     with pytest.raises(DataError, match=r"image: \(3, 4\), but the objects are \(4, 4\)"):
         object_table(OBJECTS, IMAGE[:3])
     for wrong in (OBJECTS / 2, OBJECTS[0], -OBJECTS):
-        with pytest.raises(DataError, match="integers of 0 and more is wanted"):
+        with pytest.raises(DataError, match="integers, at least 0, as kseg.objects"):
             object_table(wrong)

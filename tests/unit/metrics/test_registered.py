@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kseg.errors import ConfigError, DataError
-from kseg.metrics import MEASURES, Measure, Seen, in_words, is_higher_better, measure
+from kseg.metrics import MEASURES, Measure, Seen, is_higher_better, measure, title_of
 
 # Of ten pixels one is void: class 1 has 3 found, 1 missed and 2 false ones; class 0 has 3 found.
 LABEL = np.array([[1, 1, 1, 1, 0], [0, 0, 0, 0, 255]])
@@ -80,13 +80,13 @@ def test_a_measure_of_ones_own_is_chosen_by_its_name_or_as_an_object(monkeypatch
     MEASURES.register("cells_missed")(Missed)
     assert score_of("cells_missed", seen_of()) == score_of(Missed(), seen_of()) == 1 / 4
     assert measure("cells_missed").name == "cells_missed" and measure(Missed()).name == "missed"
-    assert in_words("cells_missed") == "cells missed" and not is_higher_better("cells_missed")
+    assert title_of("cells_missed") == "cells missed" and not is_higher_better("cells_missed")
 
 
 def test_names_that_are_no_measures_are_refused():
     for name, words in (
         ("mean_ui", "There is no measure 'mean_ui'. Did you mean 'mean_iu'"),
-        ("iu", "iu needs a part after a dot: iu.NAME"),
+        ("iu", "iu needs a part after a dot. Write iu.NAME"),
         ("dice.", "dice needs a part after a dot"),
         ("seg.cell", "seg takes nothing after its name. Write seg."),
         (3, "must be a name"),
@@ -99,7 +99,7 @@ def test_what_a_data_set_lacks_is_told():
     data = SimpleNamespace(heads={"what": ("a", "b", "c"), "where": ("up", "down")}, has_instances=False)
     assert measure("seg").lacks(data) == "no numbered objects"
     assert measure("v_rand").lacks(data) == "not two classes"
-    assert measure("iu.bb").lacks(data) == "no class 'bb'. Did you mean 'b'? Known: a, b, c"
+    assert measure("iu.bb").lacks(data) == "no class 'bb', only a, b, c"
     assert measure("iu.b").lacks(data) == measure("mean_iu").lacks(data) == ""
     with pytest.raises(DataError, match="iu.sell: no class 'sell'. Did you mean 'cell'"):
         score_of("iu.sell", seen_of())
@@ -107,7 +107,7 @@ def test_what_a_data_set_lacks_is_told():
 
 def test_figures_have_words_and_losses_are_better_when_lower():
     words = {"mean_iu": "mean IU", "where_mean_iu": "where mean IU", "dice.a_b": "Dice of a_b", "my_own": "my own"}
-    assert {name: in_words(name) for name in words} == words
-    assert in_words("missed", [Missed()]) == "missed" and not is_higher_better("missed", [Missed()])
+    assert {name: title_of(name) for name in words} == words
+    assert title_of("missed", [Missed()]) == "missed" and not is_higher_better("missed", [Missed()])
     assert is_higher_better("my_own") and is_higher_better("v_rand")
     assert not is_higher_better("loss") and not is_higher_better("warping_error")

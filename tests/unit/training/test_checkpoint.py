@@ -13,9 +13,9 @@ from kseg.callbacks import KeepBest, MetricsLog
 from kseg.errors import Interrupted, TrainingDiverged, WeightsError
 from kseg.objectives import PixelCrossEntropy
 from kseg.training import checkpoint
-from kseg.training.checkpoint import Keeper, Place, newest_whole, read_checkpoint, sweep
+from kseg.training.checkpoint import Keeper, Position, newest_whole, read_checkpoint, sweep
 from kseg.training.devices import dtype_policy
-from kseg.training.loop import run_steps
+from kseg.training.loop import Plan, run_steps
 from kseg.training.optimizers import freeze, make_optimizer
 from kseg.training.specs import CheckpointSpec, OptimizerSpec
 
@@ -62,7 +62,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     model, callbacks = network(), parts(folder)
     keeper = keeper_of(folder, model, callbacks, every_steps=3)
-    run_steps(model, batches().take(3), steps=6, epoch_steps=2, callbacks=callbacks, keeper=keeper)
+    run_steps(model, batches().take(3), Plan(6, 2), callbacks=callbacks, keeper=keeper)
     assert names(folder) == ["step-000002", "step-000003"]
     return folder
 
@@ -82,9 +82,9 @@ def test_a_training_taken_up_in_the_middle_of_an_epoch_ends_as_the_unbroken_one(
             found = newest_whole(folder / "checkpoints")
             if found:
                 keeper.restore(found)
-            begun = keeper.place.step
+            begun = keeper.position.step
             stream = batches(begun).take(stop - begun)
-            run_steps(model, stream, steps=6, epoch_steps=4, callbacks=callbacks, keeper=keeper)
+            run_steps(model, stream, Plan(6, 4), callbacks=callbacks, keeper=keeper)
         ends.append(read_checkpoint(folder / "checkpoints" / "step-000006"))
         rows = [(row["epoch"], row["step"], row["loss"]) for row in callbacks[2].rows]
         ends.append([number for row in rows for number in row])
@@ -109,10 +109,10 @@ def test_keras_callbacks_go_on_where_they_were(stops, tmp_path):
         keeper = keeper_of(tmp_path, model, callbacks)
         if found := newest_whole(tmp_path / "checkpoints"):
             keeper.restore(found)
-        begun = keeper.place.step
-        run_steps(model, batches(begun).take(stop - begun), steps=6, epoch_steps=1, callbacks=callbacks, keeper=keeper)
+        begun = keeper.position.step
+        run_steps(model, batches(begun).take(stop - begun), Plan(6, 1), callbacks=callbacks, keeper=keeper)
     # Two epochs below 0.5 halve the rate, three end the training for good.
-    assert keeper.place.step == 4 and keeper.place.stopped
+    assert keeper.position.step == 4 and keeper.position.stopped
     assert float(model.optimizer.learning_rate) == pytest.approx(0.05)
 
 
@@ -123,13 +123,13 @@ def test_a_row_of_skipped_steps_goes_on_after_a_break(stops, tmp_path):
         keeper = keeper_of(tmp_path, model, every_steps=1)
         if found := newest_whole(tmp_path / "checkpoints"):
             keeper.restore(found)
-        begun = keeper.place.step
+        begun = keeper.position.step
         image, label = next(iter(batches()))[:2]
         broken = tf.data.Dataset.from_tensors((image * np.nan, label)).repeat(stop - begun)
         try:
-            run_steps(model, broken, steps=7, epoch_steps=7, callbacks=[], keeper=keeper, skip=4)
+            run_steps(model, broken, Plan(7, 7, skip=4), keeper=keeper)
         except TrainingDiverged as error:
-            assert keeper.place.row == 4 and "the image holds NaN" in str(error)
+            assert keeper.position.row == 4 and "the image holds NaN" in str(error)
             return
     pytest.fail("not noticed")
 
@@ -162,7 +162,7 @@ def test_a_byte_changed_anywhere_is_noticed_or_changes_nothing(saved, file):
             assert str(path) in str(error) and "damaged" in str(error)
             noticed += 1
         else:
-            assert found.callbacks == whole.callbacks and found.place == whole.place
+            assert found.callbacks == whole.callbacks and found.position == whole.position
             for one, other in zip(found.variables, whole.variables, strict=True):
                 np.testing.assert_array_equal(one, other)
     assert noticed > 30
@@ -175,7 +175,7 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(saved, harm, capsys):
     content = (path / harm).read_bytes()
     (path / harm).unlink()  # best.keras has other names, whose content must stay
     (path / harm).write_bytes(content[: len(content) // 2])
-    assert newest_whole(saved / "checkpoints").place == Place(2, pytest.approx(1.4, abs=1), losses=2)
+    assert newest_whole(saved / "checkpoints").position == Position(2, pytest.approx(1.4, abs=1), losses=2)
     assert f"passed over: {path}: this checkpoint is damaged" in capsys.readouterr().err
     shutil.rmtree(saved / "checkpoints" / "step-000002")
     assert newest_whole(saved / "checkpoints") is None
@@ -184,7 +184,7 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(saved, harm, capsys):
 def test_the_newest_and_the_best_are_kept(tmp_path):
     model, callbacks = network(), parts(tmp_path, 0.1, 0.9, 0.2, 0.3, 0.4, 0.5)
     keeper = keeper_of(tmp_path, model, callbacks, keep=2)
-    run_steps(model, batches(), steps=6, epoch_steps=1, callbacks=callbacks, keeper=keeper)
+    run_steps(model, batches(), Plan(6, 1), callbacks=callbacks, keeper=keeper)
     assert names(tmp_path) == ["step-000002", "step-000005", "step-000006"]
     assert read_checkpoint(tmp_path / "checkpoints" / "step-000006").best_step == 2
 
@@ -195,8 +195,8 @@ def test_a_checkpoint_is_made_by_steps_by_minutes_and_at_an_epochs_end(tmp_path,
     keeper = keeper_of(tmp_path, network(), every_steps=10, every_minutes=2, keep=9)
     for step, seconds, ended in ((1, 0, False), (2, 119, False), (3, 120, False), (4, 239, False), (5, 239, True)):
         now[0] = seconds
-        keeper.after_step(Place(step), epoch_ended=ended)
-    keeper.after_step(Place(10), epoch_ended=False)
+        keeper.after_step(Position(step), epoch_ended=ended)
+    keeper.after_step(Position(10), epoch_ended=False)
     assert names(tmp_path) == ["step-000003", "step-000005", "step-000010"]
 
 
@@ -204,8 +204,8 @@ def test_what_is_told_to_stop_saves_first(tmp_path):
     stop = SimpleNamespace(asked=True)
     keeper = Keeper(tmp_path, CheckpointSpec(), network(), [], stop)
     with pytest.raises(Interrupted, match="after step 7; the state is saved"):
-        keeper.after_step(Place(7, 1.5), epoch_ended=False)
-    assert read_checkpoint(tmp_path / "checkpoints" / "step-000007").place == Place(7, 1.5)
+        keeper.after_step(Position(7, 1.5), epoch_ended=False)
+    assert read_checkpoint(tmp_path / "checkpoints" / "step-000007").position == Position(7, 1.5)
 
 
 def test_an_earlier_checkpoint_takes_the_later_ones_place(saved):
@@ -257,7 +257,7 @@ def test_what_a_killed_process_was_writing_is_removed(saved):
     for name in (".kseg-a/model.keras", "checkpoints/.kseg-b/step-000004/state.npz"):
         (saved / name).parent.mkdir(parents=True)
         (saved / name).write_bytes(b"half")
-    assert newest_whole(saved / "checkpoints").place.step == 3
+    assert newest_whole(saved / "checkpoints").position.step == 3
     sweep(saved)
     assert not list(saved.rglob(".kseg-*")) and len(names(saved)) == 2
 

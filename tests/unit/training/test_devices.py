@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kseg.errors import ConfigError, EnvironmentFailure
-from kseg.training.devices import shared, strategy_at_hand, worker_of
+from kseg.training.devices import Devices, shared
 
 SCRIPT = Path(__file__).with_name("two_devices.py")
 # Sums of up to 1,280 pixels and of 144 products, in another order: each within some 1e-6 of itself, after four steps
@@ -55,9 +55,9 @@ def test_a_broken_image_on_one_device_is_skipped_by_both(trainings, case):
 
 
 def test_one_device_gets_the_batch_as_it_is():
-    strategy = strategy_at_hand(4)
+    devices = Devices.at_hand(4)
     batch = tf.zeros((1, 2)), {"a": tf.zeros((1,))}
-    assert shared(batch, strategy) is batch and worker_of(strategy) == (0, 1)
+    assert shared(batch, devices) is batch and (devices.worker, devices.workers) == (0, 1)
 
 
 BEYOND = '{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 3}}'
@@ -66,13 +66,13 @@ BEYOND = '{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "i
 @pytest.mark.parametrize("config", ["{", "[]", '{"cluster": {}}', '{"cluster": {"worker": 3}}', BEYOND])
 def test_a_tf_config_that_can_not_be_followed_says_what_it_should_be(monkeypatch, config):
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(EnvironmentFailure, match="TF_CONFIG can.t be followed.*It must name the workers"):
-        strategy_at_hand(4)
+    with pytest.raises(EnvironmentFailure, match="TF_CONFIG can.t be followed.*It must name all workers"):
+        Devices.at_hand(4)
 
 
 def test_fewer_images_than_devices_are_refused():
     class Two:
-        num_replicas_in_sync, cluster_resolver = 2, None
+        num_replicas_in_sync = 2
 
     with pytest.raises(ConfigError, match="A batch of 1 can't be shared by 2 devices"):
-        shared((tf.zeros((1, 4)),), Two())
+        shared((tf.zeros((1, 4)),), Devices(Two()))

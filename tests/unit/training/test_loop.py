@@ -7,21 +7,21 @@ import pytest
 import tensorflow as tf
 
 import kseg
-from kseg.callbacks.validation import save_network
 from kseg.errors import DataError, TrainingDiverged
 from kseg.inference import precision
+from kseg.inference.in_training import save_network
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift
 from kseg.preparation.prepared import make_augmentations, make_loss
 from kseg.recipes.recipe import Recipe
 from kseg.recipes.specs import AugmentSpec, DataSpec, LossSpec
-from kseg.training import begin
-from kseg.training.devices import dtype_policy
+from kseg.runs import start
+from kseg.training.devices import Devices, dtype_policy
 from kseg.training.first_nan import first_not_finite
-from kseg.training.loop import run_steps
+from kseg.training.loop import Plan, run_steps
 from kseg.training.optimizers import freeze, make_optimizer
 from kseg.training.specs import OptimizerSpec
-from kseg.training.step import averaged, step_of
+from kseg.training.step import step_of, with_average_weights
 
 
 def network(optimizer) -> keras.Model:
@@ -49,7 +49,7 @@ class Diary(keras.callbacks.Callback):
 
 def test_the_last_epoch_has_what_remains():
     diary = Diary()
-    run_steps(network(keras.optimizers.SGD(0.1)), batches(), steps=7, epoch_steps=3, callbacks=[diary])
+    run_steps(network(keras.optimizers.SGD(0.1)), batches(), Plan(7, 3), callbacks=[diary])
     assert [(epoch, steps) for epoch, steps, _ in diary.epochs] == [(0, 3), (1, 6), (2, 7)]
     assert diary.epochs[2][2] < diary.epochs[0][2]
 
@@ -58,9 +58,7 @@ def test_an_image_that_holds_no_number_stops_the_training_and_is_named():
     model = network(keras.optimizers.SGD(0.1))
     before = [variable.numpy() for variable in model.variables]
     with pytest.raises(TrainingDiverged, match=r"step 1 of 5: the image holds NaN, of a, b\. Look at what that"):
-        run_steps(
-            model, batches(float("nan")), steps=5, epoch_steps=5, callbacks=[], names=lambda step: ["a", "b"][step:]
-        )
+        run_steps(model, batches(float("nan")), Plan(5, 5, names=lambda step: ["a", "b"][step:]))
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 
@@ -85,7 +83,7 @@ def test_as_many_bad_batches_in_a_row_as_allowed_are_skipped_and_counted_and_the
     model.set_weights([np.zeros((1, 1, 1, 2)), np.zeros(2)])
     # log 2, and of 0 x infinity no number.
     with pytest.raises(TrainingDiverged, match="at step 5 of 9: the image holds infinity"):
-        run_steps(model, stream, steps=9, epoch_steps=3, callbacks=[seen], skip=2)
+        run_steps(model, stream, Plan(9, 3, skip=2), callbacks=[seen])
     assert repr(seen.seen) == repr(
         [(0.693, 0.0), (math.nan, 1.0), (math.nan, 2.0), 0.693, (0.693, 2.0), (math.nan, 3.0), (math.nan, 4.0), 0.693]
     )
@@ -117,7 +115,7 @@ def test_moving_statistics_are_not_touched_by_a_step_that_is_skipped():
     before = [variable.numpy() for variable in model.variables]
     image = tf.fill((1, 16, 16, 1), float("nan"))
     stream = tf.data.Dataset.from_tensors((image, tf.zeros((1, 16, 16), tf.int32))).repeat()
-    run_steps(model, stream.take(2), steps=3, epoch_steps=3, callbacks=[], skip=2)
+    run_steps(model, stream.take(2), Plan(3, 3, skip=2))
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 
@@ -135,7 +133,7 @@ def test_callbacks_find_the_average_of_the_weights_and_training_goes_on_from_the
         def on_epoch_end(self, epoch, logs=None):
             seen.append(self.model.layers[-1].bias.numpy())
 
-    run_steps(model, batches(), steps=4, epoch_steps=2, callbacks=[Look()])
+    run_steps(model, batches(), Plan(4, 2), callbacks=[Look()])
     average = weights[0]
     for step, weight in enumerate(weights[1:], start=2):
         average = average / 2 + weight / 2
@@ -164,7 +162,7 @@ def test_a_network_learns_in_every_precision(precision):
     assert (
         keras.config.dtype_policy().name == "float32" and model.get_layer("enc0_conv1").dtype_policy.name == precision
     )
-    run_steps(model, bright_or_dark(), steps=12, epoch_steps=4, callbacks=[diary])
+    run_steps(model, bright_or_dark(), Plan(12, 4), callbacks=[diary])
     losses = [loss for _, _, loss in diary.epochs]
     assert losses[0] > losses[1] > losses[2]
     assert {variable.dtype for variable in model.variables} == {"float32"} and model.output.dtype == "float32"
@@ -176,7 +174,7 @@ def test_steps_whose_scaled_gradients_overflow_are_skipped_at_half_the_scale():
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**40)
     model = mixed("mixed_float16", optimizer)
     before = [variable.numpy() for variable in model.trainable_variables]
-    run_steps(model, bright_or_dark(), steps=3, epoch_steps=3, callbacks=[], skip=3)
+    run_steps(model, bright_or_dark(), Plan(3, 3, skip=3))
     assert float(optimizer.dynamic_scale) == 2.0**37
     for variable, value in zip(model.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
@@ -188,7 +186,7 @@ def test_what_breaks_inside_tf_data_is_a_data_error():
 
     stream = batches().map(lambda image, label: (image, label + tf.numpy_function(broken, [], tf.int32)))
     with pytest.raises(DataError, match=r"a\.png: the image is truncated"):
-        run_steps(network(keras.optimizers.SGD(0.1)), stream, steps=1, epoch_steps=1, callbacks=[])
+        run_steps(network(keras.optimizers.SGD(0.1)), stream, Plan(1, 1))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +204,7 @@ def test_the_learning_rate_falls_as_the_schedule_says(schedule, rates):
 def moved(model: keras.Model, stream: tf.data.Dataset, steps: int) -> list[np.ndarray]:
     """How far each variable goes."""
     before = [variable.numpy() for variable in model.trainable_variables]
-    run_steps(model, stream, steps=steps, epoch_steps=steps, callbacks=[])
+    run_steps(model, stream, Plan(steps, steps))
     return [variable.numpy() - start for variable, start in zip(model.trainable_variables, before, strict=True)]
 
 
@@ -263,11 +261,11 @@ def test_of_a_frozen_network_batch_normalisation_moves_on_unless_the_step_is_ski
     before = values(model)
     noise = tf.random.stateless_normal((1, 4, 4, 1), (1, 2))
     stream = batches(image).map(lambda image, label: (image + noise, label))
-    run_steps(model, stream.concatenate(batches(9.0)).take(1), steps=2, epoch_steps=2, callbacks=[], skip=3)
+    run_steps(model, stream.concatenate(batches(9.0)).take(1), Plan(2, 2, skip=3))
     moved = {path for path, value in values(model).items() if np.any(value != before[path])}
     averages = {path for path in before if "moving_" in path}
     assert moved == (set() if np.isnan(image) else {"head/kernel", "head/bias"} | averages)
-    with averaged(model):
+    with with_average_weights(model):
         assert not np.any(values(model)["enc0_conv1/kernel"] != before["enc0_conv1/kernel"])
 
 
@@ -303,21 +301,21 @@ class StopAt(keras.callbacks.Callback):
 
 def test_a_callback_that_stops_within_an_epoch_ends_it():
     stop = StopAt(5)
-    run_steps(network(keras.optimizers.SGD(0.1)), batches(9.0), steps=9, epoch_steps=3, callbacks=[stop])
+    run_steps(network(keras.optimizers.SGD(0.1)), batches(9.0), Plan(9, 3), callbacks=[stop])
     assert (stop.steps, stop.epochs) == (5, 2)
 
 
 def test_a_training_all_of_whose_steps_were_skipped_has_diverged():
     with pytest.raises(TrainingDiverged, match="step 1 of 2: the image holds NaN"):
-        run_steps(network(keras.optimizers.SGD(0.1)), batches(np.nan), steps=2, epoch_steps=2, callbacks=[], skip=20)
+        run_steps(network(keras.optimizers.SGD(0.1)), batches(np.nan), Plan(2, 2, skip=20))
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.5])
 def test_there_is_no_average_of_the_weights_before_the_first_update(ema):
     model = network(make_optimizer(plain(accumulate=3, ema=ema), 9))
     before = [variable.numpy() for variable in model.trainable_variables]
-    run_steps(model, batches(9.0), steps=2, epoch_steps=2, callbacks=[])
-    with averaged(model):
+    run_steps(model, batches(9.0), Plan(2, 2))
+    with with_average_weights(model):
         for variable, value in zip(model.trainable_variables, before, strict=True):
             np.testing.assert_array_equal(variable.numpy(), value)
 
@@ -371,7 +369,7 @@ def test_auto_is_what_the_device_is_quick_in(monkeypatch, asked, deterministic, 
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
     recipe = Recipe("a", steps=1, precision=asked, deterministic=deterministic)
-    assert begin.settled(recipe, {}, None).precision == settled
+    assert start.settled(recipe, {}, None).precision == settled
 
 
 def test_the_losses_of_several_heads_are_summed():
@@ -379,9 +377,7 @@ def test_the_losses_of_several_heads_are_summed():
     model.compile(keras.optimizers.SGD(0.0), PixelCrossEntropy())
     labels = {head: tf.zeros((1, 8, 8), tf.int32) for head in ("semantic", "geometric")}
     batch = tf.zeros((1, 8, 8, 3)), labels
-    loss, finite = step_of(model, tf.data.Dataset.from_tensors(batch).element_spec, tf.distribute.get_strategy())(
-        *batch
-    )
+    loss, finite = step_of(model, tf.data.Dataset.from_tensors(batch).element_spec, Devices.of())(*batch)
     # Scores start at zero: all classes are as likely.
     assert finite and loss == pytest.approx(np.log(5) + np.log(3), rel=1e-6)
 
@@ -392,7 +388,7 @@ def test_a_callback_may_end_the_training():
             self.model.stop_training = epoch == 1
 
     diary = Diary()
-    run_steps(network(keras.optimizers.SGD(0.1)), batches(), steps=9, epoch_steps=2, callbacks=[diary, Enough()])
+    run_steps(network(keras.optimizers.SGD(0.1)), batches(), Plan(9, 2), callbacks=[diary, Enough()])
     assert diary.steps == 4 and diary.params == {"epochs": 5, "steps": 2, "verbose": 0}
 
 
@@ -421,7 +417,7 @@ def test_a_loss_that_is_no_number_skips_the_step_though_its_gradients_are():
         keras.utils.set_random_seed(0)
         model = network(keras.optimizers.SGD(0.1))
         model.compile(keras.optimizers.SGD(0.1), PixelCrossEntropy(average="none"))
-        run_steps(model, stream, steps=steps, epoch_steps=steps, callbacks=[], skip=1)
+        run_steps(model, stream, Plan(steps, steps, skip=1))
         paths.append([variable.numpy() for variable in model.variables])
     for one, other in zip(*paths, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -431,5 +427,5 @@ def test_after_a_skipped_step_the_scale_has_to_wait_its_whole_time_again():
     optimizer = scaled(keras.optimizers.SGD(0.1), 2.0**10)
     model = network(optimizer)
     good, bad = batches().take(3), batches(np.nan).take(1)
-    run_steps(model, good.concatenate(bad), steps=4, epoch_steps=4, callbacks=[], skip=1)
+    run_steps(model, good.concatenate(bad), Plan(4, 4, skip=1))
     assert (int(optimizer.step_counter), float(optimizer.dynamic_scale)) == (0, 2.0**9)

@@ -14,8 +14,8 @@ import tensorflow as tf
 import kseg
 from kseg.objectives import CrossEntropyAndDice
 from kseg.training.checkpoint import Keeper, newest_whole
-from kseg.training.devices import dtype_policy, synchronise
-from kseg.training.loop import run_steps
+from kseg.training.devices import Devices, dtype_policy, synchronise
+from kseg.training.loop import Plan, run_steps
 from kseg.training.optimizers import freeze, make_optimizer
 from kseg.training.specs import CheckpointSpec, OptimizerSpec
 
@@ -63,7 +63,9 @@ def small(norm="batch", dropout=0.0):
 
 def fcn_without_dropout():
     """Its score begins at zero in the paper, which would keep every other gradient at zero for a step."""
-    model = kseg.build("fcn32s", classes=2, input_shape=(None, None, 1), width=1 / 16, fc_width=8)
+    model = kseg.build(
+        "fcn32s", classes=2, input_shape=(None, None, 1), backbone="alexnet", padding="same", width=1 / 16, fc_width=8
+    )
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
@@ -88,13 +90,7 @@ def made(strategy, network, spec, precision="float32"):
 def trained(strategy, spec=SGD, sizes=(4, 4, 4, 4), network=small, precision="float32", broken=False):
     losses, model = Losses(), made(strategy, network, spec, precision)
     run_steps(
-        model,
-        batches(sizes, broken),
-        steps=len(sizes),
-        epoch_steps=2,
-        callbacks=[losses],
-        skip=3,
-        strategy=strategy,
+        model, batches(sizes, broken), Plan(len(sizes), 2, skip=3), callbacks=[losses], devices=Devices.of(strategy)
     )
     return {"losses": losses.seen, "values": values_of(model)}
 
@@ -111,8 +107,8 @@ def with_dropout(strategy, *stops):
             keeper = Keeper(Path(folder), CheckpointSpec(every_steps=1), model, [], SimpleNamespace(asked=False))
             if found := newest_whole(Path(folder) / "checkpoints"):
                 keeper.restore(found)
-            stream = batches((4,) * stop, False).skip(keeper.place.step)
-            run_steps(model, stream, steps=4, epoch_steps=4, callbacks=[], keeper=keeper, strategy=strategy)
+            stream = batches((4,) * stop, False).skip(keeper.position.step)
+            run_steps(model, stream, Plan(4, 4), keeper=keeper, devices=Devices.of(strategy))
     return values_of(model)
 
 

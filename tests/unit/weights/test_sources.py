@@ -37,7 +37,7 @@ def test_every_source_says_what_it_is_and_where_or_why_not():
 def test_a_brought_file_is_taken_and_a_missing_one_named_with_its_place(known, monkeypatch):
     monkeypatch.setenv("KSEG_OFFLINE", "1")
     place = place_of("voc-fcn8s")
-    with pytest.raises(EnvironmentFailure, match="Bring the file from http://127.0.0.1:1/a .*sha1") as caught:
+    with pytest.raises(EnvironmentFailure, match="Fetch the file from http://127.0.0.1:1/a .*sha1") as caught:
         fetched("voc-fcn8s")
     assert str(place) in str(caught.value) and place.name == "fcn8s-heavy-pascal.caffemodel"
     place.write_bytes(DATA)
@@ -46,7 +46,7 @@ def test_a_brought_file_is_taken_and_a_missing_one_named_with_its_place(known, m
 
 
 def test_a_file_on_google_drive_is_to_be_brought_by_hand():
-    with pytest.raises(EnvironmentFailure, match=r"Bring the file from https://drive\.google\.com/file/d/1ieXW.*/view"):
+    with pytest.raises(EnvironmentFailure, match=r"Fetch the file from https://drive\.google\.com/file/d/1ieXW.*/view"):
         fetched("voc-fcn8s-pth")
 
 
