@@ -1,10 +1,10 @@
-"""What the classifiers have in common, and how they become fully convolutional."""
+"""The common parts of the classifiers, and their fully convolutional form."""
 
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,28 +12,28 @@ from keras import layers
 
 from kseg.errors import ConfigError
 from kseg.layers import InputScaling, ScaleInput
-from kseg.models.bounds import check_numbers
-from kseg.models.feature_map import Path
-from kseg.models.start import started
+from kseg.models.bounds import check_bounds
+from kseg.models.feature_map import FeatureMap
+from kseg.models.registry import started
 
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A classifier's trunk, and how it ends.
+    """A classifier's trunk and fully connected layers.
 
     Attributes:
-      trunk: of a path over the image, a width, the first convolution's padding and name; the maps by their names, in
-        order, the last one the trunk's own.
+      trunk: builds the convolutions from the image, a width, and the first convolution's padding and name; returns maps
+        by their names, in order. The last one is the trunk's result.
       first: the first convolution's name.
       pad: its padding in the classifier.
-      same_pad: the padding that keeps the map over the whole image without the release's 100 pixels around it.
+      same_pad: its padding for a map that covers the whole image, without the release's 100 pixels.
       size: height and width of the classifier's images.
-      fully: kernels of the fully connected layers before the last, by name, fc6's that of the whole map.
-      fc6_pad: fc6's padding in networks without the release's.
-      upscore: kernel of the up-sampling by 32, so that its cells lie over pixels.
+      fully: the fully connected layers before the last: by name the size of the kernel, for fc6 that of the whole map.
+      fc6_pad: fc6's padding for `same_pad`.
+      upscore: the kernel size of the up-sampling by 32, with which its cells lie over pixels.
     """
 
-    trunk: Callable[[Path, float, int, str], dict[str, Path]]
+    trunk: Callable[[FeatureMap, float, int, str], dict[str, FeatureMap]]
     first: str
     pad: int
     same_pad: int
@@ -43,9 +43,9 @@ class Backbone:
     upscore: int
 
     def levels(
-        self, image: Path, *, width: float, fc_width: int, padding: str = "released", first: str | None = None
-    ) -> dict[str, Path]:
-        """The maps a fully convolutional network scores, by name; the last one carries the classifier's knowledge."""
+        self, image: FeatureMap, *, width: float, fc_width: int, padding: str = "released", first: str | None = None
+    ) -> dict[str, FeatureMap]:
+        """The maps that a fully convolutional network scores, by name; the last one follows the layers of `fully`."""
         pad = {"released": 100, "same": self.same_pad, "classifier": self.pad}[padding]
         maps = self.trunk(image, width, pad, first or self.first)
         last = list(maps.values())[-1]
@@ -57,7 +57,7 @@ class Backbone:
 
 
 def scaled_input(image: Any, preprocessing: InputScaling | None, name: str = "scaling") -> Any:
-    """The image as the weights expect it; for another number of channels than theirs, the mean of their means."""
+    """The image scaled as the weights need it. If it has another number of channels, all get the mean of the means."""
     if preprocessing is None:
         return image
     if len(preprocessing.mean) not in (1, image.shape[-1]):
@@ -77,18 +77,20 @@ def classifier(
     preprocessing: InputScaling | None,
     include_top: bool,
     convolutional: bool,
-    weights: str | pathlib.Path | None,
+    weights: str | Path | None,
     top: str = "fc8",
-    finish: Callable[[Path], Path] = lambda path: path,
+    finish: Callable[[FeatureMap], FeatureMap] = lambda x: x,
 ) -> keras.Model:
     """The classifier itself: images (N, H, W, C) to scores before softmax.
 
+    The registered builders have signatures of their own, and hand all their options on by `**locals()`. That is safe
+    since the names are the same: one that is missing here, or too many, is a TypeError at the first call.
+
     Args:
-      name: of the network.
-      top: name of the last layer.
-      finish: what comes between the trunk and the fully connected layers.
-      classes, input_shape, width, fc_width, preprocessing, include_top, convolutional, weights: as the registered
-        networks have them.
+      name: the network's name.
+      top: the last layer's name.
+      finish: adds the layers between the trunk and the fully connected layers.
+      classes, input_shape, width, fc_width, preprocessing, include_top, convolutional, weights: the builder's options.
 
     Returns:
       Scores (N, K) float32; convolutional (N, H', W', K); without top the trunk's last map (N, H', W', C').
@@ -96,33 +98,31 @@ def classifier(
     Raises:
       ConfigError: fully connected layers need a fixed size.
     """
-    check_numbers(name, classes=(classes, 1, 65535), **widths(width, fc_width))
+    check_bounds(name, classes=(classes, 1, 65535), **widths(width, fc_width))
     free = convolutional or not include_top
     shape = input_shape or ((None, None, 3) if free else (backbone.size, backbone.size, 3))
     if not free and None in shape:
         raise ConfigError(
-            f"{name}: input_shape is {shape}, but fully connected layers need a height and width. "
-            f"Give them ({backbone.size} x {backbone.size} as published), or convolutional=True."
+            f"{name}: input_shape is {shape}, but fully connected layers need a height and width.",
+            f"Give them ({backbone.size} x {backbone.size} as published), or convolutional=True.",
         )
     image = layers.Input(shape, name="image")
-    path = Path(scaled_input(image, preprocessing))
-    if not include_top:
-        maps = backbone.trunk(path, width, backbone.pad, backbone.first)
-        return started(keras.Model(image, list(maps.values())[-1].x, name=name), weights)
-    if convolutional:
-        whole = backbone.levels(path, width=width, fc_width=fc_width, padding="classifier")
-        last = list(whole.values())[-1]
-        scores = (last if backbone.fully else finish(last)).score(top, classes).x
+    x = FeatureMap(scaled_input(image, preprocessing))
+    if convolutional and include_top:
+        x = list(backbone.levels(x, width=width, fc_width=fc_width, padding="classifier").values())[-1]
+        scores = (x if backbone.fully else finish(x)).score(top, classes).tensor
         return started(keras.Model(image, scores, name=name), weights)
-    maps = backbone.trunk(path, width, backbone.pad, backbone.first)
-    x = layers.Flatten(name="flatten")(finish(list(maps.values())[-1]).x)
+    x = list(backbone.trunk(x, width, backbone.pad, backbone.first).values())[-1]
+    if not include_top:
+        return started(keras.Model(image, x.tensor, name=name), weights)
+    flat = layers.Flatten(name="flatten")(finish(x).tensor)
     for layer in backbone.fully:
-        x = layers.Dense(fc_width, activation="relu", kernel_initializer="he_normal", name=layer)(x)
-        x = layers.Dropout(0.5, name=layer.replace("fc", "drop"))(x)
-    scores = layers.Dense(classes, kernel_initializer="zeros", dtype="float32", name=top.replace("/", "."))(x)
+        flat = layers.Dense(fc_width, activation="relu", kernel_initializer="he_normal", name=layer)(flat)
+        flat = layers.Dropout(0.5, name=layer.replace("fc", "drop"))(flat)
+    scores = layers.Dense(classes, kernel_initializer="zeros", dtype="float32", name=top.replace("/", "."))(flat)
     return started(keras.Model(image, scores, name=name), weights)
 
 
 def widths(width: float, fc_width: int) -> dict[str, tuple[float, float, float]]:
-    """The bounds of a backbone's widths, as `check_numbers` takes them."""
+    """A backbone's widths with their bounds, for `check_bounds`."""
     return {"width": (width, 1 / 1024, 16), "fc_width": (fc_width, 1, 65536)}

@@ -1,18 +1,18 @@
 """GoogLeNet, the trunk of the public model: Szegedy et al., "Going Deeper with Convolutions" (2015).
 
-Without the two auxiliary heads, which only train. 6,998,552 parameters with 1,000 classes.
+Without the two auxiliary heads, which serve training only. 6,998,552 parameters with 1,000 classes.
 """
 
 from __future__ import annotations
 
-import pathlib
+from pathlib import Path
 
 import keras
 from keras import layers
 
 from kseg.layers import SCALINGS, CaffePooling2D, InputScaling
 from kseg.models.backbone import Backbone, classifier
-from kseg.models.feature_map import Path, concatenated, scaled
+from kseg.models.feature_map import FeatureMap, concatenated, scaled
 from kseg.models.registry import NETWORKS
 
 # Channels of an inception's 1x1, 3x3_reduce, 3x3, 5x5_reduce, 5x5 and pool_proj.
@@ -29,34 +29,34 @@ INCEPTIONS = {
 }
 
 
-def trunk(image: Path, width: float, pad: int, first: str) -> dict[str, Path]:
+def trunk(image: FeatureMap, width: float, pad: int, first: str) -> dict[str, FeatureMap]:
     """Nine inceptions, to inception_5b/output."""
-    path = image.conv(first, scaled(64, width), 7, stride=2, pad=pad)
-    path = path.max_pool("pool1/3x3_s2", 3, 2).lrn("pool1/norm1")
-    path = path.conv("conv2/3x3_reduce", scaled(64, width), 1).conv("conv2/3x3", scaled(192, width), 3, pad=1)
-    path = path.lrn("conv2/norm2").max_pool("pool2/3x3_s2", 3, 2)
+    x = image.conv(first, scaled(64, width), 7, stride=2, pad=pad)
+    x = x.max_pool("pool1/3x3_s2", 3, 2).lrn("pool1/norm1")
+    x = x.conv("conv2/3x3_reduce", scaled(64, width), 1).conv("conv2/3x3", scaled(192, width), 3, pad=1)
+    x = x.lrn("conv2/norm2").max_pool("pool2/3x3_s2", 3, 2)
     for name, channels in INCEPTIONS.items():
-        path = _inception(path, f"inception_{name}", [scaled(count, width) for count in channels])
+        x = _inception(x, f"inception_{name}", [scaled(count, width) for count in channels])
         if name in ("3b", "4e"):
-            path = path.max_pool(f"pool{name[0]}/3x3_s2", 3, 2)
-    return {"inception_5b/output": path}
+            x = x.max_pool(f"pool{name[0]}/3x3_s2", 3, 2)
+    return {"inception_5b/output": x}
 
 
-def _inception(path: Path, block: str, channels: list[int]) -> Path:
+def _inception(x: FeatureMap, block: str, channels: list[int]) -> FeatureMap:
     one, three_reduce, three, five_reduce, five, projection = channels
     branches = [
-        path.conv(f"{block}/1x1", one, 1),
-        path.conv(f"{block}/3x3_reduce", three_reduce, 1).conv(f"{block}/3x3", three, 3, pad=1),
-        path.conv(f"{block}/5x5_reduce", five_reduce, 1).conv(f"{block}/5x5", five, 5, pad=2),
-        path.max_pool(f"{block}/pool", 3, 1, pad=1).conv(f"{block}/pool_proj", projection, 1),
+        x.conv(f"{block}/1x1", one, 1),
+        x.conv(f"{block}/3x3_reduce", three_reduce, 1).conv(f"{block}/3x3", three, 3, pad=1),
+        x.conv(f"{block}/5x5_reduce", five_reduce, 1).conv(f"{block}/5x5", five, 5, pad=2),
+        x.max_pool(f"{block}/pool", 3, 1, pad=1).conv(f"{block}/pool_proj", projection, 1),
     ]
     return concatenated(branches, f"{block}/output")
 
 
-def _finished(path: Path) -> Path:
-    """The average over 7x7 cells in front of the classifier."""
-    x = CaffePooling2D("average", 7, 1, name="pool5.7x7_s1")(path.x)
-    return Path(layers.Dropout(0.4, name="pool5.drop_7x7_s1")(x), path.grid.pooled(7))
+def _finished(x: FeatureMap) -> FeatureMap:
+    """The average over 7x7 cells before the classifier."""
+    mean = CaffePooling2D("average", 7, 1, name="pool5.7x7_s1")(x.tensor)
+    return FeatureMap(layers.Dropout(0.4, name="pool5.drop_7x7_s1")(mean), x.grid.pooled(7))
 
 
 GOOGLENET = Backbone(trunk, first="conv1/7x7_s2", pad=3, same_pad=3, size=224, fully={}, fc6_pad=0, upscore=63)
@@ -71,18 +71,18 @@ def googlenet(
     preprocessing: InputScaling | None = SCALINGS["googlenet"],
     include_top: bool = True,
     convolutional: bool = False,
-    weights: str | pathlib.Path | None = None,
+    weights: str | Path | None = None,
 ) -> keras.Model:
     """GoogLeNet, the classifier: images (N, 224, 224, 3) to scores (N, K) float32, before softmax.
 
     Args:
       classes: K.
-      input_shape: (H, W, C); None for 224 x 224 RGB, convolutional or without top for any size.
+      input_shape: (H, W, C); None for 224 x 224 RGB, or for any size if convolutional or without top.
       width: a factor for the channels of the convolutions.
       preprocessing: the first layer's constants; None for none.
-      include_top: with the average and the classifier; else inception_5b's output comes out.
-      convolutional: the classifier as a 1x1 convolution: scores (N, H', W', K), a cell every 32 pixels.
-      weights: None for fresh ones; "imagenet", fetched or from the cache; or a file of weights.
+      include_top: whether it has the average and the classifier; without them it gives inception_5b's output.
+      convolutional: with the classifier as a 1x1 convolution: scores (N, H', W', K), a cell every 32 pixels.
+      weights: None for fresh ones; "imagenet", from the cache or downloaded; or a file of weights.
 
     Raises:
       ConfigError: an option is out of range, or a size is missing.
