@@ -12,13 +12,13 @@ import keras
 from kseg.errors import ConfigError, did_you_mean
 from kseg.layers import SCALINGS, InputScaling
 from kseg.models import fcn
-from kseg.models.alexnet import alexnet
+from kseg.models.classifiers.alexnet import alexnet
+from kseg.models.classifiers.googlenet import googlenet
+from kseg.models.classifiers.vgg16 import vgg16
 from kseg.models.describe import describe, draw
 from kseg.models.fcn import fcn8s, fcn8s_atonce, fcn16s, fcn32s, fcn32s_rgbd
-from kseg.models.googlenet import googlenet
 from kseg.models.registry import NETWORKS, started
 from kseg.models.unet import unet
-from kseg.models.vgg16 import vgg16
 from kseg.options import check_required, options_of
 
 __all__ = [

@@ -23,13 +23,13 @@ from keras import layers
 from kseg.errors import ConfigError
 from kseg.geometry import Geometry
 from kseg.layers import SCALINGS, InputScaling, ScaleChannels, SizeCheck
-from kseg.models.alexnet import ALEXNET
-from kseg.models.backbone import Backbone, scaled_input, widths
 from kseg.models.bounds import check_bounds, check_classes
+from kseg.models.classifiers.alexnet import ALEXNET
+from kseg.models.classifiers.backbone import Backbone, scaled_input, widths
+from kseg.models.classifiers.googlenet import GOOGLENET
+from kseg.models.classifiers.vgg16 import VGG16
 from kseg.models.feature_map import FeatureMap, mean_of
-from kseg.models.googlenet import GOOGLENET
 from kseg.models.registry import NETWORKS, started
-from kseg.models.vgg16 import VGG16
 
 BACKBONES: dict[str, Backbone] = {"vgg16": VGG16, "alexnet": ALEXNET, "googlenet": GOOGLENET}
 HEADS = {"semantic": "_sem", "geometric": "_geo"}  # the ends of SIFT Flow's layer names in the release

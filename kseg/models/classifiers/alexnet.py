@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 
 from kseg.layers import SCALINGS, InputScaling
-from kseg.models.backbone import Backbone, classifier
+from kseg.models.classifiers.backbone import Backbone, classifier
 from kseg.models.feature_map import FeatureMap, scaled
 from kseg.models.registry import NETWORKS
 

@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from kseg.layers import SCALINGS, CaffePooling2D, InputScaling
-from kseg.models.backbone import Backbone, classifier
+from kseg.models.classifiers.backbone import Backbone, classifier
 from kseg.models.feature_map import FeatureMap, concatenated, scaled
 from kseg.models.registry import NETWORKS
 
