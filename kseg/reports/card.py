@@ -72,7 +72,7 @@ def _classes(result: Result) -> str:
 def _limits(result: Result) -> Iterator[str]:
     found, report = result.surveys["train"], result.report
     sizes = [f"{low} to {high}" if low != high else f"{low}" for low, high in (found.heights, found.widths)]
-    yield f"The scores are of one training with one seed, on {len(report.images)} images; another seed gives other scores."
+    yield f"The scores are of one training with one seed, on {len(report.images)} images. Another seed gives others."
     if report.split == "val" and result.chosen_at is not None:
         yield "Chosen and scored on the same images of val, so its scores are a little too good."
     yield (
