@@ -17,7 +17,7 @@ from kseg.training.rehearsal import rehearse
 from kseg.training.stages import of_stage, stages_of
 from kseg.training.trainer import run_stage
 
-SLIM = {"model.width": 1 / 64, "model.fc_width": 4, "init_weights": "none", "steps": 2}
+SLIM = {"model.width": 1 / 64, "model.fc_width": 4, "init_weights": "none", "steps": 2, "precision": "float32"}
 trees = importlib.util.spec_from_file_location(
     "dataset_case", Path(__file__).resolve().parents[2] / "conformance" / "dataset_case.py"
 )
