@@ -66,7 +66,8 @@ def draw_fields(
     """Draws a network's maps as bars, and receptive fields on an image, as PNG.
 
     Args:
-      maps: name, channels and stride of each map, in order. Bars are higher for smaller strides, wider for more channels.
+      maps: name, channels and stride of each map, in order. Bars are higher for smaller strides, wider for more
+        channels.
       image: (H, W, C).
       fields: left, top and width of a cell's receptive field, and the stride, pixels, by the text for the legend.
       path: the file.
