@@ -1,4 +1,4 @@
-"""A data set as a person sees it: items from all over it with their labels drawn on, as a picture or a page."""
+"""Shows items from all over a data set with their labels drawn on them, as a picture or a page."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from kseg.pictures import (
 )
 from kseg.storage import write_text
 
-ITEMS, PANEL, ACROSS = 12, 300, 4  # items shown, a panel's longer side in a picture, as many of which make a row
-PAGE_PANEL = 640
+ITEMS, PANEL, ACROSS = 12, 300, 4  # items shown; in a picture the longer side of a panel, and how many make a row
+PAGE_PANEL = 640  # the longer side of a panel on a page
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Items of a data set that were read, and what is in them.
+    """Items of a data set, and what is in them.
 
     Attributes:
       data: the split.
       items: those shown.
-      class_pixels: by head the pixels of each class in them, (K,) int64.
-      void_pixels: by head the pixels without a class.
+      class_pixels: for each head the pixels of each class in them, (K,) int64.
+      void_pixels: for each head the pixels without a class.
     """
 
     data: Dataset
@@ -51,7 +51,7 @@ class Gallery:
     void_pixels: Mapping[str, int]
 
     def __str__(self) -> str:
-        """What there is, in the words of `data show`."""
+        """The text of `data show`."""
         data, images = self.data, [image for item in self.items for image in item.images.values()]
         kinds = " and ".join(sorted({str(image.dtype) for image in images}))
         channels = sum(image.shape[2] for image in self.items[0].images.values())
@@ -83,8 +83,8 @@ def look(data: Dataset, count: int = ITEMS) -> Gallery:
     """
     if not len(data):
         raise DataError(f"{data.name}: there is nothing in the split {data.split}.", "Take another, or add images.")
-    places = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)).tolist()
-    items = tuple(data[place] for place in places)
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)).tolist()
+    items = tuple(data[index] for index in chosen)
     counts = {head: np.zeros(256, np.int64) for head in data.heads}
     for item in items:
         for head, label in item.labels.items():
@@ -106,10 +106,10 @@ def write_gallery(gallery: Gallery, path: str | Path) -> None:
 
 
 def panels_of(data: Dataset, item: Item) -> dict[str, np.ndarray]:
-    """What there is to see of an item, each under its name: its images and channels, then each label on the first.
+    """The pictures of an item by name: its images or their channels, then each label on the first image.
 
     Returns:
-      (H, W, 3) uint8 by name; objects that are numbered are each of their own colour.
+      (H, W, 3) uint8 by name; each numbered object has a colour of its own.
     """
     panels = {}
     for stream, image in item.images.items():
@@ -126,22 +126,22 @@ def panels_of(data: Dataset, item: Item) -> dict[str, np.ndarray]:
 
 
 def numbered_panels(gallery: Gallery) -> dict[str, np.ndarray]:
-    """The panels of all items by what stands over each: the item's number with its id, then with what is shown."""
+    """The panels of all items by title: the item's number, then for its first panel the id, else what is shown."""
     panels: dict[str, np.ndarray] = {}
     for number, item in enumerate(gallery.items, start=1):
-        for place, (name, picture) in enumerate(panels_of(gallery.data, item).items()):
-            panels[f"{number}: {name if place else _short(item.id)}"] = _seen(picture, PANEL)
+        for index, (name, picture) in enumerate(panels_of(gallery.data, item).items()):
+            panels[f"{number}: {name if index else _short(item.id)}"] = _seen(picture, PANEL)
     return panels
 
 
 def _seen(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture whose longer side is `side`; larger where it is more than twice as long as the other."""
+    """The picture scaled so that its longer side is `side`, or more if that is over twice the other side."""
     short, long = sorted(picture.shape[:2])
     return fitted(picture, round(side * min(max(1, math.sqrt(long / short / 2)), ACROSS)))
 
 
 def _picture(gallery: Gallery) -> np.ndarray:
-    """The sheet of panels and the legends below: (H, W, 3) uint8."""
+    """The sheet of panels with the legends below: (H, W, 3) uint8."""
     panels = numbered_panels(gallery)
     each = len(panels) // len(gallery.items)
     across = max(1, ACROSS * PANEL // max(panel.shape[1] for panel in panels.values()))
@@ -167,7 +167,7 @@ def _page(gallery: Gallery) -> str:
 
 
 def _legends(gallery: Gallery) -> list[tuple[str, dict[int, str], int | None]]:
-    """Each head, the names of the classes in the pictures, and the class that is left clear; none for objects."""
+    """For each head its name, the classes in the pictures, and the class that is left clear; [] for objects."""
     if gallery.items[0].instances is not None:
         return []
     found = []

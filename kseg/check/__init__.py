@@ -1,4 +1,4 @@
-"""What is wrong with a person's data, and the corrected copy."""
+"""Finds what is wrong with a person's data, and writes a corrected copy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from kseg.check.checked import Checked
 from kseg.check.copy import write_copy
 from kseg.check.finding import Finding
 from kseg.check.folder import check_pairs
-from kseg.check.items import check_items
 from kseg.check.preflight import Needs
+from kseg.check.registered import check_items
 from kseg.check.sheet import contact_sheet
-from kseg.check.words import in_words
+from kseg.check.text import in_words
 from kseg.datasets import options_taken
 from kseg.options import checked
 
@@ -27,15 +27,14 @@ def check(
     needs: Needs | None = None,
     **options: Any,
 ) -> Checked:
-    """Everything that is found wrong with a data set, file by file.
+    """Finds everything that is wrong with a data set, file by file.
 
     Args:
-      dataset: a registered name. Of `folder` and `list` every file is looked at; of others every item that their reader
+      dataset: a registered name. Of `folder` and `list` every file is read, of others every item that their reader
         gives.
       data_dir, options: as `kseg.datasets.open` takes them.
-      split: which part; None for all, and whether they share an image.
-      needs: what a training would ask of the data (`kseg.preparation.needs`); None for what every one asks of a
-        folder.
+      split: which part; None for all parts, which must not share an image.
+      needs: what a training would ask of the data; None for what every training asks of a folder.
 
     Raises:
       DataError: the folder does not hold the data set, or no such split.

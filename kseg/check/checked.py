@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kseg.check.contents import ImageContent, LabelContent
 from kseg.check.finding import Finding
-from kseg.check.judgement import Judgement
-from kseg.check.looks import ImageLook, LabelLook
-from kseg.datasets.colours import ColourTable
-from kseg.datasets.pairing import Pair
+from kseg.check.labels.label_findings import LabelFindings
+from kseg.datasets.labels.colours import ColourTable
+from kseg.datasets.own.pairing import Pair
 from kseg.errors import Doubt, Spelling, spelled
 from kseg.images import Drawn, orientation_of, turn_of_label
 
@@ -21,14 +21,14 @@ class CheckedPair:
 
     split: str
     pair: Pair
-    image: ImageLook
-    label: LabelLook
+    image: ImageContent
+    label: LabelContent
     drawn: Drawn | None = None
     left_out: str = ""
 
     @property
     def label_turn(self) -> int | None:
-        """The orientation tag by which the label comes to lie on its image; None where nothing tells it."""
+        """The orientation tag that turns the label onto its image; None where it can't be known."""
         tag = self.image.orientation
         if tag == 1 or not self.pair.label.is_dir() and orientation_of(self.pair.label) != 1:
             return 1
@@ -37,19 +37,19 @@ class CheckedPair:
 
 @dataclass
 class Checked:
-    """What a check found, and all that a corrected copy is made of.
+    """What a check found, with all that a corrected copy needs.
 
     Attributes:
       name: the data set's.
       root: its folder; None where its own reader found it.
       splits: the number of items by split ("" where there is none).
       findings: in the order of their kinds.
-      pairs: those that were looked at; none where the data set's own reader gave the items.
-      judgement: of the labels.
+      pairs: those that were read; none where the data set's own reader gave the items.
+      labels: what was found in the labels, and how they are mended.
       notes: how the folder was understood, and what in it was not looked at.
-      doubts: what is worth knowing though nothing is wrong.
-      is_all_read: whether there is nothing in the folder that was not looked at.
-      table: which colour is which number, where that was said.
+      doubts: what a person should know though it may be right.
+      is_all_read: whether everything in the folder was looked at.
+      table: which colour is which number, where a person said it.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Checked:
     splits: dict[str, int]
     findings: list[Finding]
     pairs: list[CheckedPair] = field(default_factory=list)
-    judgement: Judgement = field(default_factory=Judgement)
+    labels: LabelFindings = field(default_factory=LabelFindings)
     notes: list[str] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
     is_all_read: bool = True
@@ -73,7 +73,7 @@ class Checked:
         return [*self.notes, *(spelled(doubt.parts, spelling) for doubt in self.doubts)]
 
     def to_json(self, spelling: Spelling = str, copy: str = "write_copy") -> dict[str, Any]:
-        """As JSON; the arguments are those of `Finding.advice`."""
+        """All of it as JSON; the arguments are those of `Finding.advice`."""
         return {
             "dataset": self.name,
             "folder": None if self.root is None else str(self.root),

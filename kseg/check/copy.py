@@ -1,4 +1,4 @@
-"""A corrected copy of a person's data: what can be mended is, what can't is left out, the original stays."""
+"""Writes a corrected copy of a person's data: mends what can be mended, leaves out the rest, changes no original."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from kseg.check.checked import Checked, CheckedPair
-from kseg.check.judgement import Mend
-from kseg.datasets.colours import codes_of
-from kseg.datasets.shades import unshaded
-from kseg.datasets.stored import read_objects
+from kseg.check.labels.label_findings import Mend
+from kseg.datasets.labels.colours import codes_of
+from kseg.datasets.labels.label_files import read_objects
+from kseg.datasets.labels.smoothed import unshaded
 from kseg.errors import ConfigError, DataError
 from kseg.images import is_stack, open_pages, read_image, read_label, stack_writer, turned, write_image
 from kseg.storage import aside, write_text
@@ -23,19 +23,19 @@ _HELD = {("uint8", 1), ("uint8", 3), ("uint16", 1)}
 
 
 def write_copy(checked: Checked, folder: str | Path) -> list[tuple[str, str]]:
-    """Writes the corrected copy, whole or not at all, with changes.csv, which names every file that is not as it was.
+    """Writes the corrected copy, whole or not at all. Its changes.csv names every file that was changed.
 
     Args:
-      checked: of a `folder`.
+      checked: what was found in a `folder`.
       folder: a new one.
 
     Returns:
-      The changes: file and what was done.
+      The changes: the file and what was done.
 
     Raises:
       ConfigError: the folder exists.
       DataError: nothing would be left in it, or a file changed meanwhile.
-      EnvironmentFailure: the disk is full, or the place can't be written.
+      EnvironmentFailure: the disk is full, or the folder can't be written.
     """
     folder = Path(folder)
     if folder.exists():
@@ -57,7 +57,7 @@ def write_copy(checked: Checked, folder: str | Path) -> list[tuple[str, str]]:
 
 
 def _write_pair(checked: Checked, one: CheckedPair, copy: Path) -> list[tuple[str, str]]:
-    """Writes one pair as it is or mended; gives what was done to its files."""
+    """Writes one pair as it is or mended, and returns what was done to its files."""
     assert checked.root is not None
     image, label = one.pair.image, one.pair.label
     names = [path.relative_to(checked.root).as_posix() for path in (image, label)]
@@ -72,7 +72,7 @@ def _write_pair(checked: Checked, one: CheckedPair, copy: Path) -> list[tuple[st
         changes.append((names[0], f"turned upright by its orientation tag {one.image.orientation}"))
     else:
         shutil.copy2(image, target / "images" / f"{stem}{image.suffix}")
-    mends = [checked.judgement.mends.get((label, number)) for number in range(len(one.label.pages))]
+    mends = [checked.labels.mends.get((label, number)) for number in range(len(one.label.pages))]
     if label.is_dir():
         _write_label(target / "labels" / stem, [turned(read_objects(label), turn or 1)])
         changes.append((names[1], f"the masks in it became the numbers of {stem}"))
@@ -91,7 +91,7 @@ def _write_pair(checked: Checked, one: CheckedPair, copy: Path) -> list[tuple[st
 
 
 def _write_upright(path: Path, stem: Path) -> bool:
-    """Writes an image as it is to be seen to `stem` and its ending; False where PNG and TIFF don't hold its kind."""
+    """Writes an image as its tag shows it to `stem`.png or .tif. Returns False where neither can hold its type."""
     pages = [open_pages(path)[number] for number in range(len(open_pages(path)))]
     if any((page.dtype.name, page.shape[2]) not in _HELD for page in pages):
         return False
@@ -118,7 +118,7 @@ def _mended(path: Path, number: int, mend: Mend | None) -> np.ndarray:
 
 
 def _replaced(array: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
-    """`array` (H, W) integers with some of its values replaced by others."""
+    """`array` (H, W) integers with some values replaced by others."""
     found, inverse = np.unique(array, return_inverse=True)
     return np.array([values.get(value, value) for value in found.tolist()], np.int32)[inverse].reshape(array.shape)
 
@@ -137,7 +137,7 @@ def _write_label(stem: Path, pages: Sequence[np.ndarray]) -> None:
 
 
 def _deed(mend: Mend) -> str:
-    """What a mend does, in words."""
+    """What a mend does, as text."""
     if mend.threshold:
         return f"{'saved without loss: ' if mend.lossy else ''}{mend.threshold} from grey level 128 on, else 0"
     if mend.colours is not None:
@@ -146,9 +146,9 @@ def _deed(mend: Mend) -> str:
 
 
 def _write_names(checked: Checked, copy: Path) -> None:
-    """Writes which colour is which number, and the classes' names: of colours without a name the colours themselves."""
+    """Writes the numbers of the colours and the names of the classes. A colour without a name is its own name."""
     assert checked.root is not None
-    table, colours = checked.table, checked.judgement.colours
+    table, colours = checked.table, checked.labels.colours
     names = [*(table.names if table else ())]
     if (checked.root / CLASSES).is_file():
         shutil.copyfile(checked.root / CLASSES, copy / CLASSES)

@@ -1,4 +1,4 @@
-"""A person's own images and labels: every file is looked at, whatever is wrong with another."""
+"""Checks a person's own images and labels: reads every file, whatever is wrong with others."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from kseg.check.checked import Checked, CheckedPair
-from kseg.check.encodings import judge
+from kseg.check.contents import for_each, image_content, label_content
 from kseg.check.finding import Finding, in_order
-from kseg.check.judgement import Label, Options
-from kseg.check.layout import Layout, lay_out
-from kseg.check.looks import for_each, look_at_image, look_at_label
+from kseg.check.labels.encodings import judge
+from kseg.check.labels.label_findings import Label, Options
+from kseg.check.pairs import Layout, lay_out
 from kseg.check.preflight import Needs, preflight
 from kseg.check.sheet import draw_pair
-from kseg.datasets.colours import find_table
-from kseg.datasets.lines import read_lines
-from kseg.datasets.opening import advice_on_axes
-from kseg.datasets.pairing import Pair
-from kseg.datasets.stored import scale_of
+from kseg.datasets.labels.colours import find_table
+from kseg.datasets.labels.label_files import scale_of
+from kseg.datasets.own.opening import advice_on_axes
+from kseg.datasets.own.pairing import Pair
+from kseg.datasets.text_files import read_lines
 from kseg.errors import ConfigError, DataError, Setting, SizeError
 from kseg.images import FIXES_OF_ORIENTATION, SAVE_IN_ONE_DEPTH, DamagedFile, doubts_of_levels, doubts_of_no_data
 
@@ -35,7 +35,7 @@ WITHOUT_PAIR = "leaves the pair out"
 def check_pairs(
     dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any], needs: Needs
 ) -> Checked:
-    """Looks at every file of a `folder` or `list`.
+    """Reads every file of a `folder` or `list`.
 
     Args:
       dataset: folder or list.
@@ -58,15 +58,15 @@ def check_pairs(
     findings = [*layout.findings, *(finding for one in pairs for finding in _of_pair(layout, one, said))]
     findings += _copies(layout, pairs)
     findings += _minorities(layout, pairs)
-    judgement = judge([label for one in pairs for label in _labels(layout, one)], said)
-    findings += judgement.findings
+    labels = judge([label for one in pairs for label in _labels(layout, one)], said)
+    findings += labels.findings
     if has_objects:
-        judgement.settings["data.instances"] = "true"
+        labels.settings["data.instances"] = "true"
     findings += _levels(pairs, needs)
     if split is None and all(finding.kind in NO_HINDRANCE for finding in findings):
         findings += refusals(dataset, data_dir, needs, options)
     for one in pairs:
-        if one.pair.label in judgement.hopeless:
+        if one.pair.label in labels.hopeless:
             one.left_out = one.left_out or "the label's numbers can't be told"
     return Checked(
         dataset,
@@ -74,17 +74,17 @@ def check_pairs(
         dict(Counter(one.split for one in pairs)),
         in_order(findings),
         pairs,
-        judgement,
+        labels,
         layout.notes,
-        [*judgement.doubts, *doubts_of_no_data([one.image.no_data for one in pairs])],
+        [*labels.doubts, *doubts_of_no_data([one.image.no_data for one in pairs])],
         layout.is_all_read,
         table,
     )
 
 
 def _look(said: Options, split: str, pair: Pair) -> CheckedPair:
-    label = look_at_label(pair.label, said.table, said.void)
-    return CheckedPair(split, pair, look_at_image(pair.image, said.opening), label, said.orientation)
+    label = label_content(pair.label, said.table, said.void)
+    return CheckedPair(split, pair, image_content(pair.image, said.opening), label, said.orientation)
 
 
 def _labels(layout: Layout, one: CheckedPair) -> Iterator[Label]:
@@ -97,7 +97,7 @@ def _labels(layout: Layout, one: CheckedPair) -> Iterator[Label]:
 
 
 def _of_pair(layout: Layout, one: CheckedPair, said: Options) -> Iterator[Finding]:
-    """What is wrong with one pair alone; sets why it is left out."""
+    """What is wrong with one pair by itself; sets the pair's `left_out`."""
     image, label = one.pair.image, one.pair.label
     draw = partial(draw_pair, image, label, 0)
     for path, error in ((image, one.image.trouble), (label, one.label.trouble)):
@@ -122,7 +122,7 @@ def _of_pair(layout: Layout, one: CheckedPair, said: Options) -> Iterator[Findin
 
 
 def _turned(tag: int, turn: int | None) -> Finding:
-    """An image with an orientation tag; `turn` is that by which its label comes to lie on it."""
+    """The finding of an image with an orientation tag; `turn` is the tag that turns its label onto it."""
     if turn is None:
         what = "nothing tells whether the label was drawn on the image as it is seen or as it is stored (EXIF)"
         fix = ("look at one pair, then pass ", *FIXES_OF_ORIENTATION)
@@ -132,7 +132,7 @@ def _turned(tag: int, turn: int | None) -> Finding:
 
 
 def _sizes(layout: Layout, one: CheckedPair, enlarge: bool) -> Iterator[Finding]:
-    """The pages whose label is of another size than the image."""
+    """The pages whose label has another size than the image; sets the pair's `left_out`."""
     for number, (image, label) in enumerate(zip(one.image.pages, one.label.pages, strict=True)):
         scale = scale_of(image.shape[:2], label.shape)
         if image.shape[:2] == label.shape or scale and enlarge:
@@ -152,7 +152,7 @@ def _by(shape: Sequence[int]) -> str:
 
 
 def _copies(layout: Layout, pairs: Sequence[CheckedPair]) -> Iterator[Finding]:
-    """Images whose pixels are those of another; where all pages of a file are, the copy leaves it out."""
+    """Images with the same pixels as another. The copy leaves out a file if all its pages are such."""
     rank = {split: number for number, split in enumerate(_KEPT)}
     first: dict[bytes, tuple[CheckedPair, int]] = {}
     for one in sorted(pairs, key=lambda one: rank.get(one.split, len(rank))):

@@ -1,4 +1,4 @@
-"""All that a training asks of its data before the first step; `train` and `data check` ask the same, in one place."""
+"""Checks all that a training asks of its data before its first step; `train` and `data check` share it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Needs:
     """What a recipe asks of its data.
 
     Attributes:
-      split: what is trained on; None for train where there is one, else trainval.
-      crop: height and width the network is given; None for whole images.
+      split: the part to train on; None for train where there is one, else trainval.
+      crop: height and width that the network is given; None for whole images.
       batch_size: images in a batch.
-      white: the grey level that becomes 1; None for that of the images' depth.
+      white: the grey level that becomes 1; None for the white of the images' type.
       is_scaled: whether the network scales its images by that level.
-      measure: what the network is chosen by; auto for what suits.
-      geometry: the sizes the network takes; None where only the network itself says them.
+      measure: by which the network is chosen; auto for the one that suits the data.
+      geometry: the sizes that the network takes; None where only the built network knows them.
     """
 
     split: str | None = None
@@ -44,11 +44,11 @@ class Needs:
 def open_parts(
     name: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any]
 ) -> dict[str, Dataset]:
-    """The splits to train on ("train", whatever its own name), and where there are such, to choose by and to report on.
+    """The split to train on, under "train", and where they exist those to choose by ("val") and to report on ("test").
 
     Args:
       name, data_dir, options: as `kseg.datasets.open` takes them.
-      split: what is trained on; None for train where there is one, else trainval.
+      split: the part to train on; None for train where there is one, else trainval.
 
     Raises:
       DataError: there is nothing to report on.
@@ -74,11 +74,7 @@ def open_parts(
 
 
 def check_parts(parts: Mapping[str, Dataset]) -> None:
-    """Checks that something is held out to report on.
-
-    Raises:
-      DataError: nothing is.
-    """
+    """Raises DataError where no part is held out to report on."""
     train = parts["train"]
     if len(parts) == 1:
         raise DataError(
@@ -89,11 +85,7 @@ def check_parts(parts: Mapping[str, Dataset]) -> None:
 
 
 def check_scored(parts: Mapping[str, Dataset], chosen: Measure) -> None:
-    """Checks that all parts can be scored by the measure.
-
-    Raises:
-      ConfigError: one can't.
-    """
+    """Raises ConfigError where a part can't be scored by the measure."""
     for data in parts.values():
         if lacks := chosen.lacks(data):
             what = f"measure is {chosen.name}, but {data.name} has {lacks}."
@@ -101,12 +93,12 @@ def check_scored(parts: Mapping[str, Dataset], chosen: Measure) -> None:
 
 
 def surveyed(parts: Mapping[str, Dataset], needs: Needs) -> dict[str, Survey]:
-    """What every part holds, once all that is asked of it was found.
+    """Surveys every part, and checks what a training needs of them.
 
     Raises:
-      ConfigError: white can't be known, or whole images can't stand in one batch.
+      ConfigError: white can't be known, or a batch would have whole images of several sizes.
       DataError: an item can't be read, or the parts do not agree.
-      SizeError: the crop, or an image without one, does not fit the network.
+      SizeError: the crop, or without a crop an image, does not fit the network.
     """
     found = {split: survey(data) for split, data in parts.items()}
     check_parts_agree(parts, found)

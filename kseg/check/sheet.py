@@ -1,4 +1,4 @@
-"""The findings as pictures: each image with its label on it, its first bad pixel ringed."""
+"""Draws the findings: each image with its label on it, and a ring around the first bad pixel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from kseg.check.finding import Finding
 from kseg.datasets.contract import VOID, Dataset
-from kseg.datasets.stored import read_stored
+from kseg.datasets.labels.label_files import read_stored
 from kseg.errors import KsegError
 from kseg.images import open_pages
 from kseg.instances import count_numbered
@@ -37,7 +37,7 @@ def contact_sheet(findings: Sequence[Finding]) -> np.ndarray | None:
 
 
 def draw_pair(image: Path, label: Path, page: int) -> np.ndarray:
-    """An image under its label, or side by side where they do not fit; grey in place of what can't be read."""
+    """An image under its label, or both side by side where they differ in size; what can't be read is grey."""
     try:
         shown = for_display(open_pages(image)[page])
     except (KsegError, IndexError):
@@ -53,7 +53,7 @@ def draw_pair(image: Path, label: Path, page: int) -> np.ndarray:
 
 
 def draw_item(data: Dataset, index: int) -> np.ndarray:
-    """An item of a data set under its label, grey where it can't be read."""
+    """The image of an item under its label; grey where it can't be read."""
     try:
         item = data[index]
     except KsegError:
@@ -63,7 +63,7 @@ def draw_item(data: Dataset, index: int) -> np.ndarray:
 
 
 def _raw(label: Path, page: int) -> np.ndarray | None:
-    """What a label that holds no numbers looks like."""
+    """A label as a picture, where it holds no numbers."""
     try:
         return for_display(open_pages(label)[page])
     except (KsegError, IndexError):
@@ -71,7 +71,7 @@ def _raw(label: Path, page: int) -> np.ndarray | None:
 
 
 def _beside(*pictures: np.ndarray | None) -> np.ndarray:
-    """Pictures in a row, the smaller enlarged to the height of the highest; a grey one for each that is not there."""
+    """Pictures in a row, all enlarged to the height of the highest; a grey one in place of each None."""
     size = next((one.shape for one in pictures if one is not None), (PANEL // 2, PANEL // 2, 3))
     shown = [np.full(size, 128, np.uint8) if one is None else one for one in pictures]
     height = max(one.shape[0] for one in shown)
@@ -84,7 +84,7 @@ def _beside(*pictures: np.ndarray | None) -> np.ndarray:
 
 
 def _framed(picture: np.ndarray, row: int | None, column: int | None) -> np.ndarray:
-    """`picture` fitted into PANEL x PANEL and made PANEL wide, with a ring around a pixel of it."""
+    """`picture` fitted into PANEL x PANEL and padded to the width PANEL, with a ring around one pixel."""
     height, width = picture.shape[:2]
     scale = PANEL / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))

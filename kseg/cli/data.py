@@ -1,4 +1,4 @@
-"""`data`: which data sets there are, the generated one, and a look at any of them."""
+"""`data`: lists, downloads, checks, shows, counts and packs data sets, and writes the generated one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def data() -> None:
 
 
 def _open(dataset: str, data_dir: str | None, split: str, settings: Mapping[str, str]) -> Dataset:
-    """The split of a data set, with the options among `settings`; without TensorFlow."""
+    """Opens the split of a data set with the options among `settings`; without TensorFlow."""
     from kseg import datasets
 
     return datasets.open(dataset, data_dir, split=split, **datasets.options_from(dataset, settings))
@@ -63,8 +63,8 @@ def download(name: str, output: str | None) -> None:
     """Fetch, verify and unpack the public data set NAME.
 
     voc2011, voc2012, sbd, voc-fcn, voc-aug, pascal-context, nyudv2, siftflow, isbi2012, camvid, or one of the Cell
-    Tracking Challenge, as DIC-C2DH-HeLa. What broke off goes on with the same command. KSEG_MIRROR names an address or
-    folder to ask first; with KSEG_OFFLINE=1 no address is asked.
+    Tracking Challenge, as DIC-C2DH-HeLa. The same command continues a download that stopped. KSEG_MIRROR names an
+    address or folder to ask first; with KSEG_OFFLINE=1 no address is asked.
     """
     from kseg.datasets.downloads import missing, obtain, published
 
@@ -103,12 +103,12 @@ def check(
     fix: str | None,
     output: str | None,
 ) -> None:
-    """Look at every file of a data set and say what is wrong with it; exit 1 where something is.
+    """Read every file of a data set and say what is wrong with it; exit 1 if something is.
 
-    It asks all that `train` asks before its first step, and takes its settings of data.*, model.depth and
-    model.padding. Nothing is written but what -o, --json and --fix name.
+    It checks all that `train` checks before its first step, and takes its settings data.*, model.depth and
+    model.padding. It writes only the files that -o, --json and --fix name.
 
-    --fix (of --dataset folder) leaves the files as they are, and mends or leaves out in the copy.
+    --fix (of --dataset folder) changes no file. In the copy, files are mended or left out.
     """
     import json
     import sys
@@ -151,7 +151,7 @@ def next_command(found: Checked, data_dir: str, settings: Mapping[str, str], cop
     if not any(mendable) or found.name != "folder" or not found.splits or found.pairs and found.is_copy_empty:
         return None
     if copy:
-        settings = {**settings, **found.judgement.settings}
+        settings = {**settings, **found.labels.settings}
     words = "".join(f" --set {shlex.quote(f'{key}={value}')}" for key, value in settings.items())
     verb = "train" if copy and all(mendable) else "data check"
     command = f"{verb} --dataset folder --data-dir {shlex.quote(copy or data_dir)}{words}"
@@ -159,7 +159,7 @@ def next_command(found: Checked, data_dir: str, settings: Mapping[str, str], cop
 
 
 def _needs(dataset: str, recipe: str | None, settings: Mapping[str, str]) -> tuple[Needs | None, dict[str, Any]]:
-    """What a training would ask of the data set, and the data set's own options, by the settings of both."""
+    """What a training would ask of the data set, and the data set's options; the settings may be of both."""
     from kseg.datasets import options_from, options_taken
     from kseg.preparation.needs import KINDS, needs_of
     from kseg.recipes import RECIPES
@@ -185,9 +185,9 @@ def _needs(dataset: str, recipe: str | None, settings: Mapping[str, str]) -> tup
     help="What to write: a page where it ends in .html, else a picture. Default: DATASET-SPLIT.png.",
 )
 def show(dataset: str, data_dir: str | None, split: str, settings: dict[str, str], output: str | None) -> None:
-    """Draw twelve images from all over a data set with their labels, and say what they hold.
+    """Draw twelve images from all over a data set with their labels, and say what is in them.
 
-    `data stats` counts all of it, `data check` looks for what is wrong.
+    `data stats` counts the whole set, `data check` finds what is wrong with it.
     """
     from kseg.gallery import look, write_gallery
 
@@ -205,16 +205,16 @@ def show(dataset: str, data_dir: str | None, split: str, settings: dict[str, str
 @set_option
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the figures as JSON; `-` prints nothing else.")
 def stats(dataset: str, data_dir: str | None, split: str, settings: dict[str, str], json_file: str | None) -> None:
-    """Count images, sizes, grey levels, pixels per class, and the weights that even the classes out."""
+    """Count images, sizes, grey levels and pixels per class, and give the weights that balance the classes."""
     import json
 
     from kseg.datasets import survey
-    from kseg.datasets.statistics import in_words, statistics
+    from kseg.datasets.statistics import as_text, statistics
     from kseg.storage import write_json
 
     items = _open(dataset, data_dir, split, settings)
     figures = statistics(items, survey(items))
-    click.echo(json.dumps(figures, indent=2) if json_file == "-" else in_words(figures))
+    click.echo(json.dumps(figures, indent=2) if json_file == "-" else as_text(figures))
     if json_file and json_file != "-":
         write_json(json_file, figures)
 
@@ -238,9 +238,9 @@ def pack(
     beam: str | None,
     output: str,
 ) -> None:
-    """Write a data set into TFRecord shards, which `--dataset packed --data-dir DIR` reads, item for item the same.
+    """Write a data set into TFRecord shards. `--dataset packed --data-dir DIR` reads the same items from them.
 
-    What was broken off goes on with the same command.
+    The same command continues one that was interrupted.
     """
     import sys
 

@@ -95,7 +95,7 @@ def predict(
         raise click.UsageError(
             f"--{asked[0].replace('_', '-')} says what counts as an object. Ask for objects: --instances or --table."
         )
-    from kseg.datasets.unread import unread_inputs
+    from kseg.datasets.own.ignored_files import unread_inputs
     from kseg.errors import DataError
     from kseg.folders import axes_of_run
     from kseg.images import stem_of

@@ -12,6 +12,7 @@ OPTIONS = {
     "data.crop": "crop",
     "data.name": "dataset",
     "model.name": "model",
+    "network": "model",
 }
 # Fields of a recipe without a dot that have no option of their own.
 ONLY_SET = ("epoch_steps", "measure")

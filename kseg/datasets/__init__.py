@@ -1,4 +1,4 @@
-"""Data sets on disk: one file each; `open` finds them by name."""
+"""Data sets on disk; `open` opens one by its name."""
 
 from __future__ import annotations
 
@@ -6,21 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kseg.datasets import (
-    camvid,
-    ctc,
-    demo,
-    folder,
-    isbi2012,
-    listed,
-    nyudv2,
-    packed,
-    pascal_context,
-    sbd,
-    siftflow,
-    voc,
-)
+from kseg.datasets import demo
 from kseg.datasets.contract import DATASETS, VOID, Dataset, Item, NoSuchSplit, by_name, check_made
+from kseg.datasets.own import folder, listed
+from kseg.datasets.published import camvid, ctc, isbi2012, nyudv2, pascal_context, sbd, siftflow, voc
+from kseg.datasets.shards import packed
 from kseg.datasets.survey import Survey, survey
 from kseg.errors import ConfigError
 from kseg.lazy import lazy
@@ -70,10 +60,10 @@ def open(name: str, data_dir: str | Path | None = None, *, split: str, **options
       name: the registered name (`kseg data list`).
       data_dir: the folder it lies in; the demo needs none.
       split: which part.
-      options: what the data set takes beside these.
+      options: the data set's own.
 
     Raises:
-      ConfigError: no such name or option, or one that it needs is missing; what is registered is no data set.
+      ConfigError: there is no such name or option, a needed option is missing, or what is registered is no data set.
       DataError: the folder does not hold the data set, or there is no such split.
     """
     owner, known = f"The data set {name!r}", options_taken(name)
@@ -94,10 +84,10 @@ def options_taken(name: str) -> dict[str, Option]:
 
 
 def options_from(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the data set `name` among settings by dotted name, as {"data.classes": "3"}.
+    """The options of the data set `name` from settings by dotted name, as {"data.classes": "3"}.
 
     Raises:
-      ConfigError: there is no such data set or option, or a setting is of something else, which can't apply here.
+      ConfigError: there is no such data set or option, or a setting belongs to something else.
     """
     others = [key for key in settings if not key.startswith("data.")]
     if others:
@@ -108,7 +98,7 @@ def options_from(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def open_first(name: str, data_dir: str | Path | None, splits: Sequence[str], **options: Any) -> Dataset:
-    """The first of `splits` that the data set has; otherwise as `open`."""
+    """Opens the first of `splits` that the data set has; all else is as in `open`."""
     for split in splits[:-1]:
         try:
             return open(name, data_dir, split=split, **options)

@@ -1,4 +1,4 @@
-"""Whether the parts of a training, or a network and its data, fit each other."""
+"""Checks that the parts of a training, or a network and its data, fit each other."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ OF_OBJECTS = ("background", "object")  # what data sets that number their object
 
 
 def difference_of_classes(one: Sequence[str], other: Sequence[str]) -> str:
-    """Why two lists of class names can't mean the same ids, in words; "" where they can.
+    """Why two lists of class names can't mean the same ids, as text; "" where they can.
 
-    Names that kseg made up ("class 1") can mean any class; upper and lower case are the same.
+    Names that kseg made up ("class 1") can mean any class. Upper and lower case are the same.
     """
     if len(one) != len(other):
         return f"{len(one)} classes are not {len(other)}"
-    differing = [place for place, pair in enumerate(zip(one, other, strict=True)) if _plain(pair[0]) != _plain(pair[1])]
+    differing = [number for number, pair in enumerate(zip(one, other, strict=True)) if len(set(map(_plain, pair))) > 1]
     if not differing or any(_is_made_up(names) for names in (one, other)):
         return ""
     if sorted(map(_plain, one)) == sorted(map(_plain, other)):
         return "the same names, but in another order"
-    place = differing[0]
-    return f"class {place} is {one[place]} in one and {other[place]} in the other"
+    first = differing[0]
+    return f"class {first} is {one[first]} in one and {other[first]} in the other"
 
 
 def some_names(names: Sequence[str]) -> str:
@@ -44,13 +44,13 @@ def _is_made_up(names: Sequence[str]) -> bool:
 
 
 def check_parts_agree(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey]) -> None:
-    """Checks that every part has the classes, the depth and the channels of the one that is trained on.
+    """Checks that every part has the classes, the depth and the channels of the part that is trained on.
 
     Args:
-      parts, surveys: by what they are used for; one is "train".
+      parts, surveys: by use; one is "train".
 
     Raises:
-      DataError: one has others.
+      DataError: a part has others.
     """
     train, found = parts["train"], surveys["train"]
     for split, part in parts.items():
@@ -83,13 +83,13 @@ def check_whole_images(found: Survey, geometry: Geometry, batch_size: int) -> No
     """Checks that images can be trained on whole, without a crop.
 
     Args:
-      found: what is trained on.
+      found: the survey of what is trained on.
       geometry: the network's.
       batch_size: images in a batch.
 
     Raises:
       SizeError: the network does not take the size of an image.
-      ConfigError: images of several sizes can't stand in one batch.
+      ConfigError: a batch would have images of several sizes.
     """
     for (height, width), name in found.sizes.items():
         try:

@@ -1,7 +1,7 @@
-"""What every data set is: a list of items with an image and a label, checked as they are read.
+"""What every data set is: a list of items, each an image and a label, which are checked when they are read.
 
-A set for networks of several streams has a dict of images by stream, one with several tasks a dict of labels by head;
-`images`, `labels` and `heads` give dicts for all sets, with the one name "" where there is no other.
+For a network of several streams an item has a dict of images by stream; for several tasks it has a dict of labels by
+head. `images`, `labels` and `heads` are dicts in every data set; a single image or label has the name "".
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Item:
       id: its name within the data set, fit for a file name.
       image: (H, W, C) uint8, uint16 or float32, or a dict of such by stream.
       label: (H, W) int32, 0..classes-1, or 255 for void, or a dict of such by head.
-      instances: (H, W) int32, 0 background, one number per object; None where the set has none.
-      weight: how much it counts in the loss, >= 0, no unit.
+      instances: (H, W) int32, 0 background, one number per object; None where objects have no numbers.
+      weight: how much the item counts in the loss, >= 0, no unit.
     """
 
     id: str
@@ -83,21 +83,22 @@ class Dataset(abc.ABC):
       name: the registered name.
       split: which part this is.
       splits: the parts there are.
-      classes: the classes' names; the position is the id. A dict of such by head where there are several.
+      classes: the names of the classes in the order of their ids, or a dict of such by head.
       scored_classes: the ids that the set's protocol averages over, or a dict of such; None for all that occur.
-      has_instances: whether items number their objects; SEG is then among the scores.
-      has_weights: whether the set weighs its images.
-      em_measures: names of kseg.metrics.em.MEASURES that the set is scored by, of class 1 against class 0.
-      colour_channels: by stream, how many of an image's first channels are grey levels or colours, and change with the
-        light; in a stream not named none are. None: in the streams "" and "rgb" all, but of four the first three.
-      colour_white: the level of these that is white, where the images' type does not say it; None where it does.
-      upright: whether the images have an up: photographs do, microscopy does not; then a network is not to see them
-        turned.
+      has_instances: whether items number their objects; then SEG is among the scores.
+      has_weights: whether the images have weights.
+      em_measures: names of kseg.metrics.em.MEASURES by which the set is scored, of class 1 against class 0.
+      colour_channels: for each stream, how many of the first channels are grey levels or colours, which change with
+        the light; 0 for a stream that is missing here. None: all channels of the streams "" and "rgb", but of four
+        channels the first three.
+      colour_white: the level of these channels that is white; None where the type of the images says it.
+      upright: whether the images have a top, as photographs do and microscopy does not. Then a network must not see
+        them turned.
       colours: (K, 3) RGB, 0..255, one per class, or a dict of such by head; None: PASCAL VOC's palette.
-      published: whether the set is the same wherever it lies; else another folder is another set.
-      local_options: the options that speak of what one folder holds, as frames to leave out.
-      doubts: what looks as if it was meant otherwise.
-      question: what must be settled before anything is trained or scored on the set; None where nothing is open.
+      published: whether the set is the same in every folder; else another folder is another set.
+      local_options: the options that depend on what one folder holds, as frames to leave out.
+      doubts: what the user may have meant otherwise.
+      question: what a person must answer before anything is trained or scored on the set; None where nothing is open.
       notes: how a person's folder was understood, and what in it was not looked at.
       ids: the items' names.
     """
@@ -124,7 +125,7 @@ class Dataset(abc.ABC):
 
     @abc.abstractmethod
     def read(self, index: int) -> Item:
-        """Item `index` as its files say, not checked yet."""
+        """Item `index` as its files have it, not checked yet."""
 
     @property
     def heads(self) -> dict[str, tuple[str, ...]]:
@@ -146,7 +147,7 @@ class Dataset(abc.ABC):
     @overload
     def __getitem__(self, index: slice) -> Dataset: ...
     def __getitem__(self, index: SupportsIndex | slice) -> Item | Dataset:
-        """Item `index`, counted from the end where it is negative; of a slice the data set of these items.
+        """Item `index`, counted from the end where it is negative; for a slice, the data set of these items.
 
         Raises:
           DataError: a file can't be read, image and label differ in size, or a label lies outside the classes.
@@ -202,14 +203,14 @@ class Dataset(abc.ABC):
 
 
 def check_made(data: Any, what: str) -> None:
-    """Checks that what a person's code made is a data set, and says what each must.
+    """Checks that what a person's code made is a data set.
 
     Args:
       data: what it made.
-      what: who made it, for messages.
+      what: the maker, for messages.
 
     Raises:
-      ConfigError: it is none, or lacks ids or classes.
+      ConfigError: `data` is no data set, or lacks ids or classes.
     """
     if not isinstance(data, Dataset):
         raise ConfigError(f"{what}: found {type(data).__name__}, but a kseg.datasets.Dataset is wanted.")
@@ -219,7 +220,7 @@ def check_made(data: Any, what: str) -> None:
 
 
 class _Part(Dataset):
-    """Some items of another data set, in an order of their own; all else is as it is there."""
+    """Some items of another data set in an order of their own; all else is as in that set."""
 
     def __init__(self, whole: Dataset, rows: Sequence[int]) -> None:
         self._whole: Dataset = whole._whole if isinstance(whole, _Part) else whole
@@ -288,7 +289,7 @@ def find_root(
 
 
 def first_of(label: np.ndarray, where: np.ndarray) -> str:
-    """Words for the first pixel of `label` (H, W) at which `where` holds, and for how many there are."""
+    """Text about the pixels of `label` (H, W) at which `where` is true: the first of them, and how many there are."""
     row, column = np.argwhere(where)[0]
     count = int(where.sum())
     return f"label {label[row, column]} at row {row}, column {column} ({count:,} pixels, {count / where.size:.1%})"
@@ -300,9 +301,9 @@ def by_name(value: Any) -> dict[str, Any]:
 
 
 def _within(label: np.ndarray, count: int) -> bool:
-    """Whether `label` surely holds 0..count-1 and void alone, in a seventh of the time of looking where it does not.
+    """Whether `label` surely holds only 0..count-1 and void. This takes a seventh of the time of finding other pixels.
 
-    All numbers or'ed together lie in 0..255 only where each does; as a byte, void plus one is 0.
+    The bitwise or of all numbers lies in 0..255 only if each number does. As a byte, void plus one is 0.
     """
     if label.dtype.kind not in "iu" or not 0 <= np.bitwise_or.reduce(label, axis=None) <= VOID:
         return False

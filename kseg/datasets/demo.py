@@ -1,7 +1,7 @@
-"""Generated cells that touch, with a number for each: no download, the same pictures from the same seed.
+"""Generated pictures of touching cells, each with a number: no download, and the same pictures from the same seed.
 
-Drawn like a phase-contrast image: clusters of rounded cells with a bright rim, a dark seam where
-two meet, a darker nucleus, uneven light and noise.
+They look like phase-contrast images: clusters of rounded cells with a bright rim, a dark seam where two meet, a darker
+nucleus, uneven light and noise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from kseg.datasets.contract import DATASETS
-from kseg.datasets.folder import Folder
+from kseg.datasets.own.folder import Folder
 from kseg.errors import EnvironmentFailure
 from kseg.images import write_image
 from kseg.storage import aside, cache_folder
@@ -38,26 +38,26 @@ class Demo(Folder):
             try:
                 write_demo(root)
             except EnvironmentFailure:
-                if not root.exists():  # else another process was quicker
+                if not root.exists():  # another process may have written it meanwhile
                     raise
         super().__init__(root, split=split, instances=True)
 
 
 def write_demo(root: Path) -> None:
-    """Writes the whole set to the new folder `root`, in the layout of `folder`; whole or not at all."""
-    with aside(root) as place:
+    """Writes the set to the new folder `root`, in the layout of `folder`, whole or not at all."""
+    with aside(root) as new:
         for split, count in COUNTS.items():
             for kind in ("images", "labels"):
-                (place / split / kind).mkdir(parents=True)
+                (new / split / kind).mkdir(parents=True)
             for number in range(count):
                 image, instances = draw_cells(SEED + number + 1000 * (split != "train"), *SIZE)
-                write_image(place / split / "images" / f"cells_{number:02d}.png", image)
-                write_image(place / split / "labels" / f"cells_{number:02d}.png", instances)
-        (place / "classes.txt").write_text("background\ncell\n", encoding="utf-8")
+                write_image(new / split / "images" / f"cells_{number:02d}.png", image)
+                write_image(new / split / "labels" / f"cells_{number:02d}.png", instances)
+        (new / "classes.txt").write_text("background\ncell\n", encoding="utf-8")
 
 
 def draw_cells(seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture of touching cells and the number of each.
+    """A picture of touching cells, and the number of each cell.
 
     Returns:
       image (H, W) uint8 and instances (H, W) uint16, 0 background, 1..n.
@@ -96,7 +96,7 @@ def draw_cells(seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _place_cells(rng: np.random.Generator, height: int, width: int) -> list[tuple[float, float, float]]:
-    """Row, column and radius of each cell: clusters that grow by cells set against earlier ones."""
+    """Row, column and radius of each cell. A cluster grows by cells that touch earlier ones."""
     cells: list[tuple[float, float, float]] = []
     for _ in range(max(1, round(height * width / 5200))):
         cluster = [(rng.uniform(0, height), rng.uniform(0, width), rng.uniform(11, 17))]
@@ -118,7 +118,7 @@ def _smooth(rng: np.random.Generator, height: int, width: int, sigma: float) -> 
 
 
 def _renumber(owner: np.ndarray) -> np.ndarray:
-    """The same objects numbered 1..n without gaps; specks that others left of one are dropped."""
+    """The same objects numbered 1..n without gaps. Specks of an object that others cover are dropped."""
     result = np.zeros_like(owner)
     count = 0
     for cell in np.unique(owner[owner > 0]):

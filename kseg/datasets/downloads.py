@@ -1,8 +1,8 @@
-"""Where the public data sets are published, how to know their files, and what became of the addresses.
+"""Where the public data sets are published, the sizes and digests of their files, and which addresses answer.
 
-Sizes and digests are as their publishers or others who have the files state them; None where nobody does. What is said
-of an address was reported by users up to January 2026. Source: facts of the data sets, section 5; the digests of the
-Cell Tracking Challenge's archives: torch_em (github.com/constantinpape/torch-em); the address of the ISBI 2012 archive:
+Publishers or others who have the files state the sizes and digests; None where nobody does. Users reported the state of
+the addresses up to January 2026. Source: facts of the data sets, section 5. The digests of the Cell Tracking
+Challenge's archives are from torch_em (github.com/constantinpape/torch-em), the address of the ISBI 2012 archive from
 imagej.net/events/isbi-2012-segmentation-challenge.
 """
 
@@ -28,12 +28,12 @@ class Part:
     """A published file.
 
     Attributes:
-      file: its name; one of ENDINGS is unpacked.
-      addresses: where it is fetched from, the first preferred.
-      holds: a path that is there once it is unpacked, as a pattern; the file itself where it is no archive.
+      file: its name; a file with one of ENDINGS is unpacked.
+      addresses: where it is fetched from, the preferred one first.
+      holds: a path that is there after unpacking, as a pattern; the file itself where it is no archive.
       size_bytes, digest: as `kseg.download.fetch` takes them.
-      page: where a person finds it, if not at the first address.
-      state: what is known of the addresses that do not answer.
+      page: the page that links to it, if not the first address.
+      state: what is known about addresses that do not answer.
     """
 
     file: str
@@ -51,9 +51,9 @@ class Published:
 
     Attributes:
       dataset: the registered name that reads it.
-      parts: the files it consists of.
-      terms: what its authors ask for.
-      inside: the folder in the download that `--data-dir` is to name, "" for the download itself.
+      parts: its files.
+      terms: the conditions of its authors.
+      inside: the folder in the download that is the `data_dir`; "" for the download itself.
     """
 
     dataset: str
@@ -241,12 +241,12 @@ def missing(name: str, folder: str | Path) -> list[Part]:
 
 
 def obtain(part: Part, folder: str | Path) -> str | None:
-    """Fetches a part into `folder`, going on where an earlier call broke off, verifies and unpacks it.
+    """Fetches a part into `folder`, verifies and unpacks it. It continues where an earlier call stopped.
 
-    An archive is removed once it is unpacked.
+    An archive is removed after it was unpacked.
 
     Returns:
-      "sha256:HEX" of the file where no digest was published, for a person to keep; else None.
+      "sha256:HEX" of the file where no digest was published, so that a person can keep it; else None.
 
     Raises:
       EnvironmentFailure: it could not be fetched, or the disk is full.

@@ -1,4 +1,4 @@
-"""What a data set holds, in figures: grey levels, classes, and the weights that even the classes out."""
+"""What a data set holds, in figures: grey levels, classes, and the weights that balance the classes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ BAR = 30  # characters for a share of 1
 
 
 def class_weights(found: Survey, by: Literal["inverse", "median"]) -> Any:
-    """What each class's pixels weigh, so that rare classes count like common ones.
+    """The weight of each class's pixels, so that rare classes count as much as common ones.
 
     With n_c the pixels of class c, N = sum n_c, and K the number of classes that occur:
 
-    inverse: w_c = N / (K n_c). All classes weigh the same in sum, and the mean weight over all pixels is 1.
+    inverse: w_c = N / (K n_c). All classes together weigh the same, and the mean weight over all pixels is 1.
     median: w_c = median(f) / f_c, where f_c is n_c over all pixels of the images in which c occurs, and the median
     goes over the classes that occur.
 
-    They are factors of each pixel's loss, which PixelCrossEntropy divides by the number of pixels that count, not by
-    the sum of their weights: a class weighs the same in a batch, or on a replica, where it is rare and where it is
-    common, and replicas with as many pixels that count give in the mean what one device gives.
+    They are factors of each pixel's loss. PixelCrossEntropy divides by the number of pixels that count, not by the sum
+    of their weights. So a class weighs the same in every batch and on every replica, whether it is rare or common
+    there, and the mean over replicas with equally many such pixels is what one device gives.
 
     Args:
       found: of the split that is trained on.
@@ -33,8 +33,8 @@ def class_weights(found: Survey, by: Literal["inverse", "median"]) -> Any:
       K floats >= 0, or a dict of such by head; 0 for a class without a pixel.
 
     Source: Eigen, Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common Multi-Scale
-    Convolutional Architecture" (ICCV 2015), on the loss for semantic labels. Void pixels, of which the paper says
-    nothing, are counted neither above nor below the line.
+    Convolutional Architecture" (ICCV 2015), on the loss for semantic labels. Deviation: void pixels are not counted,
+    neither in n_c nor in the pixels of an image; the paper does not mention them.
     """
     pixels, present = by_name(found.class_pixels), by_name(found.present_pixels)
     weights = {head: _weights(pixels[head], present[head], by) for head in pixels}
@@ -95,8 +95,8 @@ def statistics(data: Dataset, found: Survey) -> dict[str, Any]:
     }
 
 
-def in_words(figures: dict[str, Any]) -> str:
-    """What `statistics` gives as lines to read, with a bar per class."""
+def as_text(figures: dict[str, Any]) -> str:
+    """The figures of `statistics` as lines to read, with a bar per class."""
     lines = [
         f"{figures['dataset']} {figures['split']}: {figures['images']:,} images, {figures['kind']}, "
         f"{figures['channels']} channels, up to {figures['brightest']:g}",

@@ -1,4 +1,4 @@
-"""One pass over a data set before training: the first thing wrong stops it, the rest is worth knowing."""
+"""Reads a data set once before training: raises at the first wrong item, and gathers what the training must know."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Survey:
     """What a data set holds.
 
     Attributes:
-      images: how many.
-      channels: 1 or the number that all images have, of all streams together.
+      images: their number.
+      channels: of an image, all streams together; 1 where colour images are grey.
       kind: "uint8", "uint16" or "float32".
       brightest: the largest grey level.
-      sizes: each (height, width) that occurs, and the item that has it first.
+      sizes: each (height, width) that occurs, and the first item that has it.
       class_pixels: (K,) int64, pixels of each class, or a dict of such by head.
       class_images: (K,) int64, images in which the class occurs, or a dict of such.
       present_pixels: (K,) int64, pixels of those images that are not void, or a dict of such.
       void_pixels: pixels without a class, or a dict of such numbers.
       mean, deviation: (C,) float64, of each channel's grey levels over all pixels, or a dict of such by stream.
-      object_area: pixels of the median object; None where none is numbered.
+      object_area: pixels of the median object; None where objects have no numbers.
       fingerprint: SHA-256 over all images, labels and instances.
       darkest: the smallest grey level; 0 where none is below 0.
     """
@@ -82,7 +82,7 @@ def survey(data: Dataset) -> Survey:
     """Reads every item of `data` once.
 
     Raises:
-      DataError: there is no item, one can't be read or its label does not hold; images differ in depth or channels.
+      DataError: there is no item, one can't be read or has a wrong label, or images differ in depth or channels.
     """
     if not len(data):
         raise DataError(f"{data.name}: there is nothing in the split {data.split}.", "Take another, or add images.")
@@ -135,7 +135,7 @@ def survey(data: Dataset) -> Survey:
 
 
 def _check_alike(data: Dataset, kinds: Mapping[str, str], channels: Mapping[int, str]) -> None:
-    """Raises DataError where several kinds or channels were found, an item of each named."""
+    """Raises DataError where images differ in depth or channels; it names an item of each kind."""
     if len(kinds) > 1:
         raise DataError(f"{data.name}: images of different depth: {_examples(kinds)}.", SAVE_IN_ONE_DEPTH)
     if len(channels) > 1 and set(channels) != {1, 3}:
@@ -143,20 +143,20 @@ def _check_alike(data: Dataset, kinds: Mapping[str, str], channels: Mapping[int,
 
 
 def _counts(label: np.ndarray) -> np.ndarray:
-    """By number, 0 to 255: its pixels in `label`, whether it occurs, and where it does the pixels that are not void."""
+    """(3, 256): for each number its pixels in `label`, whether it occurs, and if so how many pixels are not void."""
     pixels = np.bincount(label.ravel(), minlength=VOID + 1)
     return np.stack([pixels, pixels > 0, (pixels > 0) * (label.size - pixels[VOID])])
 
 
 def _sums(image: np.ndarray) -> np.ndarray:
-    """How many pixels `image` (H, W, C) has, and per channel their sum and the sum of their squares: (3, C) float64."""
+    """(3, C) float64: for each channel of `image` the number of pixels, their sum, and the sum of their squares."""
     mean, deviation = (moment[:, 0] for moment in cv2.meanStdDev(np.ascontiguousarray(image)))
     number = image.shape[0] * image.shape[1]
     return np.stack([np.full_like(mean, number), number * mean, number * (deviation**2 + mean**2)])
 
 
 def _moments(sums: Mapping[tuple[str, int], np.ndarray]) -> tuple[Any, Any]:
-    """Mean and deviation of each channel from `_sums` by stream and channels; grey counts in all of three channels."""
+    """Mean and deviation of each channel, from `_sums` by stream and channels. Grey counts in all three channels."""
     totals: dict[str, Any] = {}
     for (stream, _), part in sums.items():
         totals[stream] = totals.get(stream, 0) + part
@@ -166,12 +166,12 @@ def _moments(sums: Mapping[tuple[str, int], np.ndarray]) -> tuple[Any, Any]:
 
 
 def _plain(values: dict[str, Any]) -> Any:
-    """What stands under the one name "", else all by their names."""
+    """The value with the name "", or all values by name where no value has it."""
     return values.get("", values)
 
 
 def _channels(images: Mapping[str, np.ndarray]) -> int:
-    """Those of all streams; 1 for a single colour image whose channels are equal."""
+    """The channels of all streams; 1 for a single colour image whose channels are equal."""
     count = sum(image.shape[2] for image in images.values())
     only = images.get("")
     grey = only is not None and count == 3 and bool((only == only[..., :1]).all())

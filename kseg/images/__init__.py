@@ -1,16 +1,16 @@
-"""Any picture or stack into arrays and back: orientation, bit depth, alpha, palettes.
+"""Reads any picture or stack into arrays, and writes arrays: orientation, bit depth, alpha, palettes.
 
-What can't be read rightly is refused by name; nothing is scaled, cut or converted on the quiet.
+A file that can't be read correctly is refused with its name. Nothing is scaled, cut or converted without notice.
 """
 
 from kseg.images.arrays import turned, with_channels
 from kseg.images.errors import ColouredLabel, DamagedFile, LossyLabel
 from kseg.images.labels import label_pages, orientation_of, read_label
 from kseg.images.levels import SAVE_IN_ONE_DEPTH, doubts_of_levels, white_of_levels, white_setting
-from kseg.images.nodata import NO_CLASS, doubts_of_no_data
 from kseg.images.orientation import FIXES_OF_ORIENTATION, Drawn, question_of_label, sizes_tell, turn_of_label
-from kseg.images.origin import Origin
 from kseg.images.read import ENDINGS, LOSSY, Pages, is_image, is_stack, open_pages, read_image, stem_of
+from kseg.images.tiff.nodata import NO_CLASS, doubts_of_no_data
+from kseg.images.tiff.origin import Origin
 from kseg.images.write import stack_writer, write_image
 
 __all__ = [

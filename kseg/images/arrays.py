@@ -1,4 +1,4 @@
-"""Arrays as decoders give them into arrays as networks take them: type, orientation, alpha, channels, extent."""
+"""Turns the arrays of decoders into those that networks take: type, orientation, alpha, channels, extent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from kseg.errors import DataError, Setting
 
 LARGEST_PAGE = 1 << 30
-# Which axes an orientation tag (274) asks to exchange first, and which then to reverse.
+# By orientation tag (274): whether to exchange the axes first, and which to reverse then.
 TURNS = {
     2: (False, (1,)),
     3: (False, (0, 1)),
@@ -23,6 +23,7 @@ TURNS = {
 
 
 def check_extent(path: Path, page: tuple[int, ...]) -> None:
+    """Raises DataError where a page of this shape is empty or too large."""
     if not 0 < math.prod(page) <= LARGEST_PAGE:
         raise DataError(
             f"{path}: a page of {' x '.join(map(str, page))} values; up to 2^30 values a page are read.",
@@ -31,18 +32,22 @@ def check_extent(path: Path, page: tuple[int, ...]) -> None:
 
 
 def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """`array` (H, W, C) as its orientation tag says that it is to be seen."""
+    """`array` (H, W, C) as its orientation tag shows it."""
     exchange, reverse = TURNS.get(orientation, (False, ()))
     return np.ascontiguousarray(np.flip(array.swapaxes(0, 1) if exchange else array, reverse))
 
 
 def as_stored(array: np.ndarray, orientation: int) -> np.ndarray:
-    """What `turned` makes `array` of: the way back."""
+    """The array from which `turned` makes `array`."""
     return turned(array, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def plain(array: np.ndarray, path: Path) -> np.ndarray:
-    """`array` in native byte order as uint8, uint16 or float32, where that loses nothing."""
+    """`array` in native byte order as uint8, uint16 or float32.
+
+    Raises:
+      DataError: that would lose something.
+    """
     if array.dtype == np.bool_:
         return array.astype(np.uint8)
     if array.dtype in (np.uint8, np.uint16):
@@ -68,7 +73,11 @@ def plain(array: np.ndarray, path: Path) -> np.ndarray:
 
 
 def opaque(array: np.ndarray, path: Path) -> np.ndarray:
-    """`array` without its alpha channel, which must say nothing."""
+    """`array` (H, W, C) without its alpha channel.
+
+    Raises:
+      DataError: a pixel is transparent.
+    """
     if array.shape[2] not in (2, 4):
         return array
     clear = transparent(array)
@@ -84,15 +93,15 @@ def opaque(array: np.ndarray, path: Path) -> np.ndarray:
 
 
 def transparent(array: np.ndarray) -> np.ndarray:
-    """Where the last channel of `array` (H, W, C), taken as alpha, is not opaque: (H, W) bool."""
+    """The pixels at which the last channel of `array` (H, W, C), taken as alpha, is not opaque: (H, W) bool."""
     return array[..., -1] != (1 if array.dtype.kind == "f" else np.iinfo(array.dtype).max)
 
 
 def with_channels(image: np.ndarray, channels: int, name: str) -> np.ndarray:
-    """`image` (H, W, C) with `channels` channels: grey repeated, or three equal channels taken once.
+    """`image` (H, W, C) with `channels` channels: grey is repeated, of three equal channels one is taken.
 
     Raises:
-      DataError: neither applies; `name` says which file.
+      DataError: neither is possible; `name` is the file's.
     """
     found = image.shape[-1]
     if found == channels:

@@ -1,4 +1,4 @@
-"""Label files into class and object numbers."""
+"""Reads the numbers of classes or objects in label files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 from kseg.errors import DataError, Setting
 from kseg.images.errors import ColouredLabel
-from kseg.images.nodata import NO_CLASS, is_no_class, without_data
 from kseg.images.read import check_file, is_stack, named, read_head, read_only_page, stored_numbers, tag_of
-from kseg.images.tiff import open_tiff, read_numbers
+from kseg.images.tiff.nodata import NO_CLASS, is_no_class, without_data
+from kseg.images.tiff.slices import open_tiff, read_numbers
 
 _LARGEST = (1 << 31) - 1
 
 
 def label_pages(path: str | Path) -> int:
-    """How many pages a label file has. Each is a label of its own: a pixel has one number, and no channels.
+    """How many pages a label file has. Each page is a label of its own, since a pixel has one number and no channels.
 
     Raises:
       DataError: as `read_label`.
@@ -28,7 +28,7 @@ def label_pages(path: str | Path) -> int:
 
 
 def orientation_of(path: str | Path) -> int:
-    """The orientation tag of a label or image, 1..8, which is followed; 1, as it is, where there is none.
+    """The orientation tag of a label or image, 1..8; 1 where there is none.
 
     Raises:
       DataError: as `read_label`.
@@ -39,14 +39,15 @@ def orientation_of(path: str | Path) -> int:
 
 
 def read_label(path: str | Path, page: int = 0) -> np.ndarray:
-    """One page of a label file as (H, W) int32: the numbers as stored, palette indices for palette files.
+    """One page of a label file as (H, W) int32: the stored numbers, of palette files the indices.
 
-    Numbers may be of any type, and below 0. NO_CLASS stands where a TIFF has no data by GDAL's tag, unless that number
-    can be a class: 0 is the background of many.
+    Numbers may be of any type, and below 0. Pixels that GDAL's tag marks as without data become NO_CLASS, unless their
+    number can be a class: 0 often is the background.
 
     Raises:
-      DataError: the file can't be read, is compressed with loss (JPEG), or holds colours, fractions, or numbers that
-        int32 does not hold.
+      LossyLabel: the file is compressed with loss, as JPEG.
+      ColouredLabel: it holds colours.
+      DataError: it can't be read, or holds fractions, or numbers that int32 does not hold.
     """
     path, missing = Path(path), None
     with named(path):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from kseg.errors import Doubt, Setting
 
 SAVE_IN_ONE_DEPTH = "Save all of them with 8 or all with 16 bits."
-FAR = 2  # times white, from where on a level is no light
+FAR = 2  # a level above this multiple of white is no light
 _CAMERA_BITS = (10, 12, 14)
 
 
 def white_of_levels(brightest: float) -> float:
-    """The white of a camera that gave levels up to `brightest`: 1023, 4095 or 16383; else `brightest` itself."""
+    """The white of the camera whose levels go up to `brightest`: 1023, 4095 or 16383; else `brightest` itself."""
     whites = [(1 << bits) - 1 for bits in _CAMERA_BITS]
     fits = [white for white in whites if white / 2 < brightest <= white]
     return float(fits[0]) if fits and brightest == int(brightest) else brightest
@@ -23,9 +23,9 @@ def white_setting(level: float) -> Setting:
 
 
 def doubts_of_levels(darkest: float, brightest: float, white: float) -> list[Doubt]:
-    """What looks wrong with images of these levels, for a network to which `white` is white.
+    """What looks wrong with images of these levels, for a network that takes `white` for white.
 
-    A camera's white is far below that of its file's type. Levels far outside black and white mark missing data.
+    A camera of 10 to 14 bits stays far below the white of 16 bits. Levels far beyond black and white mark missing data.
     """
     doubts = []
     bright = f"the brightest pixel is {brightest:g}, white is {white:g}."

@@ -1,4 +1,4 @@
-"""Orientation tags: an image is seen as its tag says; whether its label was drawn so must be established."""
+"""Orientation tags: an image is shown as its tag says, but its label may have been drawn on the stored pixels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIXES_OF_ORIENTATION: Advice = (
 
 
 def may_be_tagged(path: Path) -> bool:
-    """Whether a picture may hold an orientation tag; of a PNG Pillow would decode the whole to know."""
+    """Whether a picture may hold an orientation tag. To find that of a PNG, Pillow would decode the whole file."""
     with open(path, "rb") as file:
         if file.read(8) != _PNG:
             return True
@@ -40,21 +40,22 @@ def may_be_tagged(path: Path) -> bool:
 
 
 def sizes_tell(shape: tuple[int, ...], tag: int) -> bool:
-    """Whether an image (H, W) with this tag has another size as seen than as stored."""
+    """Whether the tag changes the size of an image (H, W)."""
     return tag >= 5 and shape[0] != shape[1]
 
 
 def turn_of_label(seen: tuple[int, ...], label: tuple[int, ...], tag: int, drawn: Drawn | None) -> int | None:
-    """The orientation tag by which a label without one comes to lie on its image; None where nothing tells.
+    """The orientation tag that turns a label without a tag onto its image; None where that can't be known.
 
     Args:
-      seen: (H, W) of the image as it is seen, its tag followed.
+      seen: (H, W) of the image after its tag was followed.
       label: (H, W) of the label.
       tag: the image's.
-      drawn: what a person says: on the image as its tag turns it ("follow"), or on the pixels as stored.
+      drawn: what the label was drawn on, as a person says: the image as its tag turns it ("follow"), or the stored
+        pixels ("stored").
 
     Returns:
-      1 where it lies there already, `tag` where it must be turned as the image.
+      1 where the label lies on the image already, `tag` where it must be turned as the image.
     """
     if tag == 1:
         return 1

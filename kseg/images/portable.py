@@ -1,6 +1,6 @@
-"""Formats of a few words and then numbers, which are given as they are stored, whatever the file's white is.
+"""Reads the plain formats: PGM and PPM (P2, P3, P5, P6), their float form PFM (Pf, PF), and Radiance's HDR.
 
-PGM and PPM (P2, P3, P5, P6), their float form PFM (Pf, PF), and Radiance's HDR.
+Their numbers are given as stored, whatever the white is that the file names.
 
 Source: https://netpbm.sourceforge.net/doc/pgm.html, ppm.html and pfm.html; Ward, Graphics Gems II (1991).
 """
@@ -23,7 +23,10 @@ _LONGEST_HEAD = 4096
 
 
 class Head(NamedTuple):
-    """What stands before the numbers: kind, H, W, C, white (of PFM its sign the order of bytes), and how long it is."""
+    """What a file says before its numbers: kind, (H, W, C), white, and the length of this head in bytes.
+
+    The sign of a PFM's white tells the order of its bytes.
+    """
 
     kind: str
     shape: tuple[int, int, int]
@@ -32,7 +35,7 @@ class Head(NamedTuple):
 
 
 def read_head(path: Path) -> Head | None:
-    """The words before the numbers, None where the file is of another format."""
+    """The head of the file; None where it is of another format."""
     with open(path, "rb") as file:
         data = file.read(_LONGEST_HEAD)
     if found := _HDR.match(data):
@@ -47,8 +50,8 @@ def read_portable(path: Path, head: Head) -> np.ndarray:
     """The numbers, (H, W, C) uint8, uint16 or float32.
 
     Raises:
-      DataError: they are too many.
-      ValueError: they are not as many as the head says, or above its white.
+      DataError: the image is too large.
+      ValueError: there are fewer numbers than the head says, or one is above its white.
     """
     check_extent(path, head.shape)
     data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Arrays into image files, whole or not at all."""
+"""Writes arrays into image files, whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import tifffile
 from PIL import Image
 
 from kseg.images.arrays import as_stored
-from kseg.images.origin import Origin
+from kseg.images.tiff.origin import Origin
 from kseg.storage import aside
 
 
 def write_image(path: str | Path, image: np.ndarray, *, palette: np.ndarray | None = None) -> None:
-    """Writes (H, W) or (H, W, 3) uint8, or (H, W) uint16, as PNG or whatever the ending says, whole or not at all.
+    """Writes an image in the format of the path's ending, whole or not at all.
 
     Args:
-      path: where to.
-      image: the pixels.
-      palette: (256, 3) uint8, RGB: what colour each number of an (H, W) uint8 `image` is shown in.
+      path: the file.
+      image: (H, W) or (H, W, 3) uint8, or (H, W) uint16.
+      palette: (256, 3) uint8, RGB: the colour of each number of an (H, W) uint8 `image`.
     """
     picture = Image.fromarray(image)
     if palette is not None:
         picture.putpalette(palette.tobytes())
-    with aside(path) as place:
-        picture.save(place)
+    with aside(path) as new:
+        picture.save(new)
 
 
 @contextmanager
@@ -40,13 +40,13 @@ def stack_writer(
     channels: int = 1,
     no_data: str | None = None,
 ) -> Iterator[Callable[[np.ndarray], None]]:
-    """A function that appends a page (H, W) or (H, W, 3) to the TIFF `path`, which is whole or absent in the end.
+    """Gives a function that appends a page (H, W) or (H, W, 3) to the TIFF `path`, which ends whole or absent.
 
     Args:
-      path: where to.
-      origin: of the image that the pages are to open over; they are given as that is seen.
-      pages: slices that will be written, for the description that Fiji reads.
-      channels: maps of each slice, one page each, one after the other.
+      path: the file.
+      origin: of the image on which viewers are to show the pages. Pages are given as that image is seen.
+      pages: the number of slices that will be written, for the description that Fiji reads.
+      channels: the number of maps of each slice; each is a page, one after the other.
       no_data: the number that marks pixels without data; None where there are none.
     """
     origin = origin or Origin()
@@ -55,7 +55,7 @@ def stack_writer(
     unit: dict[str, Any] = {}
     if origin.resolution:
         unit = {"resolution": origin.resolution[:2], "resolutionunit": origin.resolution[2]}
-    with aside(path) as place, tifffile.TiffWriter(place) as writer:
+    with aside(path) as new, tifffile.TiffWriter(new) as writer:
 
         def write(page: np.ndarray) -> None:
             kind = "minisblack" if page.ndim == 2 else "rgb"

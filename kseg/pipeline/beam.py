@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from kseg.datasets import Dataset
-from kseg.datasets.packed import INDEX, index_to_text
+from kseg.datasets.shards.packed import INDEX, index_to_text
 from kseg.errors import ConfigError, EnvironmentFailure, KsegError
 from kseg.pipeline.shards import Shard, plan, write_shard, write_text, writing
 from kseg.registry import load_plugin, loaded_plugins

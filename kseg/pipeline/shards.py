@@ -20,8 +20,8 @@ from uuid import uuid4
 import tensorflow as tf
 
 from kseg.datasets import Dataset
-from kseg.datasets.packed import AFTER, BEFORE, FORMAT, INDEX, index_from_text, index_to_text, traits_to_json
-from kseg.datasets.records import item_to_bytes
+from kseg.datasets.shards.packed import AFTER, BEFORE, FORMAT, INDEX, index_from_text, index_to_text, traits_to_json
+from kseg.datasets.shards.records import item_to_bytes
 from kseg.errors import ConfigError, DataError, EnvironmentFailure
 
 ITEMS_PER_SHARD = 256  # of VOC's photographs about 100 MB

@@ -20,7 +20,7 @@ from kseg.check.preflight import check_parts, check_scored, open_parts, surveyed
 from kseg.chosen import GIVEN
 from kseg.datasets import Dataset, Survey, by_name
 from kseg.datasets.agreement import check_whole_images
-from kseg.datasets.places import is_address
+from kseg.datasets.shards.addresses import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.errors import ConfigError, did_you_mean
 from kseg.folders import path_of

@@ -15,7 +15,7 @@ from kseg.folders import path_of
 from kseg.log import LOG
 from kseg.recipes import Recipe
 
-ANOTHER_RUN: Advice = ("Choose another run: ", Setting("run", "NEW"))
+ANOTHER_RUN: Advice = ("Name another folder: ", Setting("run", "NEW"))
 
 
 def read_config(folder: str | Path) -> dict[str, Any] | None:
@@ -88,7 +88,8 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(
-                f"{folder}: another process trains there.", "Wait for it. Or: ", *ANOTHER_RUN, "."
+                f"{folder}: another process trains there.",
+                *("Wait for it, or name another folder: ", Setting("run", "NEW"), "."),
             ) from error
         except OSError:
             pass  # a file system without locks
@@ -116,14 +117,14 @@ def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, A
     if lines and all(line.startswith("  fingerprint.") for line in lines):
         raise ConfigError(
             f"{folder}: the images or labels are not those that this run began with.\n" + "\n".join(lines) + "\n",
-            "Put them back as they were, or train on these from its network: ",
+            "Put them back as they were, or begin another run on these, from its network: ",
             *_from_network(folder),
             ".",
         )
     if lines:
         raise ConfigError(
             f"{folder}: this run has another configuration.\n" + "\n".join(lines) + "\n",
-            "Ask for the same (the run alone does), or go on from its network: ",
+            "Ask for the same (the run alone does), or begin another run from its network: ",
             *_from_network(folder),
             ".",
         )
@@ -135,7 +136,7 @@ def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, A
 
 
 def _from_network(folder: Path) -> Advice:
-    return Setting("run", "NEW"), " ", Setting("init_weights", str(folder))
+    return Setting("run", "NEW"), " and ", Setting("init_weights", str(folder))
 
 
 def is_longer(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
@@ -147,7 +148,7 @@ def is_longer(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 def _check_can_be_longer(folder: Path, now: Mapping[str, Any], field: str, before: int) -> None:
     """Raises ConfigError where a training planned for more steps would have differed from the first step on."""
     more = Setting(field, now[field] - before)
-    way: Advice = ("Go on from its network: ", *_from_network(folder), " ", more, ".")
+    way: Advice = ("Begin another run from its network: ", *_from_network(folder), " and ", more, ".")
     schedule = now["optimizer.schedule"]
     if schedule != "constant":
         raise ConfigError(

@@ -9,7 +9,7 @@ from typing import Any
 from kseg import datasets
 from kseg.chosen import GIVEN
 from kseg.datasets import DATASETS, Dataset, survey
-from kseg.datasets.places import is_address
+from kseg.datasets.shards.addresses import is_address
 from kseg.errors import ConfigError, KsegError, Setting
 from kseg.log import LOG
 from kseg.metrics import Measure, measure

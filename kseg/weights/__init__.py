@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from kseg.weights.files import import_weights, load_weights
     from kseg.weights.initial import initial_weights
     from kseg.weights.keras_applications import load_keras_applications
-    from kseg.weights.load_report import Report
+    from kseg.weights.load_report import LoadReport
     from kseg.weights.torch.torchvision import load_torchvision
     from kseg.weights.transplants import transplant
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "Report": "kseg.weights.load_report",
+            "LoadReport": "kseg.weights.load_report",
             "import_caffemodel": "kseg.weights.caffe.loading",
             "import_weights": "kseg.weights.files",
             "initial_weights": "kseg.weights.initial",
@@ -31,7 +31,7 @@ else:
     )
 
 __all__ = [
-    "Report",
+    "LoadReport",
     "import_caffemodel",
     "import_weights",
     "initial_weights",

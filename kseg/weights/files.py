@@ -1,4 +1,4 @@
-"""Any file of weights, told by its content: into a network that is there, or into the one it is of."""
+"""Loads any file of weights, whose kind its content tells: into an existing network, or into the file's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 import keras
 
-from kseg.errors import WeightsError
+from kseg.errors import Setting, WeightsError, in_a_line
 from kseg.folders import BEST_NETWORK, keras_file
 from kseg.layers import InputScaling
 from kseg.models import NETWORKS, build
@@ -21,56 +21,53 @@ from kseg.weights.caffe.recognition import own_preprocessing, recognised
 from kseg.weights.hdf5 import open_hdf5
 from kseg.weights.keras_applications import load_keras_applications, read_keras_applications
 from kseg.weights.layouts import Tensor
-from kseg.weights.load_report import Report
+from kseg.weights.load_report import LoadReport
 from kseg.weights.sources import recognised as published
 from kseg.weights.torch.torch_file import open_torch
 from kseg.weights.torch.torchvision import layers_of, load_torchvision
 from kseg.weights.transplants import transplant
 
-_TAKEN = (
-    "Weights are read from a .caffemodel or .caffemodel.h5, keras.applications' .h5, PyTorch's .pth, a .keras file or "
-    "a run folder: name one of these."
-)
+_TAKEN = "Name a .caffemodel or .caffemodel.h5, keras.applications' .h5, PyTorch's .pth, a .keras file or a run folder."
 Kind = Literal["caffemodel", "keras_applications", "torchvision", "keras"]
 
 
 def kind_of(path: str | Path) -> Kind:
-    """Which loader the file is for, by its content; a run folder is as its `.keras` file.
+    """The kind of a file, by its content; a run folder counts as its `.keras` file.
 
     Raises:
-      WeightsError: there is no such file, it is broken, or known to be of another kind.
+      WeightsError: there is no such file, it is broken, or of a kind that has no weights.
     """
     path = Path(path)
     if keras_file(path):
         return "keras"
     if not path.is_file():
         found = f"a folder without {BEST_NETWORK}" if path.is_dir() else "there is no such file"
-        raise WeightsError(f"{path}: {found}. {_TAKEN}")
+        raise WeightsError(f"{path}: {found}.", _TAKEN)
     with path.open("rb") as stream:
         start = stream.read(START)
     if start.startswith(b"\x89HDF"):
         with open_hdf5(path) as datasets:
-            return "caffemodel" if any(place.startswith("data/") for place in datasets) else "keras_applications"
+            return "caffemodel" if any(name.startswith("data/") for name in datasets) else "keras_applications"
     if start.startswith(b"PK\x03\x04"):
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise WeightsError(f"{path}: broken zip archive ({error}). Fetch it again.") from error
+            raise WeightsError(f"{path}: broken zip archive ({in_a_line(error)}).", "Fetch it again.") from error
         if "config.json" in names:
             return "keras"
         if any(name.endswith("data.pkl") for name in names):
             return "torchvision"
-        raise WeightsError(f"{path}: a zip archive that holds no network. {_TAKEN}")
+        raise WeightsError(f"{path}: a zip archive that holds no network.", _TAKEN)
     if start.startswith(b"\x80\x02"):
         return "torchvision"
     if other := other_kind(start):
-        raise WeightsError(f"{path}: no weights but {other}. {_TAKEN}")
+        raise WeightsError(f"{path}: no weights but {other}.", _TAKEN)
     return "caffemodel"
 
 
-def load_weights(model: keras.Model, path: str | Path) -> Report:
-    """What became of each layer, after `model` took the weights of the file, whatever kind it is; printed too.
+def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
+    """Fills `model` with the weights of a file of any kind; logs a report.
 
     Args:
       model: a network.
@@ -90,13 +87,13 @@ def load_weights(model: keras.Model, path: str | Path) -> Report:
 def import_weights(
     path: str | Path, *, network: str | None = None, preprocessing: InputScaling | str | None = "own"
 ) -> keras.Model:
-    """The network the file is of, with its weights; what became of each layer is printed.
+    """The network in a file, with its weights; logs a report.
 
     Args:
-      path: as `load_weights` takes it, but for `.keras`.
-      network: a registered name, where another network is meant, or the file can't tell; from a file that is not
-        Caffe's it then takes what fits.
-      preprocessing: its first layer's constants, as `kseg.build` takes them.
+      path: as in `load_weights`, except `.keras` files.
+      network: a registered name, if the file is for another network or can't tell it; then a file that is not Caffe's
+        may fill it in part.
+      preprocessing: the first layer's constants, as `kseg.build` takes them.
 
     Raises:
       WeightsError: the file can't be read, is of no network of kseg's, or does not fill it.
@@ -106,7 +103,8 @@ def import_weights(
         return import_caffemodel(path, network=network, preprocessing=preprocessing)
     if kind == "keras":
         raise WeightsError(
-            f"{path}: a network already: evaluate, predict and export take it as it is, train as --init-weights."
+            f"{path}: this is a network already.",
+            *("Evaluate, predict and export take it unchanged; train takes it as ", Setting("init_weights"), "."),
         )
     with _as_caffe(path, kind) as source:
         try:
@@ -115,7 +113,7 @@ def import_weights(
             if preprocessing == "own" and "score_fr" in source:
                 preprocessing = own_preprocessing(found, options)
         except WeightsError as error:
-            raise WeightsError(f"{path}: {error}") from error
+            raise WeightsError(f"{path}: {error.what}", *error.fix) from error
     if network and "score_fr" not in source and network not in ("vgg16", "alexnet", "googlenet"):
         options.pop("classes", None)  # those of the classifier
         options.pop("input_shape", None)
@@ -124,15 +122,15 @@ def import_weights(
     report = load_weights(model, path)
     if network is None and (report.initial or report.refused):
         raise WeightsError(
-            f"{path}: looks like {found}, but does not fill it. {' '.join(report.notes)}\n{report}\n"
-            "Name the network that it is for, and what fits is taken."
+            f"{path}: looks like {found}, but does not fill it.\n{report}\n",
+            *("Name the network that it is for (", Setting("network"), "): it then takes what fits."),
         )
     return model
 
 
 @contextmanager
 def _as_caffe(path: str | Path, kind: Kind) -> Iterator[Mapping[str, Sequence[Tensor]]]:
-    """The file's layers with the sizes they would have in Caffe's; only sizes, and what PyTorch has, can be read."""
+    """The file's layers with the shapes they would have in Caffe's. Of Keras' tensors only the shapes can be used."""
     if kind == "torchvision":
         with open_torch(path) as tensors:
             yield layers_of(tensors)
@@ -142,19 +140,23 @@ def _as_caffe(path: str | Path, kind: Kind) -> Iterator[Mapping[str, Sequence[Te
 
 
 def _sized(tensor: Tensor) -> Tensor:
+    """A tensor in Caffe's order of axes; its numbers stay in Keras' order."""
     return Tensor((*tensor.shape[:-3:-1], *tensor.shape[:-2]), tensor.read, "caffe")
 
 
 def _settled(path: str | Path, found: str, kind: Kind) -> str:
-    """The network's name; pytorch-fcn's FCN-8s looks like its at-once form, whose two factors are not in the file.
+    """The network's name. pytorch-fcn's FCN-8s looks like its at-once form, whose two factors are not in the file.
 
     Raises:
-      WeightsError: it could be either; the message lacks the file's name.
+      WeightsError: it could be either; the message does not name the file.
     """
     if kind == "torchvision" and found == "fcn8s":
         known = {"voc-fcn8s-pth": "fcn8s", "voc-fcn8s-atonce-pth": "fcn8s-atonce"}
         name = published(path)
         if name not in known:
-            raise WeightsError("FCN-8s or its at-once form; a .pth can't tell. Give --model fcn8s or fcn8s-atonce.")
+            raise WeightsError(
+                "FCN-8s or its at-once form; a .pth can't tell.",
+                *("Give ", Setting("network", "fcn8s"), " or ", Setting("network", "fcn8s-atonce"), "."),
+            )
         return known[name]
     return found

@@ -1,4 +1,4 @@
-"""What a network starts from."""
+"""The weights that a network starts from."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import keras
 
 from kseg.errors import ConfigError
 from kseg.weights.files import load_weights
-from kseg.weights.load_report import Report
+from kseg.weights.load_report import LoadReport
 from kseg.weights.sources import fetched
 from kseg.weights.transplants import transplant
 
-# By how the backbone's first layer is called; longer beginnings first
+# The classifier by the beginning of its first layer's name, longer beginnings first
 _IMAGENET = {"conv1_1": "vgg16-keras", "conv1.7x7_s2": "googlenet", "conv1": "caffenet"}
 
 
-def initial_weights(model: keras.Model, what: str | Path | Mapping[str, Path]) -> Report | None:
-    """What became of each layer, after `model` took the weights named; None where none were asked for.
+def initial_weights(model: keras.Model, what: str | Path | Mapping[str, Path]) -> LoadReport | None:
+    """Fills `model` with the weights that it starts from; logs a report. None for no weights.
 
     Args:
       model: a network with fresh weights.
-      what: "none"; "imagenet", the classifier its backbone comes from, from the cache or fetched; or a file of
-        weights, a `.keras` file or a run folder; or one of the latter per stream.
+      what: "none"; "imagenet", the classifier of its backbone, from the cache or downloaded; a file of weights, a
+        `.keras` file or a run folder; or by stream a `.keras` file or run folder each.
 
     Raises:
-      ConfigError: no classifier is known for "imagenet".
-      EnvironmentFailure: it could not be fetched; the message says which file to bring and where to put it.
+      ConfigError: no ImageNet classifier is known for the network.
+      EnvironmentFailure: it could not be downloaded; the message says which file to bring and where to put it.
       WeightsError: the file can't be read, or has nothing for this network.
     """
     if what == "none":
@@ -40,7 +40,7 @@ def initial_weights(model: keras.Model, what: str | Path | Mapping[str, Path]) -
 
 
 def classifier_of(model: keras.Model) -> str:
-    """The name, in `sources`, of the ImageNet classifier that the backbone of `model` comes from.
+    """The name, in `sources`, of the ImageNet classifier from which the backbone of `model` comes.
 
     Raises:
       ConfigError: none is known.
@@ -48,5 +48,5 @@ def classifier_of(model: keras.Model) -> str:
     names = [layer.name for layer in model.layers if layer.weights]
     found = next((name for start, name in _IMAGENET.items() if any(n.startswith(start) for n in names)), None)
     if found is None:
-        raise ConfigError(f"{model.name}: there are no ImageNet weights for it. Give a file of weights, or none.")
+        raise ConfigError(f"{model.name}: there are no ImageNet weights for it.", "Give a file of weights, or none.")
     return found

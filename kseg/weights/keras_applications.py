@@ -1,7 +1,7 @@
 """VGG16 as keras.applications has it: an HDF5 file with a group per layer.
 
-The numbers descend from the VGG team's Caffe model: BGR, 0 to 255, mean subtracted. They fit kseg's networks as they
-are. Source: facts of the FCN release, section 1.4; keras.applications.vgg16.
+The numbers come from the VGG team's Caffe model: BGR, 0 to 255, mean subtracted. They fit kseg's networks unchanged.
+Source: facts of the FCN release, section 1.4; keras.applications.vgg16.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from kseg.errors import WeightsError
 from kseg.weights.fill import fill
 from kseg.weights.hdf5 import open_hdf5, rows
 from kseg.weights.layouts import Tensor
-from kseg.weights.load_report import Report
-from kseg.weights.spread import spread
+from kseg.weights.load_report import LoadReport
 
 FULL = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
 NAMES = {
@@ -28,30 +27,28 @@ NAMES = {
 }
 
 
-def load_keras_applications(model: keras.Model, path: str | Path) -> Report:
-    """What became of each layer, after `model` took keras.applications' VGG16 from an HDF5 file; printed too.
+def load_keras_applications(model: keras.Model, path: str | Path) -> LoadReport:
+    """Fills `model` with keras.applications' VGG16 from an HDF5 file; logs a report.
 
     Args:
-      model: a network with VGG16's layer names, as `vgg16` and the FCNs on it.
+      model: a network with VGG16's layer names, as `vgg16` and the FCNs with it.
       path: `vgg16_weights_tf_dim_ordering_tf_kernels.h5`, the `_notop` one, or a file of the same layout.
 
     Raises:
       WeightsError: the file is broken, has no VGG16 of keras.applications in it, or fits no layer.
     """
     with read_keras_applications(path) as source:
-        report = fill(model, spread(model, source))
+        report = fill(model, source)
     if "fc6" not in source and any(name.startswith("fc6") for name in report.initial):
         report.notes.append(
-            f"{Path(path).name} has no fully connected layers; {FULL} has them (`weights fetch vgg16-keras`)."
+            f"{Path(path).name} has no fully connected layers; {FULL} has them (`kseg weights fetch vgg16-keras`)."
         )
-    if not report.show().filled:
-        raise WeightsError(f"{path}: no layer of {model.name} was filled. Is it a file of this network?\n{report}")
-    return report
+    return report.logged(str(path), model.name)
 
 
 @contextmanager
 def read_keras_applications(path: str | Path) -> Iterator[dict[str, list[Tensor]]]:
-    """The tensors of each layer, by kseg's names, kernel before bias; readable while the block lasts.
+    """The tensors of each layer, by kseg's names, kernel before bias; they can be read within the `with` block.
 
     Raises:
       WeightsError: the file is broken, or has no VGG16 of keras.applications in it.
@@ -66,7 +63,7 @@ def read_keras_applications(path: str | Path) -> Iterator[dict[str, list[Tensor]
                 tensors.sort(key=lambda tensor: -len(tensor.shape))  # the kernel has more axes than the bias
         if "conv1_1" not in source:
             raise WeightsError(
-                f"{path}: no VGG16 of keras.applications: no layer block1_conv1, but {', '.join(list(datasets)[:3])}. "
-                "Is it the right file?"
+                f"{path}: no VGG16 of keras.applications: no layer block1_conv1, but {', '.join(list(datasets)[:3])}.",
+                "Is it the right file?",
             )
         yield source

@@ -1,4 +1,4 @@
-"""From Caffe's order of axes or Keras' into a Keras variable, slice by slice.
+"""Copies tensors in Caffe's or Keras' order of axes into Keras variables, slice by slice.
 
 | layer | Caffe | Keras |
 | --- | --- | --- |
@@ -6,8 +6,8 @@
 | transposed convolution | (in, out, rows, columns) | (rows, columns, out, in) |
 | inner product | (out, in), the map before it flattened as (C, H, W) | (in, out), flattened as (H, W, C) |
 
-So every kernel goes from Caffe to Keras by the axes (2, 3, 1, 0), without a flip, and an inner product is the
-convolution whose window is the whole map: its rows are that window in the same order, in either layout.
+So every kernel is transposed from Caffe to Keras by the axes (2, 3, 1, 0), without a flip. An inner product is a
+convolution whose kernel covers the whole map: in either layout its rows are that kernel in the same order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SLICE_BYTES = 16 << 20
 
 
 class Slice(NamedTuple):
-    """Numbers of a variable, float32: all that lie between two places along its first axis (0) or last (-1)."""
+    """A part of a variable, float32: from index `start` along its first axis (0) or its last (-1)."""
 
     axis: Literal[0, -1]
     start: int
@@ -35,17 +35,17 @@ Slices = Iterator[Slice]
 
 
 class Misfit(Exception):
-    """Why a layer can't take what a file has for it."""
+    """The reason why the weights of a file do not fit a layer."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """One array of a file, read when it is wanted.
+    """One array of a file, which is read on demand.
 
     Attributes:
-      shape: its sizes, at least one; leading sizes of one count as absent when it is compared.
-      read: gives rows start..stop of its first axis, float32, in C order.
-      layout: whose order of axes it has.
+      shape: at least one size; comparisons ignore leading sizes of one.
+      read: gives rows start..stop of the first axis, float32, in C order.
+      layout: the order of its axes: Caffe's or Keras'.
     """
 
     shape: tuple[int, ...]
@@ -54,25 +54,25 @@ class Tensor:
 
     @classmethod
     def of(cls, array: np.ndarray, layout: Literal["caffe", "keras"]) -> Tensor:
-        """A tensor of an array that is in memory, of at least one axis."""
+        """A tensor from an array in memory with at least one axis."""
         return cls(array.shape, lambda start, stop: np.asarray(array[start:stop], np.float32), layout)
 
     def whole(self) -> np.ndarray:
-        """All of it: float32, of its shape."""
+        """The whole tensor, float32."""
         return self.read(0, self.shape[0]).reshape(self.shape)
 
 
 def kernel_slices(tensor: Tensor, window: tuple[int, ...], shape: tuple[int, ...]) -> Callable[[], Slices]:
-    """A function that goes through the tensor in slices of a kernel.
+    """A function that iterates over a kernel's slices.
 
     Args:
-      tensor: a convolution's kernel or an inner product's.
-      window: the kernel as a Keras convolution's, (rows, columns, in / groups, out); the whole map
-        where it is an inner product's.
-      shape: the variable's own: `window`, or (rows * columns * in, out).
+      tensor: the kernel of a convolution or an inner product.
+      window: the kernel's shape as a Keras convolution, (rows, columns, in / groups, out); for an inner product
+        rows and columns are those of the whole map.
+      shape: the shape of the variable: `window`, or (rows * columns * in, out).
 
     Raises:
-      Misfit: the tensor has other sizes, which the message names.
+      Misfit: the tensor has another shape, which the message names.
     """
     rows, columns, read, out = window
     caffe = tensor.layout == "caffe"
@@ -87,10 +87,10 @@ def kernel_slices(tensor: Tensor, window: tuple[int, ...], shape: tuple[int, ...
 
 
 def array_slices(tensor: Tensor, shape: tuple[int, ...], what: str) -> Callable[[], Slices]:
-    """As `kernel_slices`, for a bias or a scale: (C,), in one piece.
+    """As `kernel_slices`, for a bias or a scale (C,), in a single slice.
 
     Raises:
-      Misfit: the tensor has another number of them.
+      Misfit: the tensor has another shape.
     """
     if _bare(tensor.shape) != _bare(shape):
         raise Misfit(f"{what} of {tensor.shape} in the file, of {shape} in the network")
@@ -98,10 +98,10 @@ def array_slices(tensor: Tensor, shape: tuple[int, ...], what: str) -> Callable[
 
 
 def assign(variable: keras.Variable, slices: Slices) -> None:
-    """Writes the slices, which cover it, into the variable.
+    """Writes slices, which together cover the variable, into it.
 
-    TensorFlow writes a large one in place. Other backends, and variables spread over several devices, hold the numbers
-    twice meanwhile.
+    TensorFlow writes a large variable in place. Other backends, and variables on several devices, need memory for a
+    second copy.
 
     Raises:
       WeightsError: the file can't be read any more; a large variable is then filled in part.
@@ -117,10 +117,10 @@ def assign(variable: keras.Variable, slices: Slices) -> None:
 
 
 def _assigned_in_place(variable: keras.Variable, slices: Slices) -> bool:
-    """Whether the variable is TensorFlow's on one device, and so took the slices.
+    """Writes slices into a variable of TensorFlow; does nothing and returns False if it is on several devices.
 
-    Through raw operations: `variable.value[a:b].assign` reads, and so copies, the whole of it for every slice, and once
-    a slice was assigned every later read copies it, unless that is turned off again.
+    Raw operations are used, since `variable.value[a:b].assign` copies the whole variable for every slice. After a slice
+    was assigned every later read would copy the variable, too, unless that is turned off again.
     """
     import tensorflow as tf
 
@@ -140,15 +140,15 @@ def _assigned_in_place(variable: keras.Variable, slices: Slices) -> bool:
 
 
 def steps(count: int, bytes_each: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) through `count` things, as many at a time as a slice may hold, one at least."""
+    """(start, stop) of consecutive parts of `count` rows of `bytes_each`; a part has at most 16 MB, or a single row."""
     step = max(1, _SLICE_BYTES // max(1, bytes_each))
     return ((start, min(count, start + step)) for start in range(0, count, step))
 
 
 def _from_caffe(tensor: Tensor, window: tuple[int, ...], shape: tuple[int, ...]) -> Slices:
-    """Slices of the last axis, which is Caffe's first."""
+    """Slices along the last axis, which is Caffe's first."""
     rows, columns, read, out = window
-    whole = None if tensor.shape[0] == out else tensor.whole().reshape(out, -1)  # legacy sizes that are mostly ones
+    whole = None if tensor.shape[0] == out else tensor.whole().reshape(out, -1)  # a legacy shape with leading ones
     for start, stop in steps(out, 4 * rows * columns * read):
         part = tensor.read(start, stop) if whole is None else whole[start:stop]
         part = part.reshape(stop - start, read, rows, columns).transpose(2, 3, 1, 0)
@@ -156,7 +156,7 @@ def _from_caffe(tensor: Tensor, window: tuple[int, ...], shape: tuple[int, ...])
 
 
 def _from_keras(tensor: Tensor, window: tuple[int, ...], shape: tuple[int, ...]) -> Slices:
-    """Slices of the first axis: so many that they are whole rows of the tensor and of the variable."""
+    """Slices along the first axis, each of whole rows both of the tensor and of the variable."""
     count = math.prod(window)
     units = math.gcd(tensor.shape[0], shape[0])
     for start, stop in steps(units, 4 * count // units):
@@ -165,7 +165,7 @@ def _from_keras(tensor: Tensor, window: tuple[int, ...], shape: tuple[int, ...])
 
 
 def _bare(shape: Iterable[int]) -> tuple[int, ...]:
-    """The shape without its leading ones, which Caffe's older files put before a bias or an inner product."""
+    """The shape without its leading ones, which Caffe's older files add to a bias or an inner product."""
     sizes = list(shape)
     while len(sizes) > 1 and sizes[0] == 1:
         sizes.pop(0)

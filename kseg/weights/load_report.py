@@ -1,24 +1,25 @@
-"""What became of each layer when weights were loaded."""
+"""The report of a loader: what became of each layer."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 
-import click
+from kseg.errors import WeightsError
+from kseg.log import LOG
 
 _NAMES_SHOWN = 6
 
 
 @dataclasses.dataclass
-class Report:
+class LoadReport:
     """What a loader did, layer by layer; layers without weights are not named.
 
     Attributes:
       filled: layers that took the file's weights, in the network's order.
-      reshaped: those of them whose weights lay in the file as another kind of layer (inner product and convolution).
-      initial: layers that the file has nothing for; they keep their initial value.
-      refused: layers whose weights in the file do not fit, and why; they keep their initial value too.
+      reshaped: filled layers that are of another kind in the file (inner product or convolution).
+      initial: layers that are missing in the file; they keep their initial values.
+      refused: layers that the file's weights do not fit, with the reason; they keep their initial values too.
       unused: layers of the file that no layer of the network took.
       notes: sentences on the file itself.
     """
@@ -31,7 +32,7 @@ class Report:
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def __str__(self) -> str:
-        """A line per kind that occurs, and one per refused layer."""
+        """A line for each attribute that is not empty, and one for each refused layer."""
         lines = [f"filled    {_names(self.filled)}"]
         for label in ("reshaped", "initial", "unused"):
             if getattr(self, label):
@@ -39,13 +40,23 @@ class Report:
         lines += [f"refused   {layer}: {reason}" for layer, reason in self.refused.items()]
         return "\n".join([*lines, *self.notes])
 
-    def show(self) -> Report:
-        """The report itself, after it was printed to standard error."""
-        click.echo(str(self), err=True)
+    def logged(self, source: str, network: str) -> LoadReport:
+        """The report itself, after it was logged.
+
+        Args:
+          source: the file or network that the weights come from, for the error.
+          network: the name of the network that was filled, for the error.
+
+        Raises:
+          WeightsError: no layer was filled.
+        """
+        if not self.filled:
+            raise WeightsError(f"{source}: no layer of {network} was filled.\n{self}\n", "Is it of this network?")
+        LOG.info("%s", self)
         return self
 
 
 def _names(names: Sequence[str]) -> str:
-    """The names, or the first and last of many, after their number."""
+    """The number of names and the names, of many the first and last."""
     shown = list(names) if len(names) <= _NAMES_SHOWN else [*names[: _NAMES_SHOWN - 2], "...", *names[-1:]]
     return f"{len(names)} layer{'' if len(names) == 1 else 's'}" + (f": {', '.join(shown)}" if names else "")

@@ -1,7 +1,9 @@
-"""Every public file of weights: where it is, how large, and how to know it.
+"""Every public file of weights: its address, size and digest.
 
-Sizes and digests are as their publishers or others who have the files state them; None where nobody does. Google
-Drive's files must be fetched by hand: it answers programs with a page. Source: facts of the FCN release, section 6.1.
+Sizes and digests are those stated by the publishers, or by others who have the files; None if nobody states them. A
+person must fetch Google Drive's files, since it answers programs with a page.
+
+Source: facts of the FCN release, section 6.1.
 """
 
 from __future__ import annotations
@@ -42,11 +44,11 @@ class Source:
 
     Attributes:
       file: its name.
-      what: what is in it, and what is to be known of it.
-      addresses: where it is fetched from, the first preferred; none where a person must.
+      what: what it contains, and what one must know of it.
+      addresses: where it can be downloaded, the preferred one first; none if a person must fetch it.
       size_bytes: its size.
-      digest: "KIND:HEX", the first digits at least.
-      page: where a person finds it, if not at an address.
+      digest: "KIND:HEX", at least the first digits.
+      page: where a person finds it, if there is no address.
     """
 
     file: str
@@ -69,7 +71,7 @@ SOURCES: dict[str, Source] = {
     "vgg16-keras": _at(
         _KERAS,
         "vgg16_weights_tf_dim_ordering_tf_kernels.h5",
-        "VGG16 of keras.applications, ImageNet: what --init-weights imagenet takes",
+        "VGG16 of keras.applications, ImageNet: the weights called `imagenet`",
         553_467_096,
         "md5:64373286793e3c8b2b4e3219cbf3544b",
     ),
@@ -83,7 +85,7 @@ SOURCES: dict[str, Source] = {
     "vgg16-torchvision": _at(
         _TORCH,
         "vgg16-397923af.pth",
-        "VGG16 of torchvision, ImageNet, trained anew",
+        "VGG16 of torchvision, ImageNet, trained by torchvision",
         553_433_881,
         "sha256:397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     ),
@@ -184,21 +186,21 @@ def source(name: str) -> Source:
       ConfigError: there is none; the message names the nearest.
     """
     if name not in SOURCES:
-        raise ConfigError(f"There is no source of weights {name!r}. {did_you_mean(name, SOURCES)}")
+        raise ConfigError(f"There is no source of weights {name!r}.", did_you_mean(name, SOURCES))
     return SOURCES[name]
 
 
 def place_of(name: str) -> Path:
-    """Where the source's file lies once it is fetched, or must be put by hand."""
+    """Where the source's file lies in the cache, after a download or put there by hand."""
     return cache_folder() / "weights" / source(name).file
 
 
 def fetched(name: str) -> Path:
-    """The source's file in the cache, fetched unless it is there.
+    """The source's file in the cache; it is downloaded if it is not there.
 
     Raises:
       ConfigError: no such source.
-      EnvironmentFailure: it could not be fetched; the message says which file to bring and where to put it.
+      EnvironmentFailure: it could not be downloaded; the message says which file to bring and where to put it.
     """
     wanted = source(name)
     place, size_bytes, digest = place_of(name), wanted.size_bytes, wanted.digest
@@ -212,7 +214,7 @@ def same_file(name: str, path: str | Path) -> bool:
 
 
 def recognised(path: str | Path) -> str | None:
-    """The name of the source that the file is, by its digest; None where it is none whose digest is known."""
+    """The name of the source that a file is, by its digest; None if no source has this digest."""
     path, found = Path(path), dict[str, str]()
     for name, wanted in SOURCES.items():
         if wanted.digest is None or wanted.size_bytes not in (None, path.stat().st_size):
@@ -227,14 +229,14 @@ def recognised(path: str | Path) -> str | None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a file is a published one, as far as can be known, and a sentence on it."""
+    """Whether a file is a published one, and a sentence on it."""
 
     right: bool
     text: str
 
 
 def verified(path: str | Path) -> Verdict:
-    """Whether the file is a published one: by its digest, and where none was published by its name and size."""
+    """Whether the file is a published one: by its digest, or by name and size if no digest was published."""
     path = Path(path)
     name = recognised(path)
     if name is not None:
@@ -246,5 +248,5 @@ def verified(path: str | Path) -> Verdict:
             wrong = mismatch(path, wanted.size_bytes, wanted.digest)
             if wrong is not None:
                 return Verdict(False, f"{path}: not the {name} that was published: {wrong}. Fetch it again.")
-            return Verdict(True, f"{path}: has the name of {name}, of which no digest was published; it has {own}.")
-    return Verdict(False, f"{path}: no published file that kseg knows ({own}). `weights list` names those.")
+            return Verdict(True, f"{path}: has the name of {name}, for which no digest was published; it has {own}.")
+    return Verdict(False, f"{path}: no published file that kseg knows ({own}). `kseg weights list` names them.")

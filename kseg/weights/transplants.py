@@ -16,18 +16,17 @@ from kseg.weights.fill import fill
 from kseg.weights.keras_applications import NAMES
 from kseg.weights.keras_file import read_keras_file
 from kseg.weights.layouts import Tensor
-from kseg.weights.load_report import Report
-from kseg.weights.spread import spread
+from kseg.weights.load_report import LoadReport
 
 Network: TypeAlias = "keras.Model | str | Path"
 
 
-def transplant(source: Network | Mapping[str, Network], target: keras.Model) -> Report:
-    """What became of each layer, after `target` took what `source` has under the same names; printed too.
+def transplant(source: Network | Mapping[str, Network], target: keras.Model) -> LoadReport:
+    """Fills `target` with the weights that `source` has under the same names; logs a report.
 
-    Fully connected layers become convolutions and back. Layers that the source lacks, as the new score layers from
-    FCN-32s to 16s to 8s, and those of another size, as the scores of other classes, keep their initial value. A single
-    network's weights go to every stream of `target`.
+    Fully connected layers become convolutions, and the reverse. Two kinds of layers keep their initial values: those
+    that the source lacks, as the new score layers from FCN-32s to 16s to 8s, and those of another size, as the scores
+    of other classes. A single network's weights go to every stream of `target`.
 
     Args:
       source: a network (keras.applications' VGG16 too), a `.keras` file, a run folder; or one per stream, as
@@ -43,16 +42,17 @@ def transplant(source: Network | Mapping[str, Network], target: keras.Model) -> 
         model = network if isinstance(network, keras.Model) else _load(Path(network))
         named |= {NAMES.get(layer.name, layer.name) + STREAMS.get(stream, ""): layer for layer in _layers(model)}
     tensors = {name: _tensors(layer) for name, layer in named.items()}
-    report = fill(target, spread(target, {name: found for name, found in tensors.items() if found}))
+    report = fill(target, {name: found for name, found in tensors.items() if found})
     for layer in target.layers:
         if layer.name in report.initial and layer.name in named and _copied(named[layer.name], layer):
             report.initial.remove(layer.name)
             report.filled.append(layer.name)
     report.notes += _differing_input(list(named.values()), target)
-    report.show()
-    if not report.filled:
-        raise WeightsError(f"{target.name}: no layer has a name and size that the source has too. Is it the right one?")
-    return report
+    return report.logged(" and ".join(_name(network) for network in networks.values()), target.name)
+
+
+def _name(network: Network) -> str:
+    return network.name if isinstance(network, keras.Model) else str(network)
 
 
 def _load(path: Path) -> keras.Model:
@@ -64,7 +64,7 @@ def _load(path: Path) -> keras.Model:
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """All layers, those of networks within it too."""
+    """All layers, with those of networks within it."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _layers(layer)
@@ -73,7 +73,7 @@ def _layers(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def _tensors(layer: keras.Layer) -> list[Tensor]:
-    """Kernel and bias, read from the layer a slice at a time; none for layers that are copied as they are."""
+    """Kernel and bias, read from the layer slice by slice; none for layers whose weights are copied whole."""
     if isinstance(layer, ScaleChannels):
         return [_tensor(layer.scale)]
     if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)):
@@ -86,7 +86,7 @@ def _tensor(variable: keras.Variable) -> Tensor:
 
 
 def _copied(source: keras.Layer, target: keras.Layer) -> bool:
-    """Whether a layer of one kind and size, as a normalisation, took the other's weights."""
+    """Copies the weights of a layer without kernel, as a normalisation; tells whether both have one kind and size."""
     shapes = [[tuple(variable.shape) for variable in layer.weights] for layer in (source, target)]
     if type(source) is not type(target) or shapes[0] != shapes[1] or _tensors(source):
         return False
@@ -95,10 +95,10 @@ def _copied(source: keras.Layer, target: keras.Layer) -> bool:
 
 
 def _differing_input(layers: list[keras.Layer], target: keras.Model) -> list[str]:
-    """A note where both networks scale their input and do it in different ways."""
+    """A note if both networks scale their input, in different ways."""
     theirs, ours = (
         [layer.scaling for layer in found if isinstance(layer, ScaleInput)] for found in (layers, target.layers)
     )
     if not theirs or not ours or (theirs[0].order[:3], theirs[0].scale) == (ours[0].order[:3], ours[0].scale):
         return []
-    return [f"Mind the input: the weights were trained on {theirs[0]}, the network now has {ours[0]}."]
+    return [f"The input differs: the weights were trained with {theirs[0]}, the network has {ours[0]}."]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kseg import datasets
 from kseg.datasets.demo import write_demo
-from kseg.datasets.pascal_context import LABELS
+from kseg.datasets.published.pascal_context import LABELS
 from kseg.images import write_image
 from kseg.pictures import palette
 from kseg.pipeline.shards import pack

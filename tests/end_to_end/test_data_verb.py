@@ -117,7 +117,7 @@ def test_the_next_command_mends_then_trains_or_checks_again():
     assert next_command(found, "x/mine/", settings, None) == (
         f"data check {words} x/mine/ --set data.classes=3 --fix mine-mended"
     )
-    found.judgement.settings["data.ignore_class"] = "255"
+    found.labels.settings["data.ignore_class"] = "255"
     assert next_command(found, "mine", settings, "new") == (
         f"train {words} new --set data.classes=3 --set data.ignore_class=255"
     )

@@ -3,8 +3,6 @@
 import csv
 import glob
 import json
-import multiprocessing
-import os
 import random
 import shlex
 import signal
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import processes, run_verb
 
 from kseg.training.checkpoint import read_checkpoint
 
@@ -26,19 +25,6 @@ WORDS = [
     "--set", "checkpoint.every_steps=1", "--set", "checkpoint.keep=2",
 ]  # fmt: skip
 PATIENCE_S = 600
-
-processes = multiprocessing.get_context("forkserver")  # whose children find TensorFlow imported, but not yet at work
-processes.set_forkserver_preload(["kseg.runs.trainer"])
-
-
-def run_verb(words: list[str], output: Path) -> None:
-    """`kseg WORDS` in a process of its own, all that it says in a file."""
-    handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    from kseg.cli import main
-
-    main(words)
 
 
 def start(folder: Path, steps: int):

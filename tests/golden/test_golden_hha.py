@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from kseg.datasets.hha import Camera, encode_hha
+from kseg.datasets.published.hha import Camera, encode_hha
 from kseg.images import read_image
 
 # Where the depth of each case lies.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from kseg.datasets.unread import unread_files
+from kseg.datasets.own.ignored_files import unread_files
 from kseg.errors import ConfigError, DataError, Setting
 from kseg.images import is_image, stem_of
 

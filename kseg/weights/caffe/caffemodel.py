@@ -1,11 +1,12 @@
-"""Caffe's files of weights: where each layer's numbers lie, in all formats Caffe wrote since 2013.
+"""Reads Caffe's files of weights, in all formats that Caffe wrote since 2013.
 
-A `.caffemodel` is one NetParameter message. Its layers are of one of three kinds ("V2", "V1", "V0"), which have name
-and blobs in different fields; a blob is a shape (newer files) or four sizes (older ones), and its numbers, float32 or
-float64, in one piece, one by one, or mixed. A `.caffemodel.h5` has the same as HDF5 datasets, /data/LAYER/NUMBER.
+A `.caffemodel` is one NetParameter message. Its layers are of one of three kinds ("V2", "V1", "V0"), which have the
+layer's name and blobs in different fields. A blob is a shape (newer files) or four sizes (older ones), and its numbers,
+float32 or float64, packed, one by one, or mixed. A `.caffemodel.h5` has the same as HDF5 datasets, /data/LAYER/NUMBER.
 
-The file's description of its network is passed over, and the way down is fixed: network, layer (in V0 one more), blob,
-shape; nothing in a file can lead deeper. An index takes a few kilobytes; numbers are read when a tensor is.
+The file's description of its network is ignored. The nesting is fixed: network, layer (in V0 one more), blob, shape;
+no file can lead deeper. At first only the positions of the numbers are kept, a few kilobytes; the numbers are read with
+each tensor.
 
 Source: BVLC Caffe 1.0, caffe.proto, blob.cpp (Blob::FromProto), upgrade_proto.cpp.
 """
@@ -28,7 +29,7 @@ from kseg.weights.layouts import Tensor
 _LAYER, _OLD_LAYER, _OLDEST_LAYER = 100, 2, 1  # fields of NetParameter, NetParameter, V1LayerParameter
 _NAME_AND_BLOBS = {_LAYER: (1, 7), _OLD_LAYER: (4, 6), _OLDEST_LAYER: (1, 50)}
 _LONGEST_NAME_BYTES = 1000
-START = 512  # bytes that a kind is told by
+START = 512  # bytes that tell the kind of a file
 _MOST_AXES = 32  # Caffe's own limit
 
 _OTHER_KINDS = {
@@ -45,8 +46,15 @@ _OTHER_KINDS = {
 }
 
 
-class _Piece(NamedTuple):
-    """Numbers of a blob that lie in a row: where the first starts, how many bytes apart they are, how many, which."""
+class _Run(NamedTuple):
+    """Numbers of a blob at equal distances.
+
+    Attributes:
+      start: the position of the first in the file, bytes.
+      pitch: the distance from one to the next, bytes.
+      numbers: how many there are.
+      dtype: their type, as NumPy writes it.
+    """
 
     start: int
     pitch: int
@@ -57,10 +65,10 @@ class _Piece(NamedTuple):
 def read_caffemodel(path: str | Path) -> dict[str, list[Tensor]]:
     """The tensors of each layer, by its name with `/` written `.`, in the order of the file; most layers have none.
 
-    Sizes are as stored, but for the two ones that older files put before those of an inner product.
+    Shapes are as stored, without the two leading ones of inner products in older files.
 
     Raises:
-      WeightsError: no such file, another kind of file, or a broken one; says at which byte.
+      WeightsError: no such file, another kind of file, or a broken one; the message names the byte.
     """
     path = Path(path)
     try:
@@ -69,18 +77,20 @@ def read_caffemodel(path: str | Path) -> dict[str, list[Tensor]]:
             stream.seek(0)
             start = stream.read(START)
             if found := other_kind(start):
-                raise WeightsError(f"{path}: no caffemodel but {found}. Name the .caffemodel or .caffemodel.h5 file.")
+                raise WeightsError(
+                    f"{path}: no caffemodel but {found}.", "Name the .caffemodel or .caffemodel.h5 file."
+                )
             if start.startswith(b"\x89HDF"):
                 return _read_hdf5(path)
             return _read_layers(WireFile(path, stream, size))
     except FileNotFoundError as error:
-        raise WeightsError(f"{path}: there is no such file. Name one that exists.") from error
+        raise WeightsError(f"{path}: there is no such file.", "Name one that exists.") from error
     except IsADirectoryError as error:
-        raise WeightsError(f"{path}: a folder. Name the .caffemodel file in it.") from error
+        raise WeightsError(f"{path}: a folder.", "Name the .caffemodel file in it.") from error
 
 
 def other_kind(start: bytes) -> str | None:
-    """What a file that starts so (its first START bytes) is, where it is known to be neither a caffemodel nor HDF5."""
+    """The kind of a file, by its first START bytes; None if it may be a caffemodel or HDF5."""
     if not start:
         return "an empty file"
     if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start):
@@ -102,14 +112,14 @@ def _read_layers(file: WireFile) -> dict[str, list[Tensor]]:
         if blobs and layers.get(name):
             raise file.broken(field.value, f"a second layer {name!r} with weights")
         tensors = [_read_blob(file, blob, f"layer {name!r}, blob {i}") for i, blob in enumerate(blobs)]
-        layers[name] = tensors or layers.get(name, [])  # snapshots name two data layers alike
+        layers[name] = tensors or layers.get(name, [])  # in snapshots two data layers have one name
     if not any(layers.values()):
         raise file.broken(0, f"a network of {len(kinds[kind])} layers, none with weights")
     return layers
 
 
 def _read_layer(file: WireFile, layer: Field, kind: int) -> tuple[str, list[Field]]:
-    """A layer's name, and where its blobs are."""
+    """A layer's name, and the fields of its blobs."""
     name, blobs = "", []
     name_field, blobs_field = _NAME_AND_BLOBS[kind]
     for field in file.fields(layer.value, layer.stop):
@@ -128,26 +138,26 @@ def _read_layer(file: WireFile, layer: Field, kind: int) -> tuple[str, list[Fiel
 
 
 def _read_blob(file: WireFile, blob: Field, what: str) -> Tensor:
-    """The tensor of a BlobProto; float64 numbers win over float32 ones where both are there, as in Caffe."""
+    """The tensor of a BlobProto; of float64 and float32 numbers the first are used, as in Caffe."""
     four: dict[int, int] = {}
     shape: list[int] = []
-    pieces: dict[int, list[_Piece]] = {5: [], 8: []}
+    runs: dict[int, list[_Run]] = {5: [], 8: []}
     for field in file.fields(blob.value, blob.stop):
         if field.number in (1, 2, 3, 4) and field.wire == VARINT:
             four[field.number] = _signed(field.value)
         elif field.number == 7 and field.wire == LENGTH:
             shape += _read_shape(file, field)
-        elif field.number in pieces:
-            pieces[field.number] += _read_piece(file, field, what)
+        elif field.number in runs:
+            runs[field.number] += _read_run(file, field, what)
     if four:
         shape = [four.get(number, 0) for number in (1, 2, 3, 4)]
-    numbers = pieces[8] or pieces[5]
-    found, wanted = sum(piece.numbers for piece in numbers), math.prod(shape)
+    numbers = runs[8] or runs[5]
+    found, wanted = sum(run.numbers for run in numbers), math.prod(shape)
     if len(shape) > _MOST_AXES or min(shape, default=1) < 1 or found != wanted:
         sizes = f"{len(shape)} axes" if len(shape) > _MOST_AXES else f"sizes {tuple(shape)}"
         raise file.broken(blob.value, f"{what} of {sizes} with {found:,} numbers")
     if four and shape[:2] == [1, 1]:
-        shape = shape[2:]  # an inner product's or a bias's: slices are of the axis behind these two
+        shape = shape[2:]  # of an inner product or a bias, whose first axis comes behind these two
     return _tensor(tuple(shape) or (1,), lambda start, stop: _read_numbers(file, numbers, start, stop))
 
 
@@ -157,45 +167,45 @@ def _read_shape(file: WireFile, shape: Field) -> Iterator[int]:
         if field.number == 1 and field.wire == VARINT:
             yield _signed(field.value)
         elif field.number == 1 and field.wire == LENGTH:
-            place = field.value
-            if field.stop - place > 10 * _MOST_AXES:
-                raise file.broken(place, f"a list of sizes of {field.stop - place:,} bytes")
-            while place < field.stop:
-                value, place = file.varint(place, field.stop)
+            position = field.value
+            if field.stop - position > 10 * _MOST_AXES:
+                raise file.broken(position, f"a list of sizes of {field.stop - position:,} bytes")
+            while position < field.stop:
+                value, position = file.varint(position, field.stop)
                 yield _signed(value)
 
 
-def _read_piece(file: WireFile, field: Field, what: str) -> list[_Piece]:
-    """The numbers of a data field, which may be packed into one or stand each by itself."""
+def _read_run(file: WireFile, field: Field, what: str) -> list[_Run]:
+    """The numbers of a data field, which are packed, or a field each."""
     item, single, dtype = (4, FOUR_BYTES, "<f4") if field.number == 5 else (8, EIGHT_BYTES, "<f8")
     if field.wire == single:
-        return [_Piece(field.value, item + 1, field.times, dtype)]
+        return [_Run(field.value, item + 1, field.times, dtype)]
     length = field.stop - field.value
     if field.wire != LENGTH or length % item:
         raise file.broken(field.value, f"{what} with data of wire type {field.wire}, {length:,} bytes")
-    return [_Piece(field.value, item, length // item, dtype)] if length else []
+    return [_Run(field.value, item, length // item, dtype)] if length else []
 
 
-def _read_numbers(file: WireFile, pieces: list[_Piece], start: int, stop: int) -> np.ndarray:
-    """Numbers start..stop of those in the pieces, (stop - start,) float32."""
+def _read_numbers(file: WireFile, runs: list[_Run], start: int, stop: int) -> np.ndarray:
+    """Numbers start..stop of those in the runs, (stop - start,) float32."""
     found = np.empty(stop - start, np.float32)
     first = 0
     with file.path.open("rb") as stream:
         again = WireFile(file.path, stream, file.size)
-        for piece in pieces:
-            begin, end = max(start, first), min(stop, first + piece.numbers)
+        for run in runs:
+            begin, end = max(start, first), min(stop, first + run.numbers)
             if begin < end:
-                place = piece.start + (begin - first) * piece.pitch
-                raw = again.read(place, place + (end - begin - 1) * piece.pitch + np.dtype(piece.dtype).itemsize)
-                part = np.ndarray((end - begin,), piece.dtype, raw, strides=(piece.pitch,))
-                with np.errstate(over="ignore"):  # infinity then, which no layer takes
+                position = run.start + (begin - first) * run.pitch
+                raw = again.read(position, position + (end - begin - 1) * run.pitch + np.dtype(run.dtype).itemsize)
+                part = np.ndarray((end - begin,), run.dtype, raw, strides=(run.pitch,))
+                with np.errstate(over="ignore"):  # it becomes infinity, which no layer takes
                     found[begin - start : end - start] = part
-            first += piece.numbers
+            first += run.numbers
     return found
 
 
 def _tensor(shape: tuple[int, ...], numbers: Callable[[int, int], np.ndarray]) -> Tensor:
-    """A tensor from its sizes and a reader of its numbers."""
+    """A tensor from its shape and a reader of its numbers."""
     each = math.prod(shape[1:])
     return Tensor(shape, lambda start, stop: numbers(start * each, stop * each).reshape(-1, *shape[1:]), "caffe")
 
@@ -207,26 +217,26 @@ def _signed(value: int) -> int:
 def _read_hdf5(path: Path) -> dict[str, list[Tensor]]:
     found: dict[str, dict[int, Tensor]] = {}
     with open_hdf5(path) as datasets:
-        for place, dataset in datasets.items():
-            match = re.fullmatch(r"data/(.+)/([0-9]{1,2})", place)
+        for key, dataset in datasets.items():
+            match = re.fullmatch(r"data/(.+)/([0-9]{1,2})", key)
             if match and math.prod(dataset.shape):
                 name = match[1].replace("/", ".")
-                found.setdefault(name, {})[int(match[2])] = _hdf5_tensor(path, place, dataset.shape or (1,))
+                found.setdefault(name, {})[int(match[2])] = _hdf5_tensor(path, key, dataset.shape or (1,))
     if not found or any(sorted(blobs) != list(range(len(blobs))) for blobs in found.values()):
         raise WeightsError(
-            f"{path}: an HDF5 file, but not one of Caffe's, which have numbers at /data/LAYER/0 and /data/LAYER/1. "
-            "Is it the right file? Those of keras.applications go through load_keras_applications."
+            f"{path}: an HDF5 file, but not one of Caffe's, which have numbers at /data/LAYER/0 and /data/LAYER/1.",
+            "Is it the right file? Those of keras.applications go through load_keras_applications.",
         )
     return {name: [blobs[index] for index in sorted(blobs)] for name, blobs in found.items()}
 
 
-def _hdf5_tensor(path: Path, place: str, shape: tuple[int, ...]) -> Tensor:
-    """A tensor of the dataset at `place`; the file is opened, and looked over, anew for every read."""
+def _hdf5_tensor(path: Path, key: str, shape: tuple[int, ...]) -> Tensor:
+    """A tensor of the dataset at `key`; the file is opened and checked again for every read."""
 
     def read(start: int, stop: int) -> np.ndarray:
         with open_hdf5(path) as datasets:
-            if place not in datasets or (datasets[place].shape or (1,)) != shape:
-                raise WeightsError(f"{path}: {place} of sizes {shape} is gone. Has the file been changed meanwhile?")
-            return rows(datasets[place])(start, stop)
+            if key not in datasets or (datasets[key].shape or (1,)) != shape:
+                raise WeightsError(f"{path}: {key} of sizes {shape} is gone.", "Has the file been changed meanwhile?")
+            return rows(datasets[key])(start, stop)
 
     return Tensor(shape, read, "caffe")

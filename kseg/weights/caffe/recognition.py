@@ -1,22 +1,20 @@
-"""Which network a Caffe file holds, from its layers' names and shapes."""
+"""Recognises the network of a Caffe file by its layers' names and shapes."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from kseg.errors import WeightsError
+from kseg.errors import Setting, WeightsError
 from kseg.models.fcn import BACKBONES, HEADS, STREAMS
-from kseg.weights.fill import is_bilinear
-from kseg.weights.layouts import Tensor
+from kseg.weights.fill import Source, is_bilinear
 
-Source = Mapping[str, Sequence[Tensor]]
 Shapes = Mapping[str, tuple[int, ...]]  # of kernels, by layer
 
-# The U-Net authors' names: level and place along the path, a to d (release u-net-release-2015-10-02, phseg_v5).
+# The U-Net authors' names: the level, and the position in it, a to d (release u-net-release-2015-10-02, phseg_v5).
 _UNET = {
     r"conv_d(\d)a-b": r"enc\1_conv1",
     r"conv_d(\d)b-c": r"enc\1_conv2",
@@ -25,21 +23,21 @@ _UNET = {
     r"conv_u(\d)c-d": r"dec\1_conv2",
     r"conv_u0d-score": "head",
 }
-# The FCN authors' before the release, of 2015. Their last up-sampling was `upsample` in every network.
+# The FCN authors' names of 2015, before the release. The last up-sampling was `upsample` in every network.
 _EARLY = {"score59": "score_fr", "score2": "upscore2", "score4": "upscore_pool4"}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Trunk:
-    """How a backbone's layers look in a file.
+    """A backbone's layers in a file.
 
     Attributes:
       first: the first convolution's name.
-      kernel: its window's height and width.
-      channels: those it gives at width 1.
+      kernel: the height and width of its kernel.
+      channels: its output channels at width 1.
       top: the classifier's last layer.
-      convolutions: numbers in the trunk at width 1.
-      map: numbers in the map that fc6 reads, at width 1; 0 where there is no fc6.
+      convolutions: the count of the trunk's weights at width 1.
+      map: the size of the map that fc6 reads, at width 1; 0 without fc6.
     """
 
     first: str
@@ -58,12 +56,12 @@ _TRUNKS = {
 _EARLY_FUSION = "conv1_1_bgrd"
 _CONTEXT_CLASSES, _NYUD_CLASSES = 60, 40
 _UNET_NUMBERS = 31_100_354  # at 64 channels, 4 levels deep
-# Class by class kernels of the up-samplings of a 32s, 16s and 8s: numbers for each pair of classes.
+# The weights of the learned up-samplings of a 32s, 16s and 8s, for each pair of classes.
 _LEARNED = (64**2, 4**2 + 32**2, 4**2 + 4**2 + 16**2)
 
 
-def renamed(source: Source) -> dict[str, Sequence[Tensor]]:
-    """The same under the names kseg's networks have: those of the release, U-Net's translated."""
+def renamed(source: Source) -> Source:
+    """The source with the names of kseg's networks: the release's, and for U-Net kseg's own."""
     if "score-fr" in source or "score59" in source:
         skips = sum(level in source for level in ("score-pool4", "score-pool3"))
         last = ("upscore", "upscore16", "upscore8")[skips]
@@ -86,15 +84,15 @@ def recognised(source: Source) -> tuple[str, dict[str, Any]]:
       source: tensors by kseg's names.
 
     Raises:
-      WeightsError: it is none of kseg's, or larger than what the file has; the message lacks the file's name.
+      WeightsError: it is none of kseg's, or larger than the file; the message does not name the file.
     """
     shapes = {name: tensors[0].shape for name, tensors in source.items() if tensors}
     name, options = _unet(shapes) if "enc0_conv1" in shapes else _fcn_or_classifier(shapes, source)
     wanted, found = _numbers(name, options), sum(math.prod(t.shape) for tensors in source.values() for t in tensors)
-    if wanted > 2 * found + 1_000_000:  # a rough count; layers that do not fit are named once it is built
+    if wanted > 2 * found + 1_000_000:  # a rough count; the report on the built network names layers that do not fit
         raise WeightsError(
-            f"looks like {name} of {wanted:,} numbers, going by its first layers, but has only {found:,}. "
-            "Is the file whole, and the network a usual one?"
+            f"looks like {name} of {wanted:,} numbers by its first layers, but has only {found:,}.",
+            "Is the file whole, and the network a usual one?",
         )
     return name, options
 
@@ -103,27 +101,35 @@ def own_preprocessing(name: str, options: Mapping[str, Any]) -> str:
     """The entry of `kseg.layers.SCALINGS` that the network was trained with, or "own" for the builder's.
 
     Raises:
-      WeightsError: the file can't tell; the message lacks the file's name.
+      WeightsError: the file can't tell; the message does not name the file.
     """
     if name in ("unet", "fcn32s-rgbd") or "streams" in options:
         return "own"
     classes, channels = options.get("classes"), options["input_shape"][2]
     if channels != 3:
         raise WeightsError(
-            f"the first convolution takes {channels} channels, for which no means are known. "
-            "Give preprocessing, or None for input as Caffe's data blob holds it."
+            f"the first convolution takes {channels} channels, for which no means are known.",
+            *_give_preprocessing(),
         )
     if name.startswith("fcn"):
         if classes == _NYUD_CLASSES:
             raise WeightsError(
-                f"{classes} classes, as NYUDv2's networks for colour and for HHA have, which differ in means alone. "
-                "Give preprocessing: nyud-rgb or nyud-hha (None for input as Caffe's data blob holds it)."
+                f"{classes} classes, as NYUDv2's networks for colour and for HHA, which differ in the means alone.",
+                *_give_preprocessing("nyud-rgb", "nyud-hha"),
             )
         if isinstance(classes, dict):
             return "siftflow"
         if classes == _CONTEXT_CLASSES:
             return "context"
     return "own"
+
+
+def _give_preprocessing(*names: str) -> list[str | Setting]:
+    """The advice to give the preprocessing, by one of `names`."""
+    settings = [Setting("preprocessing", name) for name in names or (...,)]
+    between: list[str | Setting] = [part for setting in settings for part in (" or ", setting)]
+    without = Setting("preprocessing", None)
+    return ["Give ", *between[1:], ", or ", without, " for input as Caffe's data blob has it."]
 
 
 def _unet(shapes: Shapes) -> tuple[str, dict[str, Any]]:
@@ -143,8 +149,8 @@ def _fcn_or_classifier(shapes: Shapes, source: Source) -> tuple[str, dict[str, A
     backbone = next((kind for kind, trunk in _TRUNKS.items() if first.get(kind, trunk.first) in shapes), None)
     if backbone is None:
         raise WeightsError(
-            f"none of kseg's networks has these layers: {', '.join(shapes)[:200]}. "
-            "Build the nearest one and load the file into it (load_caffemodel)."
+            f"none of kseg's networks has these layers: {', '.join(shapes)[:200]}.",
+            "Build the nearest one and load the file into it (load_caffemodel).",
         )
     trunk = _TRUNKS[backbone]
     width, channels, *_ = _sizes(shapes, first.get(backbone, trunk.first), trunk.kernel)
@@ -170,13 +176,13 @@ def _fcn_or_classifier(shapes: Shapes, source: Source) -> tuple[str, dict[str, A
 
 
 def _classifier(shapes: Shapes, backbone: str, channels: int) -> dict[str, Any]:
-    """The options of a network without score layers, beside those of its trunk."""
+    """The options of a classifier, without those of its trunk."""
     trunk = _TRUNKS[backbone]
     if trunk.top not in shapes:
         if "fc6" in shapes:
             raise WeightsError(
-                f"fc6, but neither {trunk.top} nor score_fr: a trunk. "
-                "Build the network it is for, and load it into that (load_caffemodel)."
+                f"a trunk alone: it has fc6, but neither {trunk.top} nor score_fr.",
+                "Build the network that it is for, and load the file into it (load_caffemodel).",
             )
         return {"include_top": False}
     options: dict[str, Any] = {"classes": shapes[trunk.top][0]}
@@ -199,12 +205,12 @@ def _sizes(shapes: Shapes, name: str, window: int) -> tuple[int, ...]:
     found = shapes.get(name, ())
     sizes = (1,) * (4 - len(found)) + found
     if sizes[2:] != (window, window):
-        raise WeightsError(f"{name} is {found}, not a kernel (out, in, {window}, {window}). Is it another network?")
+        raise WeightsError(f"{name} is {found}, not a kernel (out, in, {window}, {window}).", "Is it another network?")
     return sizes
 
 
 def _numbers(name: str, options: Mapping[str, Any]) -> int:
-    """Roughly how many numbers the network has, its widest layers counted: so that none is built that no file fills."""
+    """The rough count of a network's weights, so that none is built that is far larger than the file."""
     if name == "unet":
         return int(_UNET_NUMBERS * (options["width"] / 64) ** 2 * 4.0 ** (options["depth"] - 4))
     trunk = _TRUNKS[options.get("backbone", name if name in _TRUNKS else "vgg16")]

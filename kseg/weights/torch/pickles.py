@@ -1,7 +1,7 @@
-"""Pickles of tensors, read by a small machine that runs nothing.
+"""Reads pickles of tensors with a small interpreter that runs no code of theirs.
 
-A pickle is a program. This machine knows the few instructions that `torch.save` writes, gives each name the program
-asks for an inert stand-in, and refuses every other name.
+A pickle is a program. The interpreter knows the few instructions that `torch.save` writes. It replaces each known name
+that the program asks for by a harmless function, and refuses every other name.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from kseg.errors import WeightsError
+from kseg.errors import WeightsError, in_a_line
 
+_SAVE_AGAIN = "Save it again with torch.save."
 _MOST_AXES, _LARGEST = 8, 1 << 48
 _TYPES = {
     "FloatStorage": np.float32, "DoubleStorage": np.float64, "HalfStorage": np.float16,
@@ -32,7 +33,7 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 
 
 class Storage(NamedTuple):
-    """A run of numbers of one type, under the key by which the file has it."""
+    """An array of numbers of one type, with its key in the file."""
 
     key: str
     dtype: np.dtype
@@ -40,7 +41,7 @@ class Storage(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A tensor as the pickle describes it: part of a storage."""
+    """A tensor as the pickle describes it: a part of a storage."""
 
     storage: Storage
     offset: int
@@ -49,7 +50,7 @@ class Stored(NamedTuple):
 
 
 class _Name(NamedTuple):
-    """Stands for what a pickle calls by its name."""
+    """A name that a pickle asks for."""
 
     name: str
 
@@ -59,7 +60,7 @@ def _stored(storage: Storage, offset: int, shape: tuple, strides: tuple, *_: Any
     if not isinstance(storage, Storage) or len(shape) != len(strides) or len(shape) > _MOST_AXES:
         raise ValueError("no tensor of a storage")
     if not all(isinstance(number, int) and 0 <= number < _LARGEST for number in numbers):
-        raise ValueError(f"no place and shape of a tensor: {numbers}")
+        raise ValueError(f"no offset and shape of a tensor: {numbers}")
     return Stored(storage, offset, tuple(shape), tuple(strides))
 
 
@@ -67,7 +68,7 @@ def _nothing(*_: Any) -> None:
     return None
 
 
-# What a name makes of its arguments; numpy's are the scores in pytorch-fcn's checkpoints
+# The function for each name; numpy's names are those of the scores in pytorch-fcn's checkpoints
 _MAKERS: dict[str, Callable[..., Any]] = {
     "collections OrderedDict": lambda *_: {},
     "torch._utils _rebuild_tensor": _stored,
@@ -82,22 +83,22 @@ _MAKERS: dict[str, Callable[..., Any]] = {
 
 
 def unpickled(data: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
-    """The value of the pickle that begins here, and the storages it names; nothing of it is run."""
-    machine = _Machine()
-    for code, argument, place in pickletools.genops(data):
+    """The value of the next pickle in a stream, and the storages it names; no code of it is run."""
+    interpreter = _Interpreter()
+    for code, argument, position in pickletools.genops(data):
         if code.name == "STOP":
-            return machine.stack.pop(), machine.storages
+            return interpreter.stack.pop(), interpreter.storages
         try:
-            machine.step(code.name, argument)
+            interpreter.step(code.name, argument)
         except WeightsError:
             raise
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise ValueError(f"{code.name} at byte {place} of the pickle fits nothing before it: {error}") from error
+            raise ValueError(f"{code.name} at byte {position} of the pickle: {in_a_line(error)}") from error
     raise ValueError("the pickle has no end")
 
 
-class _Machine:
-    """Reads a pickle of plain values, dictionaries, lists, tuples and stand-ins, an instruction at a time."""
+class _Interpreter:
+    """Reads a pickle of plain values, dictionaries, lists, tuples and tensors, instruction by instruction."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -127,7 +128,7 @@ class _Machine:
             list.extend(stack[-1], values)
         elif code in ("SETITEM", "SETITEMS"):
             values = self._above(code == "SETITEMS", 2)
-            if not all(isinstance(key, (str, int)) for key in values[::2]):  # a hash may be costly
+            if not all(isinstance(key, (str, int)) for key in values[::2]):  # other keys may be slow to hash
                 raise ValueError("keys that are neither names nor numbers")
             dict.update(stack[-1], zip(values[::2], values[1::2], strict=True))
         elif code == "GLOBAL":
@@ -138,36 +139,41 @@ class _Machine:
             arguments = stack.pop()
             stack.append(_MAKERS[stack.pop().name](*arguments))
         elif code == "BUILD":
-            stack.pop()  # what is remembered beside the values: versions, hooks
+            stack.pop()  # versions and hooks, which are not needed
         elif code != "PROTO":
-            raise WeightsError(f"the pickle has the instruction {code}, which torch.save does not write.")
+            raise WeightsError(f"the pickle has the instruction {code}, which torch.save does not write.", _SAVE_AGAIN)
 
     def _above(self, marked: bool, count: int) -> list[Any]:
-        """Takes what lies above the last mark, or the last `count` values."""
+        """Removes and returns the values above the last mark, or the last `count` values."""
         start = self.marks.pop() if marked else len(self.stack) - count
         values = self.stack[start:]
         del self.stack[start:]
         return values
 
     def _fold(self, start: int) -> None:
+        """Replaces the values from `start` on by a tuple of them."""
         if start < 0:
             raise IndexError("too few values")
         self.stack[start:] = [tuple(self.stack[start:])]
 
     def _storage(self, key: Any) -> Storage:
-        """What a persistent id stands for: ("storage", type, key, device, size[, view])."""
+        """The storage of a persistent id: ("storage", type, key, device, size[, view])."""
         kind, storage_type, name, _, size, *view = key
         if kind != "storage" or not isinstance(size, int) or any(part is not None for part in view):
-            raise WeightsError(f"the pickle names {kind!r} {name!r} in an unknown way. Save it anew with torch.save.")
+            raise WeightsError(f"the pickle names {kind!r} {name!r} in an unknown way.", _SAVE_AGAIN)
         dtype = np.dtype(_TYPES[storage_type.name.removeprefix("torch ")])
         return self.storages.setdefault(str(name), Storage(str(name), dtype, size))
 
 
 def _allowed(name: str) -> str:
-    """The name, "module name", where a file of weights may ask for it."""
+    """The name, "module name", if a file of weights may ask for it.
+
+    Raises:
+      WeightsError: it may not.
+    """
     if name not in _MAKERS and name.removeprefix("torch ") not in _TYPES:
         raise WeightsError(
-            f"the pickle asks for {name.replace(' ', '.')}, which is no part of a file of weights; nothing of it was "
-            "run. Save the network's state_dict() alone."
+            f"the pickle asks for {name.replace(' ', '.')}, which no file of weights needs; no code of it was run.",
+            "Save the network's state_dict() alone.",
         )
     return name

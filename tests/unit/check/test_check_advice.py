@@ -137,7 +137,7 @@ def test_advice_that_is_followed_ends_in_labels_as_they_were_drawn(tmp_path, nam
     if case.advice == "--fix":
         assert all(finding.mendable for finding in found.findings)
         write_copy(found, tmp_path / "new")
-        root, settings = tmp_path / "new", found.judgement.settings
+        root, settings = tmp_path / "new", found.labels.settings
     else:
         (words,) = re.findall(case.advice, fix, re.IGNORECASE)
         settings = dict([words.removeprefix("--set ").split("=", 1)])
@@ -197,7 +197,7 @@ def test_thin_lines_of_a_colour_of_their_own_are_no_shades(tmp_path):
     fill(tmp_path / "mine", lined, 3)
     found = check("folder", tmp_path / "mine")
     write_copy(found, tmp_path / "new")
-    assert len(found.judgement.colours) == 4
+    assert len(found.labels.colours) == 4
     data = datasets.open("folder", tmp_path / "new", split="all")
     assert data.classes == ("#000000", "#141ef0", "#780a0f", "#fa141e") and set(data[0].label[40]) == {2}
 
@@ -209,7 +209,7 @@ def test_shades_where_three_colours_meet_are_no_classes(tmp_path):
         put(path, cv2.GaussianBlur(colours, (5, 5), 1))
 
     fill(tmp_path / "mine", met, 3)
-    assert list(check("folder", tmp_path / "mine").judgement.colours) == [(0, 0, 0), (20, 30, 240), (250, 20, 30)]
+    assert list(check("folder", tmp_path / "mine").labels.colours) == [(0, 0, 0), (20, 30, 240), (250, 20, 30)]
 
 
 TABLES = {

@@ -2,15 +2,15 @@
 
 import pytest
 
-from kseg.datasets.colours import read_table
+from kseg.datasets.labels.colours import read_table
 from kseg.errors import DataError
 
 
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [
-        ("a,0,0,0\nb,1,0,0\nc,1,0,0", r"the colour \(1, 0, 0\) stands in it twice"),
-        ("a,0,0,0\nb,256,0,0", r"the colour \(256, 0, 0\) stands in it twice, or is none"),
+        ("a,0,0,0\nb,1,0,0\nc,1,0,0", r"the colour \(1, 0, 0\) is there twice"),
+        ("a,0,0,0\nb,256,0,0", r"the colour \(256, 0, 0\) has a number above 255"),
         ("0,0,0,0\n300,1,0,0", "300 is the number of .* or above 255"),
         ("0,0,0,0\n99999999999999,1,0,0", "0 is the number of one class and of 99999999999999"),
     ],

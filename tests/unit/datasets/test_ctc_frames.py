@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kseg.datasets.ctc import CellTracking, unlabelled
+from kseg.datasets.published.ctc import CellTracking, unlabelled
 from kseg.errors import ConfigError, DataError
 
 

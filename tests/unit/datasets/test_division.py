@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from kseg.datasets.division import held_out
+from kseg.datasets.own.division import held_out
 
 LETTERS = list("abcdefghij")
 

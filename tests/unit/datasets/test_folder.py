@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from kseg import datasets
-from kseg.datasets import stored as stored_module
+from kseg.datasets.labels import label_files
 from kseg.errors import ConfigError, DataError, Setting
 from kseg.images import read_label
 
@@ -415,7 +415,7 @@ def reads(monkeypatch, tmp_path):
     names: list[str] = []
     monkeypatch.setenv("KSEG_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(
-        stored_module, "read_label", lambda path, page=0: names.append(path.name) or read_label(path, page)
+        label_files, "read_label", lambda path, page=0: names.append(path.name) or read_label(path, page)
     )
     return names
 

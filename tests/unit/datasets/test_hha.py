@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kseg.datasets import hha
-from kseg.datasets.hha import Camera, cached_hha, encode_hha
+from kseg.datasets.published import hha
+from kseg.datasets.published.hha import Camera, cached_hha, encode_hha
 from kseg.storage import cache_folder
 
 CAMERA = Camera(80, 80, 40.5, 40.5)

@@ -184,7 +184,7 @@ def test_one_mask_file_per_object_becomes_numbered_objects(tmp_path, image_of, m
     found = check("folder", root)
     write_copy(found, tmp_path / "new")
     copied = datasets.open("folder", tmp_path / "new", split="all", instances=True)
-    assert sorted(copied.ids) == sorted(data.ids) and found.judgement.settings == {"data.instances": "true"}
+    assert sorted(copied.ids) == sorted(data.ids) and found.labels.settings == {"data.instances": "true"}
     np.testing.assert_array_equal(copied[0].instances, items[copied.ids[0]].instances)
     assert "5 images in" in " ".join(data.notes) and "one for each object" in " ".join(data.notes)
 

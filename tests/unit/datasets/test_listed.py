@@ -6,7 +6,7 @@ import tifffile
 from dataset_case import blobs, put, write_list
 
 from kseg import datasets
-from kseg.datasets import stored
+from kseg.datasets.labels import label_files
 from kseg.errors import DataError
 from kseg.images import read_label
 
@@ -102,7 +102,9 @@ def test_a_table_in_another_encoding_or_with_a_missing_file_is_named(root):
 def test_the_labels_of_a_table_are_looked_through_once(root, monkeypatch, tmp_path):
     reads: list[str] = []
     monkeypatch.setenv("KSEG_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(stored, "read_label", lambda path, page=0: reads.append(path.name) or read_label(path, page))
+    monkeypatch.setattr(
+        label_files, "read_label", lambda path, page=0: reads.append(path.name) or read_label(path, page)
+    )
     for path in (root / "drawn").iterdir():
         os.utime(path, (1, 1))
     for split in ("train", "held out", "train"):

@@ -10,8 +10,8 @@ from dataset_case import put_mat, put_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kseg.datasets.lines import read_lines
-from kseg.datasets.mat import read_mat
+from kseg.datasets.published.mat import read_mat
+from kseg.datasets.text_files import read_lines
 from kseg.errors import DataError, EnvironmentFailure
 
 LABEL = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -91,7 +91,7 @@ def test_version_7_3_and_what_is_no_such_file_are_told_apart(tmp_path):
 
 
 def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("kseg.datasets.mat.LARGEST", 50)
+    monkeypatch.setattr("kseg.datasets.published.mat.LARGEST", 50)
     (tmp_path / "a.mat").write_bytes(whole_file(True))
     with pytest.raises(DataError, match="deflated element that does not end within 50 bytes"):
         read_mat(tmp_path / "a.mat", "S")

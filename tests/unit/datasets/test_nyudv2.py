@@ -8,9 +8,9 @@ import scipy.io
 from dataset_case import classes_of, put, put_mat, put_text, write_nyudv2
 
 from kseg import datasets
-from kseg.datasets.hha import encode_hha
-from kseg.datasets.nyudv2 import CAMERA
-from kseg.datasets.packed import traits_from_json, traits_to_json
+from kseg.datasets.published.hha import encode_hha
+from kseg.datasets.published.nyudv2 import CAMERA
+from kseg.datasets.shards.packed import traits_from_json, traits_to_json
 from kseg.errors import ConfigError, DataError
 from kseg.images import read_label
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from kseg.datasets import Dataset, Item, open, open_first
-from kseg.datasets.packed import INDEX, index_from_text, index_to_text
-from kseg.datasets.records import item_from_bytes, item_to_bytes
+from kseg.datasets.shards.packed import INDEX, index_from_text, index_to_text
+from kseg.datasets.shards.records import item_from_bytes, item_to_bytes
 from kseg.errors import DataError, EnvironmentFailure
 from kseg.pipeline.shards import pack
 

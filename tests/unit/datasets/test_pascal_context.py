@@ -3,7 +3,7 @@ import pytest
 from dataset_case import classes_of, put, put_mat, put_text, write_pascal_context
 
 from kseg import datasets
-from kseg.datasets.pascal_context import LABELS
+from kseg.datasets.published.pascal_context import LABELS
 from kseg.errors import ConfigError, DataError
 from kseg.images import read_label
 

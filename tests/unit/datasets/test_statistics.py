@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kseg.datasets import Dataset, Item, survey
-from kseg.datasets.statistics import class_weights, in_words, statistics
+from kseg.datasets.statistics import as_text, class_weights, statistics
 
 A, B, C, VOID = 0, 1, 2, 255
 
@@ -72,7 +72,7 @@ def test_grey_levels_are_told_stream_by_stream():
 
 
 def test_figures_in_words_have_a_line_and_a_bar_per_class():
-    lines = in_words(statistics(Drawn(), survey(Drawn()))).splitlines()
+    lines = as_text(statistics(Drawn(), survey(Drawn()))).splitlines()
     assert lines[0] == "drawn train: 2 images, uint8, 2 channels, up to 10"
     assert lines[2] == "mean and deviation: 1.60 ± 0.49, 10.00 ± 0.00"
     assert "void: 20.00% of the pixels" in lines

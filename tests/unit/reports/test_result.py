@@ -11,13 +11,12 @@ from kseg.datasets import Dataset, Item, survey
 from kseg.images import write_image
 from kseg.layers import ScoreReading
 from kseg.metrics import Score, measure
-from kseg.preparation.prepared import Prepared
 from kseg.recipes import RECIPES, Recipe
 from kseg.recipes.specs import DataSpec, PublishedSpec
 from kseg.reports import Report
 from kseg.reports.card import write_card
 from kseg.reports.page import write_page
-from kseg.reports.result import Result, machine
+from kseg.reports.result import Result, machine, read_rows
 
 
 class Streets(Dataset):
@@ -39,12 +38,6 @@ class Streets(Dataset):
 def result(tmp_path):
     train, test = Streets("trainval"), Streets("test")
     parts = {"train": train, "test": test}
-    prepared = Prepared(
-        Recipe("streets-fcn", data=DataSpec(name="siftflow"), steps=7),
-        None,
-        parts,
-        {k: survey(p) for k, p in parts.items()},
-    )
     images = tuple({"id": name, "mean_iu": number / 10, "pixel_accuracy": 0.5} for number, name in enumerate(test.ids))
     report = Report(
         "streets", "test", train.classes["what"], np.array([[6, 2, 0], [0, 8, 0], [0, 0, 0]]), images,
@@ -54,17 +47,25 @@ def result(tmp_path):
     folder = tmp_path / "run"
     for name in test.ids:
         write_image(folder / "samples" / f"{name}.png", np.zeros((8, 2000, 3), np.uint8))
-    (folder / "config.json").write_text(
-        json.dumps({"command": ["/x/cli.py", "train", "--run", "my run"], "versions": {"keras": "3"}})
+    return Result(
+        folder=folder,
+        recipe=Recipe("streets-fcn", data=DataSpec(name="siftflow"), steps=7),
+        parts=parts,
+        surveys={use: survey(part) for use, part in parts.items()},
+        measure=measure("mean_iu"),
+        steps=7,
+        report=report,
+        network_name="unet",
+        parameters=1234,
+        readings={head: ScoreReading(names) for head, names in train.heads.items()},
+        seconds=3723.0,
+        rows=[{"epoch": 1, "step": 7, "loss": 1.0, "skipped": 2}],
+        config={"command": ["/x/cli.py", "train", "--run", "my run"], "versions": {"keras": "3"}},
     )
-    (folder / "metrics.jsonl").write_text('{"epoch": 1, "step": 7, "loss": 1.0, "skipped": 2}\n')
-    readings = {head: ScoreReading(names) for head, names in train.heads.items()}
-    return Result(prepared, folder, report, 1234, 3723.0, readings)
 
 
 def test_a_page_tells_scores_protocol_confusion_training_and_warnings(result):
-    (result.folder / "warnings.txt").write_text("the loss does not fall\n")
-    write_page(result)
+    write_page(replace(result, warnings=["the loss does not fall"]))
     text = (result.folder / "report.html").read_text()
     assert "<title>run: mean IU 0.775 on streets test</title>" in text  # by the run, as there are many of a recipe
     for wanted in (
@@ -88,8 +89,7 @@ def test_a_page_tells_scores_protocol_confusion_training_and_warnings(result):
 
 
 def test_a_card_tells_what_it_is_how_it_came_about_limits_use_and_terms(result):
-    (result.folder / "warnings.txt").write_text("the loss does not fall\n")
-    write_card(result)
+    write_card(replace(result, warnings=["the loss does not fall"]))
     text = (result.folder / "MODEL_CARD.md").read_text()
     first = text.replace("\n", " ").partition(". ")[0]
     assert first.endswith("on streets: 3 what classes (0 sky, 1 a|b <i>, 2 moon) and 2 where classes (0 up, 1 down)")
@@ -111,7 +111,7 @@ def test_published_scores_stand_beside_ones_own_where_they_are_of_the_same_split
     )
     recipe = replace(RECIPES.get("siftflow-fcn16s")(), published=published)
     recipe = recipe.with_settings({"model.width": 0.25, "steps": 7, "seed": 3, "precision": "float32"})
-    with_scores = replace(result, prepared=replace(result.prepared, recipe=recipe))
+    with_scores = replace(result, recipe=recipe)
     write_page(with_scores)
     write_card(with_scores)
     page, card = ((result.folder / name).read_text() for name in ("report.html", "MODEL_CARD.md"))
@@ -128,8 +128,8 @@ def test_published_scores_stand_beside_ones_own_where_they_are_of_the_same_split
 
 
 def test_without_published_scores_of_the_split_there_is_no_word_of_them(result):
-    recipe = replace(result.prepared.recipe, published=(PublishedSpec("a", "streets", "val", 9, mean_iu=0.123),))
-    elsewhere = replace(result, prepared=replace(result.prepared, recipe=recipe))
+    recipe = replace(result.recipe, published=(PublishedSpec("a", "streets", "val", 9, mean_iu=0.123),))
+    elsewhere = replace(result, recipe=recipe)
     write_page(elsewhere)
     write_card(elsewhere)
     for name in ("report.html", "MODEL_CARD.md"):
@@ -139,8 +139,8 @@ def test_without_published_scores_of_the_split_there_is_no_word_of_them(result):
 
 def test_a_training_that_was_stopped_early_says_after_how_many_steps(result):
     assert "7 steps of 4, auto" in result.training()
-    (result.folder / "metrics.jsonl").write_text('{"epoch": 1, "step": 5, "loss": 1.0, "skipped": 0}\n')
-    assert "5 steps of 4 (stopped early, of 7 planned), auto" in result.training()
+    early = replace(result, rows=[{"epoch": 1, "step": 5, "loss": 1.0, "skipped": 0}])
+    assert "5 steps of 4 (stopped early, of 7 planned), auto" in early.training()
 
 
 @pytest.mark.parametrize("no_number", ["null", "NaN"])
@@ -148,10 +148,10 @@ def test_a_score_that_is_no_number_is_not_the_best(result, no_number):
     scores = (no_number, 0.5, no_number, 0.25)
     text = "".join(f'{{"step": {step}, "val_mean_iu": {score}}}\n' for step, score in enumerate(scores, start=1))
     (result.folder / "metrics.jsonl").write_text(text)
-    assert result.chosen_at == 2 and result.rows[0]["val_mean_iu"] is None
+    scored = replace(result, rows=read_rows(result.folder))
+    assert scored.chosen_at == 2 and scored.rows[0]["val_mean_iu"] is None
     (result.folder / "metrics.jsonl").write_text(f'{{"step": 1, "val_mean_iu": {no_number}}}\n')
-    parts = {**result.prepared.parts, "val": Streets("test")}
-    with_val = replace(result, prepared=replace(result.prepared, parts=parts))
+    with_val = replace(result, rows=read_rows(result.folder), parts={**result.parts, "val": Streets("test")})
     assert with_val.choice() == "the last: no score on val was a number"
 
 
@@ -165,7 +165,7 @@ def test_a_finished_run_has_its_page_and_card(tmp_path):
     page, card = ((tmp_path / "run" / name).read_text() for name in ("report.html", "MODEL_CARD.md"))
     pictures = len(re.findall(r"<figure>", page))
     assert pictures == 1 + 4 + 4 and page.count("data:image/png;base64,") == pictures
-    assert "best by mean_iu on val" in page and "The data were generated by kseg" in card
+    assert "best by mean_iu on val" in page and "kseg generated the data" in card
     assert "Of the recipe `demo` kseg says:" in card and "a little too good" in card
     assert json.loads((tmp_path / "run" / "report.json").read_text())["split"] == "val"
     assert not list(Path(tmp_path).rglob(".kseg-*"))

@@ -96,7 +96,7 @@ def test_a_run_goes_on_whatever_scores_were_published_when_it_began(tmp_path, be
 
 
 def test_two_processes_do_not_train_in_one_folder(run):
-    words = "another process trains there. Wait for it, or choose another --run"
+    words = "another process trains there. Wait for it, or name another folder: run='NEW'"
     with alone(run), pytest.raises(ConfigError, match=words), alone(run):
         pass
     with alone(run):

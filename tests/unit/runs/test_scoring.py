@@ -75,7 +75,7 @@ def test_a_folder_is_another_set_to_a_run_of_the_demo(tmp_path, mine):
 
 def test_a_network_of_no_run_is_scored_on_the_part_held_out_and_told_of_all(mine, capsys):
     assert open_data("network.keras", "folder", mine, None, {}).split == "val"
-    assert "--split all scores the whole of it" in capsys.readouterr().err
+    assert "the split `all` scores the whole of it" in capsys.readouterr().err
 
 
 def test_a_run_that_does_not_name_its_rule_keeps_the_one_of_its_time(run):
@@ -106,12 +106,12 @@ def test_a_network_of_a_run_knows_what_it_was_chosen_by(run, mine):
 
 
 def test_without_a_data_set_the_message_asks_for_one():
-    with pytest.raises(ConfigError, match="On which data"):
+    with pytest.raises(ConfigError, match="It is not said which data to score on"):
         open_data("network.keras", None, None, None, {})
 
 
 def test_the_rule_by_which_val_was_held_out_is_the_runs(run):
-    with pytest.raises(ConfigError, match="data.split_rule is the run's"):
+    with pytest.raises(ConfigError, match="data.split_rule must be that of the run"):
         open_data(run, None, None, None, {"data.split_rule": "shuffle"})
 
 

@@ -66,7 +66,7 @@ class Known:
     """What is known of data that no test needs."""
 
     def __init__(self, recipe):
-        self.recipe, self.data_dir, self.given = recipe, None, Given()
+        self.recipe, self.data_dir, self.given, self.parts = recipe, None, Given(), {}
 
 
 def test_as_many_stages_as_there_are_streams(monkeypatch):
@@ -77,7 +77,7 @@ def test_as_many_stages_as_there_are_streams(monkeypatch):
     *before, last = stages_of(Known(late), folder)
     assert [stage.folder.name for stage in before] == ["nyud-fcn32s-rgb", "nyud-fcn32s-hha"]
     assert last.start == {stream: folder / "stages" / f"nyud-fcn32s-{stream}" for stream in ("rgb", "hha")}
-    with pytest.raises(ConfigError, match="fcn32s starts from 2: one for each stream"):
+    with pytest.raises(ConfigError, match="fcn32s starts from 2. Name one stage for each stream"):
         stages_of(Known(replace(late, stages=("nyud-fcn32s-rgb",))), folder)
 
 

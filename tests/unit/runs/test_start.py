@@ -19,8 +19,8 @@ def mine(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        ({"loss.border_weight": 5}, "labels of folder do not number theirs. Where they do, pass --set data.instances"),
-        ({"optimizer.power": 2}, "it is the polynomial schedule's, and optimizer.schedule is cosine"),
+        ({"loss.border_weight": 5}, "labels of folder do not number their objects. If they do, pass instances=True"),
+        ({"optimizer.power": 2}, "it belongs to the polynomial schedule, but optimizer.schedule is cosine"),
     ],
 )
 def test_a_setting_that_would_change_nothing_is_refused(mine, setting, reason):
@@ -30,7 +30,7 @@ def test_a_setting_that_would_change_nothing_is_refused(mine, setting, reason):
 
 def test_the_same_settings_are_taken_where_they_count(mine):
     counting = {"data.instances": True, "loss.border_weight": 5, "optimizer.schedule": "polynomial"}
-    prepared, _ = begin(None, mine, None, {**SLIM, **counting, "optimizer.power": 2}, "auto")
+    prepared, *_ = begin(None, mine, None, {**SLIM, **counting, "optimizer.power": 2}, "auto")
     assert (prepared.recipe.loss.border_weight, prepared.recipe.optimizer.power) == (5, 2)
     begin(None, mine, None, {**SLIM, "loss.border_weight": 0}, "auto")
 
@@ -38,7 +38,7 @@ def test_the_same_settings_are_taken_where_they_count(mine):
 def test_a_table_of_colours_is_found_from_any_folder(mine, tmp_path, monkeypatch):
     (mine / "tab.csv").write_text("class,red,green,blue\ndark,0,0,0\nbright,1,1,1\n")
     monkeypatch.chdir(mine)
-    prepared, _ = begin(None, mine, None, {**SLIM, "data.colours": "tab.csv"}, "auto")
+    prepared, *_ = begin(None, mine, None, {**SLIM, "data.colours": "tab.csv"}, "auto")
     assert prepared.recipe.data.colours == str(mine / "tab.csv")
 
 
@@ -46,6 +46,4 @@ def test_masks_that_are_mostly_1_are_doubted(mine, capsys):
     for path in (mine / "labels").iterdir():
         write_image(path, 1 - np.eye(16, dtype=np.uint8))
     begin(None, mine, None, SLIM, "auto")
-    assert (
-        "class 1 covers 94% of the pixels: where 0 is the object, pass --set data.values=1,0" in capsys.readouterr().err
-    )
+    assert "class 1 covers 94% of the pixels: where 0 is the object, pass values=(1, 0)" in capsys.readouterr().err

@@ -66,7 +66,7 @@ BEYOND = '{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "i
 @pytest.mark.parametrize("config", ["{", "[]", '{"cluster": {}}', '{"cluster": {"worker": 3}}', BEYOND])
 def test_a_tf_config_that_can_not_be_followed_says_what_it_should_be(monkeypatch, config):
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(EnvironmentFailure, match="TF_CONFIG can.t be followed.*It must name the workers"):
+    with pytest.raises(EnvironmentFailure, match="TF_CONFIG can.t be followed.*It must name all workers"):
         Devices.at_hand(4)
 
 

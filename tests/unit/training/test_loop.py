@@ -15,7 +15,7 @@ from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation
 from kseg.preparation.prepared import make_augmentations, make_loss
 from kseg.recipes.recipe import Recipe
 from kseg.recipes.specs import AugmentSpec, DataSpec, LossSpec
-from kseg.training import begin
+from kseg.runs import start
 from kseg.training.devices import Devices, dtype_policy
 from kseg.training.first_nan import first_not_finite
 from kseg.training.loop import Plan, run_steps
@@ -369,7 +369,7 @@ def test_auto_is_what_the_device_is_quick_in(monkeypatch, asked, deterministic, 
     details = {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
     recipe = Recipe("a", steps=1, precision=asked, deterministic=deterministic)
-    assert begin.settled(recipe, {}, None).precision == settled
+    assert start.settled(recipe, {}, None).precision == settled
 
 
 def test_the_losses_of_several_heads_are_summed():

@@ -154,7 +154,7 @@ def test_an_optimiser_comes_back_from_a_keras_file_and_goes_on_exactly(spec, tmp
 )
 def test_a_callback_and_a_schedule_cant_both_set_the_rate(callback):
     others = [keras.callbacks.TerminateOnNaN(), callback]
-    words = rf"{type(callback).__name__} sets the learning rate, but the recipe's schedule \(cosine\) does too: pass"
+    words = rf"{type(callback).__name__} sets the learning rate, and so does the recipe's schedule \(cosine\). Pass"
     with pytest.raises(ConfigError, match=words):
         check_callbacks(others, OptimizerSpec())
     check_callbacks(others, OptimizerSpec(schedule="constant"))

@@ -193,7 +193,7 @@ def test_the_report_names_every_layer_once_and_stays_short(capsys):
     model = network(*(layers.Conv2D(2, 1, name=f"conv{number}") for number in range(9)))
     source = {f"conv{number}": caffe(np.ones((2, 2, 1, 1)), np.ones(2)) for number in range(7)}
     source |= {"conv7": caffe(np.ones((5, 2, 1, 1)), np.ones(5)), "fc8": caffe(np.ones((2, 2))), "relu": []}
-    fill(model, source).show()
+    fill(model, source).logged("a file", model.name)
     assert capsys.readouterr().err.splitlines() == [
         "filled    7 layers: conv0, conv1, conv2, conv3, ..., conv6",
         "initial   1 layer: conv8",

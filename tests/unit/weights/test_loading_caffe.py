@@ -101,7 +101,8 @@ def test_the_means_are_those_of_the_task(path, classes, scaling):
 
 def test_a_network_of_nyudv2_needs_its_means_said(path):
     written(path, as_caffe(built("fcn32s", {"classes": 40, **SLIM})))
-    with pytest.raises(WeightsError, match=f"^{path}: 40 classes.*nyud-rgb or nyud-hha"):
+    advice = "preprocessing='nyud-rgb' or preprocessing='nyud-hha', or preprocessing=None"
+    with pytest.raises(WeightsError, match=f"^{path}: 40 classes.*{advice}"):
         import_caffemodel(path)
     found = import_caffemodel(path, preprocessing="nyud-hha")
     assert found.get_layer("scaling").scaling == SCALINGS["nyud-hha"]
@@ -142,7 +143,7 @@ def test_bvlc_alexnet_is_not_taken_for_caffenet(path):
         ({"conv5_2": None}, "initial   1 layer: conv5_2"),
         ({"conv5_2": [np.ones((8, 8, 5, 5)), np.ones(8)]}, r"refused   conv5_2: a kernel of \(8, 8, 5, 5\)"),
         ({"conv6_1": [np.ones((8, 8, 3, 3)), np.ones(8)]}, "unused    1 layer: conv6_1"),
-        ({"score_fr": None}, "fc6, but neither fc8 nor score_fr: a trunk"),
+        ({"score_fr": None}, "a trunk alone: it has fc6, but neither fc8 nor score_fr"),
         ({"conv1_1": [np.ones((1, 3, 7, 7)), np.ones(1)]}, r"conv1_1 is \(1, 3, 7, 7\), not a kernel"),
         ({"conv1_1": None}, "none of kseg's networks has these layers: conv1_2"),
         # 4 numbers that would have a network of 15 billion built

@@ -58,7 +58,7 @@ def test_groups_are_passed_over():
 @pytest.mark.parametrize(
     ("data", "byte", "found"),
     [
-        (b"\x0a", 1, "goes on beyond"),  # a key, and nothing behind it
+        (b"\x0a", 1, "reaches beyond"),  # a key, and nothing behind it
         (b"\x0a\x05abcd", 1, "5 bytes in a message that ends at byte 6"),
         (b"\x0a" + varint(2**63), 1, "9,223,372,036,854,775,808 bytes"),
         (b"\x08" + b"\xff" * 10 + b"\x01", 1, "more than ten bytes"),

@@ -66,7 +66,7 @@ def test_files_are_known_by_digest_whatever_their_name(known, tmp_path):
     [
         ("fcn8s-heavy-pascal.caffemodel", False, "not the voc-fcn8s that was published: expected sha1"),
         ("VGG_ILSVRC_16_layers.caffemodel", False, "expected 553,432,081 bytes, found 5"),
-        ("fcn16s-heavy-pascal.caffemodel", True, "of which no digest was published; it has 5 bytes, sha256"),
+        ("fcn16s-heavy-pascal.caffemodel", True, "for which no digest was published; it has 5 bytes, sha256"),
         ("mine.caffemodel", False, "no published file that kseg knows .5 bytes, sha256"),
     ],
 )

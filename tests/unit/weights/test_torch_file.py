@@ -61,9 +61,9 @@ def test_code_in_a_pickle_is_named_and_not_run(tmp_path, monkeypatch, protocol):
         (b"ctorch.nn.modules.container\nSequential\n0", r"asks for torch\.nn\.modules\.container\.Sequential"),
         (b"c__builtin__\neval\n0", r"asks for __builtin__\.eval"),
         (b"ctorch\nload\n0", r"asks for torch\.load"),
-        (b"}(\x5d\x4e\x75\x30", "fits nothing before it"),  # a list as key
-        (b"R", "fits nothing before it"),
-        (b"h\x07", "fits nothing before it"),
+        (b"}(\x5d\x4e\x75\x30", "SETITEMS at byte 6 of the pickle: keys that are neither names nor numbers"),
+        (b"R", "REDUCE at byte 2 of the pickle: "),
+        (b"h\x07", "BINGET at byte 2 of the pickle: "),
         (b"X\xff\xff\xff\xff", "broken PyTorch file"),
         (b"\x8b\xff\xff\xff\x7f", "broken PyTorch file"),
         (b"\xff", "broken PyTorch file"),
@@ -80,7 +80,7 @@ def test_tensors_that_do_not_fit_the_file_are_refused(tmp_path):
         assert old in whole
         with pytest.raises(WeightsError, match=r"a\.pth: .*(numbers|beyond|transposed)"):
             read(write_torch(tmp_path / "a.pth", STATE, whole.replace(old, new, 1)))
-    with pytest.raises(WeightsError, match=r"a.weight: lies transposed.*\.contiguous"):
+    with pytest.raises(WeightsError, match=r"a.weight: stored transposed.*\.contiguous"):
         read(
             write_torch(tmp_path / "a.pth", STATE, whole.replace(_number(12) + _number(4), _number(1) + _number(2), 1))
         )
@@ -136,7 +136,7 @@ def test_archives_that_pytorch_does_not_write_are_refused(tmp_path):
         read(tmp_path / "a.pth")
     with pytest.raises(WeightsError, match="big-endian"):
         read(write_torch(tmp_path / "a.pth", STATE, byteorder=b"big"))
-    with pytest.raises(WeightsError, match="no description of tensors"):
+    with pytest.raises(WeightsError, match="too many for a description of tensors"):
         read(write_torch(tmp_path / "a.pth", STATE, bytes(5 << 20)))
     with pytest.raises(WeightsError, match=r"no tensors by name.*state_dict"):
         read(write_torch(tmp_path / "a.pth", {}))

@@ -114,13 +114,13 @@ def test_normalisations_are_copied_as_they_are():
 
 def test_another_input_scaling_is_pointed_out():
     report = transplant(randomised(preprocessing="unit"), fresh())
-    assert "Mind the input" in report.notes[0] and "order='bgr'" in report.notes[0]
+    assert "The input differs" in report.notes[0] and "order='bgr'" in report.notes[0]
     assert not transplant(randomised(preprocessing="voc"), fresh()).notes
     assert any(isinstance(layer, ScaleInput) for layer in fresh().layers)
 
 
 def test_a_source_with_nothing_in_common_or_none_at_all_is_an_error(tmp_path):
-    with pytest.raises(WeightsError, match="no layer has a name and size"):
+    with pytest.raises(WeightsError, match="unet: no layer of vgg16 was filled"):
         transplant(kseg.build("unet", width=2, depth=1), fresh())
     with pytest.raises(WeightsError, match="a.keras: no network here"):
         transplant(tmp_path / "a.keras", fresh())

@@ -1,0 +1,1 @@
+"""Packed data sets: TFRecord shards, the records in them, and addresses as gs://."""

@@ -1,0 +1,1 @@
+"""TIFF: its directories, what they mean, and the pixels of each slice."""
