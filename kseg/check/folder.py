@@ -21,7 +21,7 @@ from kseg.datasets.own.opening import advice_on_axes
 from kseg.datasets.own.pairing import Pair
 from kseg.datasets.text_files import read_lines
 from kseg.errors import ConfigError, DataError, Setting, SizeError
-from kseg.images import FIXES_OF_ORIENTATION, SAVE_IN_ONE_DEPTH, DamagedFile, doubts_of_levels, doubts_of_no_data
+from kseg.images import SAVE_IN_ONE_DEPTH, DamagedFile, doubts_of_levels, doubts_of_no_data, question_of_label
 
 # Of an image that occurs twice, a corrected copy keeps the one in the split that is named first here.
 _KEPT = ("test", "val", "train", "")
@@ -107,7 +107,7 @@ def _of_pair(layout: Layout, one: CheckedPair, said: Options) -> Iterator[Findin
         return
     turn = one.label_turn
     if one.image.orientation != 1:
-        yield replace(_turned(one.image.orientation, turn), file=layout.name(image), draw=one.draw())
+        yield _turned(layout.name(image), one, turn)
     if len(one.image.pages) != len(one.label.pages):
         one.left_out = "image and label have not the same number of pages"
         what = f"{len(one.label.pages)} pages, but {image.name} has {len(one.image.pages)}"
@@ -117,14 +117,14 @@ def _of_pair(layout: Layout, one: CheckedPair, said: Options) -> Iterator[Findin
         yield from _sizes(layout, one, said.enlarge_labels)
 
 
-def _turned(tag: int, turn: int | None) -> Finding:
+def _turned(name: str, one: CheckedPair, turn: int | None) -> Finding:
     """The finding of an image with an orientation tag; `turn` is the tag that turns its label onto it."""
+    tag = one.image.orientation
     if turn is None:
-        what = "nothing tells whether the label was drawn on the image as it is seen or as it is stored (EXIF)"
-        fix = ("look at one pair, then pass ", *FIXES_OF_ORIENTATION)
-        return Finding("exif", "", f"orientation tag {tag}: {what}", fix)
+        return Finding.of("exif", name, question_of_label(tag), draw=one.draw())
     fits = "kseg follows it, others may not" if turn == 1 else "the label fits only the image as stored"
-    return Finding("exif", "", f"orientation tag {tag}: {fits}", in_copy="writes it upright, without the tag")
+    in_copy = "writes it upright, without the tag"
+    return Finding("exif", name, f"orientation tag {tag}: {fits}", in_copy=in_copy, draw=one.draw())
 
 
 def _sizes(layout: Layout, one: CheckedPair, enlarge: bool) -> Iterator[Finding]:
