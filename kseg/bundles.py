@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.errors import EnvironmentFailure, ExportError, Setting, in_a_line
+from kseg.errors import EnvironmentFailure, ExportError, in_a_line
 from kseg.folders import FACTS
 from kseg.inference import (
     SEGMENTS,
@@ -68,7 +68,7 @@ def export(
     if name != Path(name).name or name in ("", ".."):
         raise ExportError(
             f"The name {name!r} is not a plain name of a folder.",
-            *("Name it without a path, and give the folder as ", Setting("base")),
+            "Name it without a path.",
         )
     home = Path(base) / name
     taken = [int(folder.name) for folder in home.glob("*") if folder.name.isdigit()]

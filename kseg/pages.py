@@ -11,6 +11,8 @@ from html import escape
 
 import numpy as np
 
+from kseg.formats import in_figures, in_share
+
 _LOOK = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8881; --mark: 31, 119, 180 }
 * { box-sizing: border-box }
@@ -92,18 +94,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str
         cells = "".join(f"<td{kind}>{escape(_cell(value))}" for value, kind in zip(row, kinds, strict=True))
         lines.append(f"<tr>{cells}")
     return '<div class="frame"><table>\n' + "\n".join(lines) + "\n</table></div>"
-
-
-def in_figures(value: float | None) -> str:
-    """A score with three digits behind the point, six if below 0.01, as a warping error; None or NaN is a dash."""
-    if value is None or value != value:
-        return "-"
-    return f"{value:.6f}" if 0 < abs(value) < 0.01 else f"{value:.3f}"
-
-
-def in_share(value: float) -> str:
-    """A share, as an IU, with three digits behind the point; NaN is a dash."""
-    return "-" if value != value else f"{value:.3f}"
 
 
 def bars(head: Sequence[str], values: Mapping[str, float]) -> str:

@@ -21,6 +21,20 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def few_cells(tmp_path_factory) -> Path:
+    """The first images of the demo: two to learn from, three to score."""
+    from kseg.datasets.demo import write_demo
+
+    folder = tmp_path_factory.mktemp("data") / "cells"
+    write_demo(folder)
+    for split, count in (("train", 2), ("val", 3)):
+        for kind in ("images", "labels"):
+            for path in sorted((folder / split / kind).iterdir())[count:]:
+                path.unlink()
+    return folder
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _no_plugins_of_others():
     """What a module's tests register is not there for the next: the order of tests changes nothing."""

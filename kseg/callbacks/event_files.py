@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training: curves, sample pictures, and the network's graph."""
+"""Files for TensorBoard: curves, sample pictures, and the network's graph."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from kseg.callbacks.samples import Samples
 from kseg.errors import EnvironmentFailure
 from kseg.pictures import fitted, jpeg
 
-LOSS_STEPS = 20  # the loss curve has a point for so many steps
-PICTURES_GROW = 1.1  # pictures are kept again after so many times the steps, since TensorBoard shows ten of each
+LOSS_STEPS = 20  # steps per point of the loss curve
+PICTURES_GROW = 1.1  # the next pictures are written after so many times the steps, since TensorBoard shows ten of each
 PICTURE_WIDTH = 1024
 
 
 class EventFiles(keras.callbacks.Callback):
     """Writes curves, the strips that `samples` draws, and the network's layers as a graph for TensorBoard.
 
-    The horizontal axis is steps. A training that goes on tells TensorBoard to drop what an earlier process wrote of
-    steps that come again. Where the disk is full, or the folder can't be written, EnvironmentFailure is raised.
+    The horizontal axis shows steps. A training that is resumed tells TensorBoard to drop what an earlier process wrote
+    about steps that are repeated. If the disk is full, or the folder can't be written, EnvironmentFailure is raised.
     """
 
     def __init__(self, folder: str | Path, samples: Samples | None = None) -> None:
@@ -48,7 +48,7 @@ class EventFiles(keras.callbacks.Callback):
         from tensorboard.compat.proto.event_pb2 import SessionLog
 
         self._open()
-        # TensorBoard forgets earlier files' events from this step on.
+        # TensorBoard drops the events of earlier files from this step on.
         self._add(self._step + 1, session_log=SessionLog(status=SessionLog.START))
         if self._step == 0:
             graph = layer_graph(self.model)
@@ -79,12 +79,12 @@ class EventFiles(keras.callbacks.Callback):
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        broken_off = sys.exception() is not None  # what broke the training off is what is to be told
+        has_failed = sys.exception() is not None  # the error that ended the training is more important
         try:
             with self._writing():
                 writer.close()
         except EnvironmentFailure:
-            if not broken_off:
+            if not has_failed:
                 raise
 
     def finish(self, strips: Mapping[str, Any]) -> None:
@@ -122,18 +122,18 @@ class EventFiles(keras.callbacks.Callback):
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Turns the refusals of the system and of TensorBoard's writer into one sentence."""
+        """Turns errors of the system and of TensorBoard's writer into an EnvironmentFailure."""
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
             reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror or str(error)
             raise EnvironmentFailure(
-                f"{self.folder}: can't be written ({reason}). Free some space or choose another place."
+                f"{self.folder}: can't be written ({reason}).", "Free some space or choose another place."
             ) from error
 
 
 def layer_graph(model: keras.Model) -> Any:
-    """The layers of a functional network as TensorBoard's GraphDef, names split at dots; None of any other model."""
+    """The layers of a functional network as TensorBoard's GraphDef, names split at dots; None for any other model."""
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 
     layers = model.get_config().get("layers", []) if isinstance(model, keras.Model) else []
@@ -141,7 +141,7 @@ def layer_graph(model: keras.Model) -> Any:
         return None
 
     graph = GraphDef()
-    made = {each.name: each for each in model.operations}  # keras.ops between layers among them
+    made = {each.name: each for each in model.operations}  # also keras.ops between layers
     for layer in layers:
         before = dict.fromkeys(name.replace(".", "/") for name in _layers_named_in(layer["inbound_nodes"]))
         node = graph.node.add(name=layer["name"].replace(".", "/"), op=layer["class_name"], input=list(before))

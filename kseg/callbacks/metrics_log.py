@@ -14,29 +14,32 @@ from typing import Any
 
 import keras
 
-from kseg.callbacks.pace import Pace
+from kseg.callbacks.throttle import Throttle
 from kseg.charts import draw_curves
 from kseg.metrics import Measure, is_higher_better, title_of
 from kseg.storage import write_text
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """One row per epoch in metrics.csv and metrics.jsonl, drawn as curves.png at the end, and before that now and then.
+    """One row per epoch in metrics.csv and metrics.jsonl; curves.png, drawn at the end and occasionally before.
 
-    What is no finite number is nan or inf in metrics.csv, and null in metrics.jsonl, since JSON has no word for it.
+    A number that is not finite is nan or inf in metrics.csv, and null in metrics.jsonl, since JSON has no such numbers.
     """
 
     def __init__(self, folder: str | Path, measures: Sequence[Measure] = ()) -> None:
-        """`measures` are those among the scores that are not registered."""
+        """`measures` are the measures of the scores that are not registered."""
         super().__init__()
         self.folder, self._measures = Path(folder), measures
         self.rows: list[dict[str, float]] = []
         self._step, self._seconds, self._start = 0, 0.0, time.monotonic()
-        self._pace, self._drawn = Pace(wait_s=60), True  # before that curves have few points, and cost the most
+        self._throttle, self._drawn = (
+            Throttle(wait_s=60),
+            True,
+        )  # early curves have few points and take most of the time
 
     @property
     def seconds(self) -> float:
-        """Spent in training, before a break too."""
+        """The time spent in training, before an interruption too."""
         return time.monotonic() - self._start
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -50,7 +53,7 @@ class MetricsLog(keras.callbacks.Callback):
         scores = {key: float(value) for key, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, "step": self._step, "seconds": round(self._seconds, 1), **scores})
         self._write()
-        self._drawn = self._pace(self._draw)
+        self._drawn = self._throttle(self._draw)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         if not self._drawn:
@@ -63,8 +66,8 @@ class MetricsLog(keras.callbacks.Callback):
     def restore(self, state: dict[str, Any]) -> None:
         self.rows, self._step, self._seconds = list(state["rows"]), state["step"], state["seconds"]
         if self.rows:
-            self._write()  # the files may hold rows of steps that are to come again
-        self._drawn = not self.rows  # the curves too, or lack some
+            self._write()  # the files may hold rows of steps that will be repeated
+        self._drawn = not self.rows  # the curves may have too many points or too few
 
     def _draw(self) -> None:
         words, is_higher = partial(title_of, own=self._measures), partial(is_higher_better, own=self._measures)
@@ -72,7 +75,8 @@ class MetricsLog(keras.callbacks.Callback):
 
     def _write(self) -> None:
         table = io.StringIO()
-        columns = list(dict.fromkeys(key for row in self.rows for key in row))  # a plain fit may validate now and then
+        # Rows differ in their columns if a plain fit validates only some epochs.
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
         writer = csv.DictWriter(table, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)

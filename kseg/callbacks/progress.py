@@ -1,4 +1,4 @@
-"""How far a training is: a bar on a terminal, plain lines elsewhere; on standard error."""
+"""The progress of a training: a bar on a terminal, plain lines elsewhere; on standard error."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import time
 from collections import deque
 from typing import Any
 
-import click
 import keras
 
+from kseg.formats import clock
+from kseg.log import LOG, is_shown
 from kseg.metrics import Measure, title_of
 from kseg.metrics import measure as measure_of
 
-REDRAW_S, LINE_S = 0.2, 600.0  # at most so often the bar, at least so often a line
-WINDOW = 50  # the steps that speed is taken from
+REDRAW_S, LINE_S = 0.2, 600.0  # the bar is redrawn at most so often, a line is printed at least so often
+WINDOW = 50  # speed is that of so many steps
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar on a terminal; elsewhere a line per epoch, and every ten minutes within longer ones.
+    """A bar on a terminal; elsewhere a line per epoch, and every ten minutes within longer epochs.
 
-    Both say loss, what the network is chosen by, mean IU and SEG, speed, time left, the share of time spent on waiting
-    for data, and how many steps were skipped where some were. The scores are the latest on val; the bar shows those it
-    has room for. Time left is that of the steps, and of what lies between epochs (validation, pictures, checkpoints);
-    until that was seen once, "+" stands behind it.
+    Both show the loss, the score by which the network is chosen, mean IU and SEG, the speed, the time left, the share
+    of the time that is spent waiting for data, and the number of skipped steps if there are any. The scores are the
+    latest on val; the bar shows as many as it has room for. The time left includes the work between epochs (validation,
+    pictures, checkpoints); before the first such work its time is unknown, and "+" follows the time left.
     """
 
     def __init__(
@@ -35,13 +36,13 @@ class Progress(keras.callbacks.Callback):
         epoch_steps: int | None = None,
         batch_size: int | None = None,
     ) -> None:
-        """What is counted.
+        """Sets what is counted.
 
         Args:
           steps: of the whole training.
-          measure: what the network is chosen by.
-          epoch_steps: None: as `fit` says it.
-          batch_size: None: speed is in steps, not in images.
+          measure: the measure by which the network is chosen.
+          epoch_steps: steps per epoch; None to take them from `fit`.
+          batch_size: images per step; None to show the speed in steps.
         """
         super().__init__()
         self.steps, self._chosen = steps, measure_of(measure)
@@ -60,10 +61,10 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._times: deque[tuple[float, float]] = deque(maxlen=WINDOW)
         self._epoch_steps = self._epoch_steps or (self.params or {}).get("steps")
-        self._begun: float | None = None  # when the step under way began; None for the first, which is traced
-        self._ended: float | None = None  # when the last epoch's steps were done
+        self._begun: float | None = None  # when the current step began; None for the first, which is traced
+        self._ended: float | None = None  # when the latest step ended
         self._shown = self._said = time.monotonic()
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and is_shown():
             self._bar = _bar(self.steps, self._step)
             self._bar.start()
 
@@ -105,7 +106,9 @@ class Progress(keras.callbacks.Callback):
 
     def _redraw(self, *, at_end: bool = False) -> None:
         name = self._chosen.name
-        for shown in dict.fromkeys([("mean_iu", name), (name,), ("mean_iu",), ()]):  # what the terminal has room for
+        for shown in dict.fromkeys(
+            [("mean_iu", name), (name,), ("mean_iu",), ()]
+        ):  # as many as the terminal has room for
             scores = {key: self._scores[key] for key in dict.fromkeys(shown) if key in self._scores}
             text = " ".join(self._facts(self._loss, scores, "img/s" if self._batch_size else "steps/s", at_end=at_end))
             if len(text) > self._bar.console.width - 2:
@@ -118,7 +121,7 @@ class Progress(keras.callbacks.Callback):
     def _say(self, loss: float) -> None:
         self._said = time.monotonic()
         first, *others = self._facts(loss, self._scores, "images/s" if self._batch_size else "steps/s")
-        click.echo("  ".join([f"step {first}", *others]), err=True)
+        LOG.info("  ".join([f"step {first}", *others]))
 
     def _facts(self, loss: float, scores: dict[str, float], unit: str, *, at_end: bool = False) -> list[str]:
         facts = [f"{self._step}/{self.steps}", f"loss {loss:.4g}" if loss >= 1000 else f"loss {loss:.3f}"]
@@ -138,7 +141,7 @@ class Progress(keras.callbacks.Callback):
         return facts
 
     def _left(self, step_s: float) -> str:
-        """The time left in words, with a step's seconds."""
+        """The time left as text, if a step takes `step_s` seconds."""
         left = (self.steps - self._step) * step_s
         epochs = 0
         if self._epoch_steps:
@@ -147,15 +150,8 @@ class Progress(keras.callbacks.Callback):
         return f"{clock(left + epochs * self._between_s if known else left)}{'' if known else '+'} left"
 
 
-def clock(seconds: float) -> str:
-    """Seconds as 0:05, 12:34 or 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def _bar(steps: int, done: int) -> Any:
-    """A bar as wide as its text leaves room, redrawn when told; what others print stands above it."""
+    """A bar beside its text, redrawn only on request; what others print appears above it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 

@@ -1,4 +1,4 @@
-"""The network's scores after each epoch, and the network that had the best."""
+"""The network's scores after each epoch, and the network with the best score."""
 
 from __future__ import annotations
 
@@ -11,31 +11,18 @@ import keras
 import numpy as np
 
 from kseg.datasets import Dataset
-from kseg.inference import Predictor, precision_of, predictor
+from kseg.inference.in_training import SharedPredictor, save_network
 from kseg.metrics import Measure, Seen, is_higher_better
 from kseg.metrics import measure as measure_of
 from kseg.objectives import BatchLoss
 from kseg.reports import Report, evaluate, measures_for
-from kseg.storage import aside
 
 LOGGED = ("mean_iu", "pixel_accuracy", "mean_accuracy")
 OF_OBJECTS = ("seg", "object_f1")
 
 
-class SharedPredictor:
-    """The predictor of a network, in the precision it is trained in, for all callbacks that hold this."""
-
-    def __init__(self) -> None:
-        self._model: keras.Model | None = None
-
-    def __call__(self, model: keras.Model) -> Predictor:
-        if self._model is not model:
-            self._model, self._predictor = model, predictor(model, precision=precision_of(model))
-        return self._predictor
-
-
 class ValidationLoss(Measure):
-    """The loss of whole images, each pixel counting once: without the weight maps and class weights of a training."""
+    """The loss of whole images, without the weight maps and class weights of a training."""
 
     name, higher = "loss", False
 
@@ -47,8 +34,8 @@ class ValidationLoss(Measure):
         heads = [seen, *seen.others.values()]
         sums = [self._loss.sums(each.label[None], each.scores[None]) for each in heads]
         total = np.empty((len(sums), len(sums[0])), object)
-        for place in np.ndindex(*total.shape):
-            total[place] = np.asarray(sums[place[0]][place[1]], np.float64)
+        for head, number in np.ndindex(*total.shape):
+            total[head, number] = np.asarray(sums[head][number], np.float64)
         return total
 
     def of_sums(self, total: np.ndarray) -> float:
@@ -56,27 +43,26 @@ class ValidationLoss(Measure):
 
 
 class Validate(keras.callbacks.Callback):
-    """Adds the network's scores on `data` to `logs` after each epoch, from one confusion matrix over all of it.
+    """Adds the network's scores on `data` to `logs` after each epoch.
 
-    They are `val_mean_iu`, `val_pixel_accuracy` and `val_mean_accuracy`, `val_seg` and `val_object_f1` where objects
-    are numbered, and `val_` with the name of each of `measures`. Where the network is compiled with a
-    kseg.objectives.BatchLoss `val_loss` comes with them. It is of whole images without their weight maps, and so not
-    always comparable to that of the training. Of other losses nobody can tell whether they take labels (N, H, W): they
-    give none.
+    They are `val_mean_iu`, `val_pixel_accuracy` and `val_mean_accuracy`, all from one confusion matrix of all images;
+    `val_seg` and `val_object_f1` if objects are numbered; and `val_` plus the name of each of `measures`. `val_loss` is
+    added if the network is compiled with a kseg.objectives.BatchLoss. It is the loss of whole images without weight
+    maps, so it may differ from the training's. Other losses may not take labels (N, H, W), so there is no `val_loss`.
 
     Attributes:
-      report: of the latest epoch; None before the first.
+      report: the report of the latest epoch; None before the first.
     """
 
     def __init__(
         self, data: Dataset, measures: Sequence[str | Measure] = (), *, shared: SharedPredictor | None = None
     ) -> None:
-        """What is scored, and by what.
+        """Chooses the data and the measures.
 
         Args:
           data: the split.
           measures: names or objects.
-          shared: the predictor, where other callbacks hold it too.
+          shared: the predictor, if other callbacks use it too.
 
         Raises:
           ConfigError: there is no measure of a name, or the data can't be scored by it.
@@ -89,7 +75,7 @@ class Validate(keras.callbacks.Callback):
 
     @property
     def confusions(self) -> dict[str, np.ndarray]:
-        """The confusion matrices of the latest epoch, (K, K), rows truth, by head; none before the first."""
+        """The confusion matrices of the latest epoch, (K, K), rows truth, by head; empty before the first."""
         if self.report is None:
             return {}
         return {next(iter(self.data.heads)): self.report.confusion, **self.report.others}
@@ -104,10 +90,10 @@ class Validate(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Saves the network to `path` whenever its score is better than ever before.
+    """Saves the network to `path` whenever its score is the best so far.
 
-    While it was NaN only, the latest network is kept. An epoch without the score, as one that a plain fit does not
-    validate after, is passed over.
+    As long as all scores were NaN, the latest network is kept. An epoch without the score is ignored; a plain fit may
+    not validate after every epoch.
     """
 
     def __init__(
@@ -118,14 +104,14 @@ class KeepBest(keras.callbacks.Callback):
         monitor: str | None = None,
         mode: Literal["max", "min"] | None = None,
     ) -> None:
-        """What the score is.
+        """Chooses the score.
 
         Args:
           path: the `.keras` file.
-          measure: a name or an object that `Validate` was given, or gives anyway.
-          monitor: another figure in `logs` in its place, as "val_loss".
-          mode: whether more ("max") or less ("min") is better; None: as the measure says, and of a figure that is no
-            measure's "min" where its name ends with loss.
+          measure: one of the measures of `Validate`, its name or the object.
+          monitor: another figure in `logs` instead, as "val_loss".
+          mode: whether a higher ("max") or a lower figure ("min") is better. None: as the measure says; for a figure
+            that is no measure's, "min" if its name ends with loss, else "max".
         """
         super().__init__()
         if monitor is None:
@@ -150,14 +136,3 @@ class KeepBest(keras.callbacks.Callback):
 
     def restore(self, state: dict[str, Any]) -> None:
         self.best = state["best"]
-
-
-def save_network(model: keras.Model, path: str | Path) -> None:
-    """Saves `model` as a `.keras` file, whole or not at all; without its optimiser, which a checkpoint holds.
-
-    The optimiser would be half or two thirds of the file, and a third of the time.
-    """
-    is_functional = getattr(model, "inputs", None) and not isinstance(model, keras.Sequential)
-    bare = keras.Model(model.input, model.output, name=model.name) if is_functional else model
-    with aside(path) as place:
-        bare.save(place)

@@ -1,9 +1,8 @@
-"""Warnings of a training that goes wrong, each once, with the likely cause and what to do."""
+"""Warnings about a training that goes wrong, each once, with the likely cause and a remedy."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,17 +12,21 @@ import keras
 import numpy as np
 
 from kseg.datasets import Dataset
+from kseg.errors import Advice, Setting
+from kseg.log import LOG, told
 from kseg.storage import write_text
 
-FIRST, LATEST, LESS = 20, 200, 0.99  # the latest steps' mean loss is to be below this share of the first's
-PATIENCE, SHORTEST = 200, 50  # steps before one class alone is a warning, and before it is one of a short training
-ONE_CLASS = 0.01  # the others are predicted on less than this share of the pixels they have
-SKIPPED_LATELY, SKIPPED = 0.5, 0.1  # more skipped steps than this share of an epoch, of the training, are a warning
-USUAL = 30  # fewer skipped in the first epoch are no reason: under mixed_float16 the loss scale falls until it fits
+FIRST, LATEST, LESS = 20, 200, 0.99  # the mean loss of the latest steps should be below this share of the first mean
+PATIENCE, SHORTEST = 200, 50  # steps before it warns of one class alone; in a training that is shorter, at its end
+ONE_CLASS = 0.01  # it warns if the other classes are predicted on less than this share of their true pixels
+SKIPPED_LATELY, SKIPPED = 0.5, 0.1  # it warns of more skipped steps than this share of an epoch, of the training
+USUAL = 30  # fewer skipped steps are usual in the first epoch: under mixed_float16 the loss scale falls until it fits
+
+RATE = Setting("optimizer.learning_rate")
 
 
-class Judge(Protocol):
-    """What has predicted lately: `Validate` or `Samples`."""
+class HasConfusions(Protocol):
+    """A callback that predicts after an epoch: `Validate` or `Samples`."""
 
     @property
     def data(self) -> Dataset: ...
@@ -33,49 +36,47 @@ class Judge(Protocol):
 
 
 class Watch(keras.callbacks.Callback):
-    """Says once on standard error what looks wrong, and keeps it.
-
-    That is all pixels in one class, a loss that does not fall, and steps that were skipped in great numbers.
+    """Logs a warning, once each, of all pixels in one class, of a loss that does not fall, and of many skipped steps.
 
     Attributes:
-      warnings: what was said, in its order, by kind.
+      warnings: the warnings so far, in order, by kind.
     """
 
     def __init__(
         self,
-        judge: Any = None,
+        source: Any = None,
         path: str | Path | None = None,
         *,
         steps: int | None = None,
         continues: bool = False,
         known: Sequence[str] = (),
     ) -> None:
-        """What is watched.
+        """Chooses what is watched.
 
         Args:
-          judge: Validate, or Samples where there is nothing to validate on, which stands before in the list; None for
-            the loss alone.
-          path: a text file that holds the warnings, one a line, `known` first; there is none while there is no warning.
-          steps: of the whole training; one that ends before was broken off, and is not judged by its last state.
-          continues: it starts from a network that was trained on these data, whose loss need not fall, only not rise.
-          known: warnings that were said before the training began.
+          source: a callback with confusion matrices, which comes earlier in the list: Validate, or Samples without data
+            to validate on; None to watch the loss alone.
+          path: a text file for the warnings, one a line, `known` first; it exists only if there is a warning.
+          steps: of the whole training. If it ends earlier it was interrupted, and nothing is checked then.
+          continues: the network was trained on these data before, so its loss need not fall; it must not rise.
+          known: warnings that were given before the training began.
         """
         super().__init__()
-        self._judge: Judge | None = judge
+        self._source: HasConfusions | None = source
         self._path = Path(path) if path else None
         self._steps, self._continues = steps, continues
         self._known = [" ".join(text.split()) for text in known]
         self.warnings: dict[str, str] = {}
-        self._restored: dict[str, np.ndarray] = {}  # the judge's confusions before the break
+        self._restored: dict[str, np.ndarray] = {}  # the confusions before the interruption
         self._step, self._first = 0, list[float]()
         self._latest: deque[float] = deque(maxlen=LATEST)
         self._skipped, self._usual = 0, 0
-        self._epoch_start = (0, 0)  # steps and skipped ones before the epoch under way
+        self._epoch_start = (0, 0)  # steps and skipped steps before the current epoch
 
     @property
     def _confusions(self) -> Mapping[str, np.ndarray]:
-        """The judge's latest, or those before the break where it has not judged since."""
-        return (self._judge.confusions if self._judge else {}) or self._restored
+        """The source's latest confusions, or those before the interruption if it has none yet."""
+        return (self._source.confusions if self._source else {}) or self._restored
 
     def state(self) -> dict[str, Any]:
         losses = {"first": list(self._first), "latest": list(self._latest)}
@@ -88,7 +89,7 @@ class Watch(keras.callbacks.Callback):
         self._latest = deque(state["latest"], maxlen=LATEST)
         self._skipped, self._usual, self._epoch_start = state["skipped"], state["usual"], tuple(state["epoch_start"])
         self._restored = {head: np.array(matrix) for head, matrix in state["confusions"].items()}
-        self._write()  # the file may hold warnings of steps that are to come again
+        self._write()  # the file may hold warnings of steps that will be repeated
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._write()
@@ -104,9 +105,9 @@ class Watch(keras.callbacks.Callback):
             first, latest = sum(self._first) / FIRST, sum(self._latest) / LATEST
             change = (1 - LESS) * abs(first)
             if self._continues and latest > first + change:
-                self._warn("loss", _loss_rises(self._step, first, latest))
+                self._warn("loss", *_loss_rises(self._step, first, latest))
             elif not self._continues and not latest < first - change:
-                self._warn("loss", _loss_stays(self._step, first, latest))
+                self._warn("loss", *_loss_stays(self._step, first, latest))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self._step >= PATIENCE:
@@ -128,24 +129,24 @@ class Watch(keras.callbacks.Callback):
             self._warn_of_skipped(self._skipped, f"{self._step:,} steps of the training")
 
     def _look(self) -> None:
-        """Warns where the latest predictions are of one class."""
-        if self._judge is None or "one class" in self.warnings:
+        """Warns if the latest predictions are of one class."""
+        if self._source is None or "one class" in self.warnings:
             return
+        data = self._source.data
         for head, matrix in self._confusions.items():
-            text = only_class(matrix, self._judge.data.heads[head])
+            text = only_class(matrix, data.heads[head])
             if text:
-                where = f"{self._judge.data.name} {self._judge.data.split}"
-                self._warn("one class", _one_class(self._step, f"{head} pixels of {where}".strip(), text))
+                where = f"{head} pixels of {data.name} {data.split}".strip()
+                self._warn("one class", *_one_class(self._step, where, text))
                 return
 
     def _warn_of_skipped(self, skipped: int, of: str) -> None:
         if "skipped" not in self.warnings:
-            self._warn("skipped", _skipped(skipped, of))
+            self._warn("skipped", *_skipped(skipped, of))
 
-    def _warn(self, kind: str, text: str) -> None:
-        self.warnings[kind] = text
-        # Not click.echo, which in some locales goes past a bar that is drawn, and into its line.
-        print(f"warning: {text}", file=sys.stderr)
+    def _warn(self, kind: str, *advice: str | Setting) -> None:
+        self.warnings[kind] = told(*advice)
+        LOG.warning(self.warnings[kind])
         self._write()
 
     def _write(self) -> None:
@@ -157,10 +158,10 @@ class Watch(keras.callbacks.Callback):
 
 
 def only_class(confusion: np.ndarray, classes: Sequence[str]) -> str | None:
-    """Words for the one class that a network predicts, None where it predicts others too.
+    """A phrase about the one class that a network predicts; None if it predicts others, too.
 
-    The others must be predicted on less than a hundredth of the pixels they truly have: data of one class alone, or
-    nearly so, are no reason to warn.
+    It predicts one class if the others are predicted on less than a hundredth of their true pixels. So data with hardly
+    any pixel of another class give None.
 
     Args:
       confusion: (K, K), rows truth.
@@ -174,55 +175,46 @@ def only_class(confusion: np.ndarray, classes: Sequence[str]) -> str | None:
     return f"{classes[only]} on {'all' if predicted[only] == total else share}; true are {true[only] / total:.1%}"
 
 
-def without_pixels(classes: Sequence[str], pixels: Sequence[int]) -> str | None:
-    """What to say of classes that the training data hold no pixel of; None where there is none such.
-
-    Args:
-      classes: the names.
-      pixels: how many each has.
-    """
-    never = [name for name, count in zip(classes, pixels, strict=True) if count == 0]
-    if not never:
-        return None
-    several = len(never) > 1
-    return (
-        f"no pixel to train on for {', '.join(never)}: the network will not learn {'them' if several else 'it'}. "
-        f"Either no image shows {'them' if several else 'it'}, or the labels use other numbers than the class list. "
-        "`kseg data stats` counts the pixels of each class; put such images into the part that is trained on, or take "
-        f"the name{'s' if several else ''} out of the class list."
-    )
-
-
-def _one_class(step: int, where: str, text: str) -> str:
+def _one_class(step: int, where: str, text: str) -> Advice:
     return (
         f"after {step:,} steps the network finds one class only among the {where}: {text}. Usual causes: it starts "
-        "from nothing (--init-weights imagenet, or a network of yours), the learning rate is far too high or too low "
-        "(--set optimizer.learning_rate=...), or one class has nearly all pixels "
-        "(--set loss.class_weights=median). If it has just begun, wait for the next validation."
+        "from random weights (",
+        Setting("init_weights", "imagenet"),
+        ", or a network of yours), the learning rate is far too high or too low (",
+        RATE,
+        "), or one class has nearly all pixels (",
+        Setting("loss.class_weights", "median"),
+        "). If the training has just begun, wait for the next validation.",
     )
 
 
-def _loss_stays(step: int, first: float, latest: float) -> str:
+def _loss_stays(step: int, first: float, latest: float) -> Advice:
     return (
-        f"the loss does not fall: {latest:.4g} in the mean over the {LATEST} steps up to {step:,}, {first:.4g} over "
-        f"the first {FIRST}. Usual causes: a learning rate that is too low, or so high that it jumps about "
-        "(--set optimizer.learning_rate=..., ten times more or less), labels that do not belong to their images "
-        "(look at `kseg data show`), or a network that was trained on these data before."
+        f"the loss does not fall: its mean is {latest:.4g} over the {LATEST} steps up to {step:,}, and {first:.4g} "
+        f"over the first {FIRST}. Usual causes: a learning rate that is too low, or so high that the loss jumps (",
+        RATE,
+        ", ten times more or less), labels that do not belong to their images (look at `kseg data show`), or a network "
+        "that was trained on these data before.",
     )
 
 
-def _loss_rises(step: int, first: float, latest: float) -> str:
+def _loss_rises(step: int, first: float, latest: float) -> Advice:
     return (
-        f"the loss rises: {latest:.4g} in the mean over the {LATEST} steps up to {step:,}, {first:.4g} over the first "
-        f"{FIRST}, though the network was trained on these data before. The usual cause is a learning rate that is too "
-        "high (--set optimizer.learning_rate=..., a tenth)."
+        f"the loss rises: its mean is {latest:.4g} over the {LATEST} steps up to {step:,}, and {first:.4g} over the "
+        f"first {FIRST}, although the network was trained on these data before. The usual cause is a learning rate "
+        "that is too high (",
+        RATE,
+        ", a tenth).",
     )
 
 
-def _skipped(skipped: int, of: str) -> str:
+def _skipped(skipped: int, of: str) -> Advice:
     return (
-        f"{skipped:,} of the {of} were skipped and changed nothing, since their loss or gradients were no finite "
-        "numbers. The usual cause is a learning rate that is too high (--set optimizer.learning_rate=..., a tenth). "
-        "Under mixed_float16 a few at the beginning are usual, while the loss scale falls; if they do not stop, the "
-        "range of float16 is too small for this network (--precision float32)."
+        f"{skipped:,} of the {of} were skipped and changed nothing, because their loss or gradients were not finite. "
+        "The usual cause is a learning rate that is too high (",
+        RATE,
+        ", a tenth). Under mixed_float16 a few at the beginning are usual, while the loss scale falls. If they do not "
+        "stop, the range of float16 is too small for this network (",
+        Setting("precision", "float32"),
+        ").",
     )

@@ -77,8 +77,8 @@ def train(
     if fields["steps"] and fields["epochs"]:
         raise click.UsageError("Give either --steps or --epochs.")
     from kseg.device import keep_freed_memory
+    from kseg.formats import in_figures
     from kseg.metrics import title_of
-    from kseg.pages import in_figures
     from kseg.runs.dry_run import rehearse
     from kseg.runs.trainer import train as run_training
 

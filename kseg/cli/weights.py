@@ -74,8 +74,8 @@ def verify(file: str) -> None:
 )
 def import_file(file: str, output: str, model: str | None, preprocessing: str) -> None:
     """Make a network of FILE (Caffe's, keras.applications' or PyTorch's) for predict, evaluate and export."""
-    from kseg.callbacks import save_network
     from kseg.errors import ConfigError
+    from kseg.inference.in_training import save_network
     from kseg.weights import import_weights
 
     if not output.endswith(".keras"):

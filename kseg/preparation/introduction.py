@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kseg.callbacks import without_pixels
 from kseg.datasets import Dataset, Survey, by_name
 from kseg.datasets.agreement import some_names
 from kseg.errors import Setting
 from kseg.images import doubts_of_levels
 from kseg.log import LOG, told
+from kseg.preparation.absent_classes import absent_classes
 
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
 
@@ -68,7 +68,7 @@ def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: 
             share = pixels[1] / pixels.sum()
             text = f"class 1 covers {share:.0%} of the pixels: where 0 is the object, pass "
             doubts.append(text + told(Setting("data.values", (1, 0)), "."))
-        doubts += filter(None, [without_pixels(data.heads[head], pixels)])
+        doubts += filter(None, [absent_classes(data.heads[head], pixels)])
     return doubts
 
 

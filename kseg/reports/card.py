@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from textwrap import fill
 
-from kseg.pages import in_figures, in_share
+from kseg.formats import in_figures, in_share
 from kseg.reports.result import Result, machine
 from kseg.storage import write_text
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 
 from kseg import pages
+from kseg.formats import in_figures
 from kseg.images import read_image
 from kseg.metrics import class_iu
-from kseg.pages import in_figures
 from kseg.pictures import fitted, png
 from kseg.reports.result import Result, machine
 from kseg.storage import write_text
@@ -82,7 +82,7 @@ def _strips(result: Result, places: Sequence[int]) -> list[str]:
         path = result.folder / "samples" / f"{image['id']}.png"
         strip = read_image(path)
         shown = png(fitted(strip, STRIP_WIDTH)) if strip.shape[1] > STRIP_WIDTH else path.read_bytes()
-        scores = ", ".join(f"{words(name)} {pages.in_figures(image[name])}" for name in result.image_columns)
+        scores = ", ".join(f"{words(name)} {in_figures(image[name])}" for name in result.image_columns)
         figures.append(pages.picture(shown, f"{image['id']}: {scores}", wide=True))
     return figures
 

@@ -11,6 +11,7 @@ from html import escape
 import numpy as np
 
 from kseg import pages
+from kseg.formats import in_figures, in_share
 from kseg.instances import ObjectRules
 from kseg.layers import AVERAGES, Average
 from kseg.metrics import (
@@ -24,7 +25,6 @@ from kseg.metrics import (
     pixel_accuracy,
     title_of,
 )
-from kseg.pages import in_figures, in_share
 
 MOST_SHOWN, WORST_SHOWN = 20, 5  # images in the printed table
 ALWAYS = ("mean_iu", "pixel_accuracy")

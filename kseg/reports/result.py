@@ -14,15 +14,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from kseg.callbacks.progress import clock
-from kseg.callbacks.samples import spread
 from kseg.datasets import Dataset, Survey
 from kseg.datasets.downloads import PUBLISHED
+from kseg.formats import clock
 from kseg.layers import ScoreReading
 from kseg.metrics import Measure
 from kseg.recipes import RECIPES, Recipe
 from kseg.recipes.recipe import as_registered
 from kseg.reports.report import Report
+from kseg.strips import evenly_spaced
 
 SHOWN, WORST = 4, 4  # pictures evenly spaced over the split, and of the images with the worst scores
 # Settings that may differ from the published training, which it remains all the same.
@@ -86,7 +86,7 @@ class Result:
     @property
     def spread(self) -> list[int]:
         """The indices of a few images, evenly spaced over the split."""
-        return spread(len(self.report.images), SHOWN)
+        return evenly_spaced(len(self.report.images), SHOWN)
 
     @property
     def command(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kseg.callbacks.progress import clock
+from kseg.formats import clock
 from kseg.recipes.recipe import Recipe
 from kseg.runs.stages import Stage, stages_of
 from kseg.runs.start import begin

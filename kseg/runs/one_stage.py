@@ -17,14 +17,12 @@ from kseg.callbacks import (
     MetricsLog,
     Progress,
     Samples,
-    SharedPredictor,
     Validate,
     Watch,
-    save_network,
-    write_samples,
 )
 from kseg.errors import ConfigError, EnvironmentFailure, Setting
 from kseg.inference import load
+from kseg.inference.in_training import SharedPredictor, save_network
 from kseg.layers import readings_of, with_reading
 from kseg.log import LOG
 from kseg.reports import Report, evaluate
@@ -36,6 +34,7 @@ from kseg.reports.result import Result, read_rows, read_warnings
 from kseg.runs.config import alone, read_config
 from kseg.runs.stages import Stage
 from kseg.storage import write_json, writing
+from kseg.strips import write_strips
 from kseg.training.checkpoint import Checkpoint, Keeper, newest_of, newest_whole, read_checkpoint, sweep
 from kseg.training.devices import Devices, SharedStop, mean_over_workers
 from kseg.training.loop import Plan, run_steps
@@ -214,7 +213,7 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
         warnings=read_warnings(folder),
         config=read_config(folder) or {},
     )
-    events.finish(write_samples(best, prepared.scored, folder / "samples", sorted({*result.worst, *result.spread})))
+    events.finish(write_strips(best, prepared.scored, folder / "samples", sorted({*result.worst, *result.spread})))
     write_card(result)
     write_page(result)
     # The last file: a run folder that has it is finished.

@@ -12,11 +12,10 @@ import pytest
 from command import call
 
 import kseg
-from kseg.callbacks import save_network
-from kseg.datasets.demo import write_demo
 from kseg.errors import ConfigError
 from kseg.images import read_label, write_image
 from kseg.inference import precision_of, predict_scores, predictor
+from kseg.inference.in_training import save_network
 from kseg.layers import ScoreReading, readings_of, with_reading
 
 DEMO = [
@@ -75,22 +74,10 @@ def assert_same(found: dict[str, np.ndarray]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory) -> Path:
-    """The first images of the demo: two to learn from, three to score."""
-    folder = tmp_path_factory.mktemp("data") / "cells"
-    write_demo(folder)
-    for split, count in (("train", 2), ("val", 3)):
-        for kind in ("images", "labels"):
-            for path in sorted((folder / split / kind).iterdir())[count:]:
-                path.unlink()
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(cells, tmp_path_factory) -> Path:
+def run(few_cells, tmp_path_factory) -> Path:
     """Trained in bfloat16, which it predicts in on no door unless asked."""
     folder = tmp_path_factory.mktemp("runs") / "cells"
-    call("train", *DEMO, "--data-dir", cells, "--dataset", "demo", "--precision", "mixed_bfloat16", "--run", folder)
+    call("train", *DEMO, "--data-dir", few_cells, "--dataset", "demo", "--precision", "mixed_bfloat16", "--run", folder)
     return folder
 
 
@@ -135,8 +122,8 @@ def test_a_preset_answers_alike(tmp_path):
     assert readings_of(kseg.load("isbi2012-unet"))[""].average == "rotations" and len(np.unique(mask)) == 2
 
 
-def test_a_report_and_evaluate_score_the_mask_that_predict_gives(run, cells):
-    data = kseg.datasets.open("demo", cells, split="val")
+def test_a_report_and_evaluate_score_the_mask_that_predict_gives(run, few_cells):
+    data = kseg.datasets.open("demo", few_cells, split="val")
     report = json.loads((run / "report.json").read_text())
     assert (report["average"], report["precision"]) == ("rotations", "float32")
     scored = json.loads(call("evaluate", run, "--json", "-").stdout)

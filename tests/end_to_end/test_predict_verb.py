@@ -8,9 +8,9 @@ from command import call
 from PIL import Image
 
 import kseg
-from kseg.callbacks import save_network
 from kseg.images import stack_writer, write_image
 from kseg.inference.files import predict_file
+from kseg.inference.in_training import save_network
 
 
 @pytest.fixture(scope="module")

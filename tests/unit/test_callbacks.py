@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.callbacks import EventFiles, KeepBest, MetricsLog, Pace, Progress, Samples, SharedPredictor, Validate, Watch
+from kseg.callbacks import EventFiles, KeepBest, MetricsLog, Progress, Samples, Validate, Watch
+from kseg.callbacks.throttle import Throttle
 from kseg.callbacks.validation import ValidationLoss
 from kseg.errors import ConfigError
+from kseg.inference.in_training import SharedPredictor
 from kseg.metrics import Seen
 from kseg.objectives import CrossEntropyAndDice, MeanIU, PixelCrossEntropy
 
@@ -156,7 +158,7 @@ def test_a_best_network_that_is_gone_is_replaced_by_the_next(tmp_path):
 
 def test_what_is_no_number_is_null_in_the_lines_and_nan_in_the_table(tmp_path):
     log = MetricsLog(tmp_path)
-    log._pace = lambda work: False
+    log._throttle = lambda work: False
     log.on_epoch_end(0, {"loss": float("inf"), "val_mean_iu": float("nan")})
     log.on_epoch_end(1, {"loss": 1.0, "val_mean_iu": 0.5})
     text = (tmp_path / "metrics.jsonl").read_text()
@@ -168,15 +170,15 @@ def test_what_is_no_number_is_null_in_the_lines_and_nan_in_the_table(tmp_path):
 
 def test_what_takes_a_second_waits_its_time_and_is_done_again_after_a_hundred(monkeypatch):
     now, done = [0.0], []
-    monkeypatch.setattr("kseg.callbacks.pace.time.monotonic", lambda: now[0])
-    pace = Pace(0.01, wait_s=40)
+    monkeypatch.setattr("kseg.callbacks.throttle.time.monotonic", lambda: now[0])
+    throttle = Throttle(0.01, wait_s=40)
 
     def work() -> None:
         done.append(now[0])
         now[0] += 1
 
     for now[0] in (0.0, 39.0, 40.0, 90.0, 140.0, 141.0, 142.0):  # noqa: B007
-        pace(work)
+        throttle(work)
     assert done == [40.0, 141.0]
 
 
@@ -184,7 +186,7 @@ def test_curves_are_drawn_at_the_end_at_the_latest(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("kseg.callbacks.metrics_log.draw_curves", lambda rows, *_: drawn.append(len(rows)))
     log = MetricsLog(tmp_path)
-    log._pace = lambda work: False
+    log._throttle = lambda work: False
     for epoch in range(3):
         log.on_epoch_end(epoch, {"loss": 1.0})
     assert not drawn

@@ -467,7 +467,7 @@ def test_importing_kseg_changes_nothing_of_pillow_warnings_or_the_surroundings()
         "def state(): return (Image.MAX_IMAGE_PIXELS, Image.WARN_POSSIBLE_FORMATS, ImageFile.LOAD_TRUNCATED_IMAGES,\n"
         "                     warnings.filters[:], dict(os.environ))\n"
         "before = state()\n"
-        "import kseg; kseg.images, kseg.check, kseg.datasets, kseg.pictures, kseg.training.names()\n"
+        "import kseg; kseg.images, kseg.check, kseg.datasets, kseg.pictures, kseg.recipes.names()\n"
         "assert state() == before"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -145,15 +145,15 @@ def test_the_version_is_that_of_setup_py_and_types_are_shipped():
 def test_names_are_listed_at_the_top():
     assert {"unet", "fcn8s", "fcn8s-atonce", "vgg16"} <= set(kseg.models.names())
     assert {"folder", "camvid", "voc2012"} <= set(kseg.datasets.names())
-    assert {"demo", "own-unet", "voc-fcn8s"} <= set(kseg.training.names())
-    assert all(kseg.training.RECIPES.get(name)().name == name for name in kseg.training.names())
+    assert {"demo", "own-unet", "voc-fcn8s"} <= set(kseg.recipes.names())
+    assert all(kseg.recipes.RECIPES.get(name)().name == name for name in kseg.recipes.names())
 
 
-def test_a_recipe_is_written_with_what_kseg_training_exports():
-    from kseg.training import DataSpec, ModelSpec, OptimizerSpec
+def test_a_recipe_is_written_with_what_kseg_recipes_exports():
+    from kseg.recipes import DataSpec, ModelSpec, OptimizerSpec
 
     recipe = kseg.Recipe("mine", ModelSpec(width=8), DataSpec(name="demo"), optimizer=OptimizerSpec(), steps=3)
-    assert kseg.Recipe.from_json(recipe.to_json()) == recipe and isinstance(recipe, kseg.training.Recipe)
+    assert kseg.Recipe.from_json(recipe.to_json()) == recipe and isinstance(recipe, kseg.recipes.Recipe)
     with pytest.raises(ConfigError):
         kseg.Recipe("mine")
 

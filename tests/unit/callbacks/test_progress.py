@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from kseg.callbacks import Progress
-from kseg.callbacks.progress import clock
+from kseg.formats import clock
 
 
 class Clock:

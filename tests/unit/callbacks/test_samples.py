@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from kseg.callbacks.samples import draw_strip
 from kseg.datasets import Dataset, Item
 from kseg.geometry import Geometry
 from kseg.inference import Predictor
 from kseg.layers import ScoreReading
 from kseg.pictures import EDGE_FALSE, EDGE_MISSED, ERROR_COLOURS, FALSE, MERGED, MISSED, SPLIT, WRONG
+from kseg.strips import draw_strip
 
 # Five rows of objects as in tests/unit/metrics/test_object_scores.py, set apart.
 TRUE = np.array(

@@ -4,13 +4,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kseg.callbacks import Watch, without_pixels
+from kseg.callbacks import Watch
 from kseg.callbacks.watch import only_class
+from kseg.cli.spelling import as_option
+from kseg.log import settings_spelled
 
 CLASSES = ("background", "cat", "dog")
 
 
-def judge(*rows):
+def source(*rows):
     data = SimpleNamespace(name="pets", split="val", heads={"": CLASSES})
     return SimpleNamespace(data=data, confusions={"": np.array(rows)})
 
@@ -38,7 +40,7 @@ def test_one_class_is_what_leaves_the_others_less_than_a_hundredth_of_their_pixe
 
 
 def test_one_class_is_said_once_with_cause_and_remedy(capsys, tmp_path):
-    watch = Watch(judge(*ALL_BACKGROUND), tmp_path / "warnings.txt")
+    watch = Watch(source(*ALL_BACKGROUND), tmp_path / "warnings.txt")
     steps(watch, [1.0] * 199)
     watch.on_epoch_end(0)
     assert capsys.readouterr().err == "" and not list(tmp_path.iterdir())
@@ -49,19 +51,24 @@ def test_one_class_is_said_once_with_cause_and_remedy(capsys, tmp_path):
     said = capsys.readouterr().err
     assert said.count("warning:") == 1
     assert said.startswith("warning: after 200 steps the network finds one class only among the pixels of pets val: ")
-    assert "--init-weights imagenet" in said and "optimizer.learning_rate" in said and "loss.class_weights" in said
+    for setting in (
+        "init_weights='imagenet'",
+        '{"optimizer.learning_rate": ...}',
+        "{\"loss.class_weights\": 'median'}",
+    ):
+        assert setting in said
     assert f"warning: {(tmp_path / 'warnings.txt').read_text()}" == said
 
 
 def test_a_short_training_is_looked_at_in_the_end(capsys):
-    watch = Watch(judge(*ALL_BACKGROUND))
+    watch = Watch(source(*ALL_BACKGROUND))
     steps(watch, [1.0] * 60)
     watch.on_train_end()
     assert capsys.readouterr().err.startswith("warning: after 60 steps")
 
 
 def test_a_training_that_was_broken_off_is_not_judged_by_its_last_state(capsys):
-    watch = Watch(judge(*ALL_BACKGROUND), steps=61)
+    watch = Watch(source(*ALL_BACKGROUND), steps=61)
     steps(watch, [1.0] * 60)
     watch.on_train_end()
     assert capsys.readouterr().err == ""
@@ -75,7 +82,7 @@ def test_a_loss_that_is_not_a_hundredth_lower_after_220_steps_is_said_once(capsy
     steps(watch, [latest] * 100)
     said = capsys.readouterr().err
     assert said.count("warning: the loss does not fall") == int(warns)
-    assert ("over the 200 steps up to 220, 1 over the first 20" in said) == warns
+    assert ("over the 200 steps up to 220, and 1 over the first 20" in said) == warns
 
 
 def test_skipped_steps_say_nothing_of_the_loss(capsys):
@@ -121,14 +128,14 @@ def test_what_was_said_before_the_first_step_stands_first_and_outlives_a_break(c
 
 
 def test_a_training_killed_before_its_report_says_of_one_class_what_the_unbroken_one_does(capsys):
-    unbroken = Watch(judge(*ALL_BACKGROUND), steps=60)
+    unbroken = Watch(source(*ALL_BACKGROUND), steps=60)
     steps(unbroken, [1.0] * 60)
     unbroken.on_epoch_end(0)
     saved = json.loads(json.dumps(unbroken.state()))
     unbroken.on_train_end()
     said = capsys.readouterr().err
     assert "one class only" in said
-    nothing_yet = judge()
+    nothing_yet = source()
     nothing_yet.confusions = {}
     once, twice = Watch(nothing_yet, steps=60), Watch(nothing_yet, steps=60)
     once.restore(saved)
@@ -155,7 +162,7 @@ def test_an_epoch_of_which_more_than_half_was_skipped_is_told_once(capsys, skipp
     assert said.startswith("warning: 51 of the 100 steps of the epoch up to step 100 were skipped") == warns
     assert said.count("warning") == int(warns) == len(watch.warnings)
     if warns:
-        assert "--set optimizer.learning_rate=" in said and "--precision float32" in said
+        assert '{"optimizer.learning_rate": ...}, a tenth' in said and "precision='float32'" in said
         watch.on_train_end()
         assert capsys.readouterr().err == ""
 
@@ -199,11 +206,15 @@ def test_a_loss_that_starts_low_is_told_only_where_it_rises(capsys, latest, warn
     watch = Watch(continues=True)
     steps(watch, [1.0] * 20 + [latest] * 300)
     said = capsys.readouterr().err
-    assert said.startswith("warning: the loss rises: 1.02 in the mean over the 200 steps up to 220") == warns
+    assert said.startswith("warning: the loss rises: its mean is 1.02 over the 200 steps up to 220") == warns
     assert said.count("warning") == int(warns)
 
 
-def test_classes_without_pixels_are_named_with_what_to_do():
-    assert without_pixels(CLASSES, (5, 1, 1)) is None
-    assert without_pixels(CLASSES, (5, 0, 1)).startswith("no pixel to train on for cat: the network will not learn it.")
-    assert "for cat, dog: the network will not learn them" in without_pixels(CLASSES, (5, 0, 0))
+def test_the_command_line_s_warnings_name_its_options(capsys, tmp_path):
+    watch = Watch(source(*ALL_BACKGROUND), tmp_path / "warnings.txt")
+    steps(watch, [1.0] * 60)
+    with settings_spelled(as_option):
+        watch.on_train_end()
+    said = capsys.readouterr().err
+    for option in ("--init-weights imagenet", "--set optimizer.learning_rate=...", "--set loss.class_weights=median"):
+        assert option in said and option in (tmp_path / "warnings.txt").read_text()

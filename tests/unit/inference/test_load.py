@@ -6,10 +6,10 @@ import pytest
 
 import kseg
 from kseg.bundles import input_kind
-from kseg.callbacks import save_network
 from kseg.errors import DataError, ExportError, WeightsError
 from kseg.folders import axes_of_run, find_bundle
 from kseg.inference import predict_scores
+from kseg.inference.in_training import save_network
 from kseg.layers import InputScaling
 
 
@@ -115,7 +115,7 @@ def test_versions_count_on_and_are_never_written_over(network, tmp_path):
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/a"])
 def test_a_bundles_name_leads_nowhere_else(name, network, tmp_path):
-    with pytest.raises(ExportError, match="no plain name of a folder"):
+    with pytest.raises(ExportError, match="not a plain name of a folder"):
         kseg.export(network, tmp_path / "models", name=name)
     assert not list(tmp_path.iterdir())
 

@@ -21,7 +21,7 @@ SLIM = {
     "steps": 4, "epoch_steps": 2, "data.crop": "16,16", "data.batch_size": 2, "precision": "float32",
 }  # fmt: skip
 
-UNET = {**SLIM, "model.width": 2, "model.depth": 1}
+UNET = {**SLIM, "model.width": 2, "model.depth": 1, "model.normalization": "none"}
 
 
 class Halves(Dataset):
@@ -246,7 +246,7 @@ def test_names_may_be_given_in_place_of_objects(tmp_path):
 
 def test_augmentations_that_are_given_take_the_place_of_all_others_and_a_data_set_need_not_say_much(tmp_path):
     objects = {"data": {"train": Plain(), "val": Plain()}, "augment": [kseg.pipeline.Mirror(vertical=False)]}
-    run = kseg.train(run=tmp_path / "run", settings=UNET, **objects)
+    run = kseg.train(run=tmp_path / "run", settings=SLIM, model=network(), **objects)
     assert run.recipe.data.augment.options == {} and run.report.dataset == "data"
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["objects"]["augment"][0]["config"] == {"horizontal": True, "vertical": False}
@@ -300,7 +300,7 @@ def test_an_augmentation_that_is_none_is_refused_by_batches_too():
 
 
 def test_a_run_reads_its_network_once_and_shows_itself_without_matrices(tmp_path):
-    run = kseg.train(data=halves(), run=tmp_path / "run", settings=UNET)
+    run = kseg.train(data=halves(), model=network(), run=tmp_path / "run", settings=SLIM)
     assert run.model is run.model
     assert set(run.history) >= {"step", "loss", "val_loss", "val_mean_iu", "val_pixel_accuracy", "val_mean_accuracy"}
     assert len(repr(run)) < 200 and "own-unet" in repr(run) and "array" not in repr(run)

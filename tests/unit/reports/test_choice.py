@@ -24,6 +24,7 @@ SETTINGS = {
     "epoch_steps": 3,
     "model.width": 2,
     "model.depth": 1,
+    "model.normalization": "none",
     "average": "none",
 }
 
@@ -56,8 +57,8 @@ def rows_of(folder) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_a_training_chosen_by_an_error_keeps_the_network_with_the_least(tmp_path):
-    run = kseg.train("demo", run=tmp_path / "run", settings={**SETTINGS, "measure": "pixel_error"})
+def test_a_training_chosen_by_an_error_keeps_the_network_with_the_least(few_cells, tmp_path):
+    run = kseg.train("demo", data_dir=few_cells, run=tmp_path / "run", settings={**SETTINGS, "measure": "pixel_error"})
     report, rows = json.loads((run.folder / "report.json").read_text()), rows_of(run.folder)
     errors = [row["val_pixel_error"] for row in rows]
     assert len(set(errors)) > 1 and report["measures"]["pixel_error"] == pytest.approx(min(errors))
@@ -67,8 +68,8 @@ def test_a_training_chosen_by_an_error_keeps_the_network_with_the_least(tmp_path
     assert f"the one of step {step}, best by pixel_error on val" in (run.folder / "MODEL_CARD.md").read_text()
 
 
-def test_a_measure_of_ones_own_chooses_and_stands_in_all_that_is_read(tmp_path, missed, capsys):
-    run = kseg.train("demo", run=tmp_path / "run", settings={**SETTINGS, "measure": missed})
+def test_a_measure_of_ones_own_chooses_and_stands_in_all_that_is_read(few_cells, tmp_path, missed, capsys):
+    run = kseg.train("demo", data_dir=few_cells, run=tmp_path / "run", settings={**SETTINGS, "measure": missed})
     report, rows = json.loads((run.folder / "report.json").read_text()), rows_of(run.folder)
     assert report["measures"]["missed"] == pytest.approx(min(row["val_missed"] for row in rows))
     assert all("missed" in image for image in report["per_image"])
@@ -82,10 +83,12 @@ def test_a_measure_of_ones_own_chooses_and_stands_in_all_that_is_read(tmp_path, 
     assert f"cells that were missed {rows[-1]['val_missed']:.3f}" in said[-1] and "accuracy" not in said[-1]
 
 
-def test_what_counts_as_an_object_is_chosen_on_val_and_carried_into_report_card_and_bundle(tmp_path):
-    run = kseg.train("demo", run=tmp_path / "run", settings={**SETTINGS, "steps": 30, "measure": "object_f1"})
+def test_what_counts_as_an_object_is_chosen_on_val_and_carried_into_report_card_and_bundle(few_cells, tmp_path):
+    run = kseg.train(
+        "demo", data_dir=few_cells, run=tmp_path / "run", settings={**SETTINGS, "steps": 30, "measure": "object_f1"}
+    )
     report, (reading,) = json.loads((run.folder / "report.json").read_text()), readings_of(run.model).values()
-    val = kseg.datasets.open("demo", split="val")
+    val = kseg.datasets.open("demo", few_cells, split="val")
     assert (reading.threshold, reading.rules) == choose_objects(run.model, val)
     assert report["object_rules"] == dataclasses.asdict(reading.rules) and report["objects"]["true"] > 0
     assert report["measures"]["object_f1"] >= max(row["val_object_f1"] for row in rows_of(run.folder))

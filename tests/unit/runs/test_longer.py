@@ -17,9 +17,9 @@ SLIM = {
 }  # fmt: skip
 
 
-def test_a_run_that_is_lengthened_ends_as_one_that_was_as_long_from_the_start(tmp_path):
-    long = kseg.train("demo", run=tmp_path / "long", settings={**SLIM, "steps": 8})
-    short = kseg.train("demo", run=tmp_path / "short", settings={**SLIM, "steps": 4})
+def test_a_run_that_is_lengthened_ends_as_one_that_was_as_long_from_the_start(few_cells, tmp_path):
+    long = kseg.train("demo", data_dir=few_cells, run=tmp_path / "long", settings={**SLIM, "steps": 8})
+    short = kseg.train("demo", data_dir=few_cells, run=tmp_path / "short", settings={**SLIM, "steps": 4})
     again = kseg.train(run=short.folder, settings={"steps": 8})
     weights = [kseg.load(run.folder / "last.keras").get_weights() for run in (long, again)]
     for one, other in zip(*weights, strict=True):

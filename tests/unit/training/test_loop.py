@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 import kseg
-from kseg.callbacks.validation import save_network
 from kseg.errors import DataError, TrainingDiverged
 from kseg.inference import precision
+from kseg.inference.in_training import save_network
 from kseg.objectives import CrossEntropyAndDice, PixelCrossEntropy
 from kseg.pipeline import Elastic, Grey, GreyCurve, Mirror, Rotation, Saturation, Scale, Shift
 from kseg.preparation.prepared import make_augmentations, make_loss

@@ -63,7 +63,9 @@ def small(norm="batch", dropout=0.0):
 
 def fcn_without_dropout():
     """Its score begins at zero in the paper, which would keep every other gradient at zero for a step."""
-    model = kseg.build("fcn32s", classes=2, input_shape=(None, None, 1), width=1 / 16, fc_width=8)
+    model = kseg.build(
+        "fcn32s", classes=2, input_shape=(None, None, 1), backbone="alexnet", padding="same", width=1 / 16, fc_width=8
+    )
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0

@@ -1,17 +1,24 @@
+"""Limits the time that occasional work takes."""
+
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
 
-class Pace:
-    """Keeps what is done now and then, like drawing, below `share` of the time, from `wait_s` seconds on."""
+class Throttle:
+    """Runs occasional work, such as drawing, only so often that it takes at most `share` of the time.
+
+    Args:
+      share: of the time that passes.
+      wait_s: seconds before the first run.
+    """
 
     def __init__(self, share: float = 0.0025, wait_s: float = 0.0) -> None:
         self._share, self._next = share, time.monotonic() + wait_s
 
     def __call__(self, work: Callable[[], None]) -> bool:
-        """Does `work` unless it was done too lately; returns whether."""
+        """Runs `work` if it is time for it; returns whether it ran."""
         started = time.monotonic()
         if started < self._next:
             return False
