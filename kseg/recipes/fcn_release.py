@@ -18,7 +18,7 @@ def whole_images(name: str, **options) -> DataSpec:
 def released(name: str, model: ModelSpec, data: DataSpec, *, rate: float, steps: int = 100_000, **fields) -> Recipe:
     """A training of the release: a loss summed over pixels, momentum 0.99, and biases with twice the rate and no decay.
 
-    `steps` are those that its scripts run; the max_iter of its solvers is larger.
+    `steps` are those that its scripts run. They ignore the max_iter of the solvers.
     """
     optimizer = OptimizerSpec(
         name="sgd",

@@ -88,7 +88,7 @@ TABLE_1 = 175 * 1112  # the paper's table 1: at least 175 epochs of VOC 2011 tra
 def voc_fcn32s_2015() -> Recipe:
     """FCN-32s on PASCAL VOC from VGG16 as in the paper of 2015: 59.4 published.
 
-    The paper says how long it trained on the 1,112 images of VOC 2011 (175 epochs), but not on SBD. These steps are taken.
+    The steps are the 175 epochs of the 1,112 images of VOC 2011. The paper does not say how long it trained on SBD.
     """
     recipe = replace(voc_fcn32s(), name="voc-fcn32s-2015", published=(_first(0.594, 0.891, 0.733, 0.814),))
     return first_paper(recipe, rate=1e-4, steps=TABLE_1)
