@@ -122,6 +122,11 @@ def _ratio(above: Any, below: Any, empty: float) -> Any:
     return ops.where(below == 0, empty, above / ops.where(below == 0, 1.0, below))
 
 
+def _mean_or_sum(total: Any, whole: Any, *, is_sum: bool) -> Any:
+    """`total` / `whole`, 0 if `whole` is 0; or `total` itself, NaN if `whole` is NaN."""
+    return ops.where(ops.isnan(whole), whole, total) if is_sum else _ratio(total, whole, 0.0)
+
+
 def _weights(weight_map: Any, counts: Any, scores: Any) -> Any:
     """The weights of the pixels, (N, H', W') float32, 0 where the label is void."""
     if weight_map is None:
@@ -178,10 +183,7 @@ class PixelCrossEntropy(BatchLoss):
         return [ops.sum(loss * weights), ops.where(has_strays, float("nan"), whole)]
 
     def of_sums(self, sums: Sequence[Any]) -> Any:
-        total, whole = sums
-        if self.average == "none":
-            return ops.where(ops.isnan(whole), whole, total)
-        return _ratio(total, whole, 0.0)
+        return _mean_or_sum(*sums, is_sum=self.average == "none")
 
     def get_config(self) -> dict:
         return {"ignore_class": self.ignore_class, "average": self.average, "name": self.name}
@@ -264,10 +266,7 @@ class KerasLoss(BatchLoss):
         return [total, ops.where(has_strays, float("nan"), ops.sum(counts))]
 
     def of_sums(self, sums: Sequence[Any]) -> Any:
-        total, whole = sums
-        if self.loss.reduction == "sum":
-            return ops.where(ops.isnan(whole), whole, total)
-        return _ratio(total, whole, 0.0)
+        return _mean_or_sum(*sums, is_sum=self.loss.reduction == "sum")
 
     def get_config(self) -> dict:
         loss = keras.saving.serialize_keras_object(self.loss)
