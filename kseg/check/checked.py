@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kseg.check.contents import ImageContent, LabelContent
 from kseg.check.finding import Finding
 from kseg.check.labels.label_findings import LabelFindings
+from kseg.check.sheet import draw_pair
 from kseg.datasets.labels.colours import ColourTable
 from kseg.datasets.own.pairing import Pair
 from kseg.errors import Doubt, Spelling, spelled
@@ -25,6 +30,10 @@ class CheckedPair:
     label: LabelContent
     drawn: Drawn | None = None
     left_out: str = ""
+
+    def draw(self, page: int = 0) -> Callable[[], np.ndarray]:
+        """Makes a picture of one page."""
+        return partial(draw_pair, self.pair.image, self.pair.label, page)
 
     @property
     def label_turn(self) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ from kseg.check.labels.encodings import judge
 from kseg.check.labels.label_findings import Label, Options
 from kseg.check.pairs import Layout, lay_out
 from kseg.check.preflight import Needs, preflight
-from kseg.check.sheet import draw_pair
 from kseg.datasets.labels.colours import find_table
 from kseg.datasets.labels.label_files import scale_of
 from kseg.datasets.own.opening import advice_on_axes
 from kseg.datasets.own.pairing import Pair
 from kseg.datasets.text_files import read_lines
 from kseg.errors import ConfigError, DataError, Setting, SizeError
-from kseg.images import FIXES_OF_ORIENTATION, SAVE_IN_ONE_DEPTH, DamagedFile, doubts_of_levels, doubts_of_no_data
+from kseg.images import SAVE_IN_ONE_DEPTH, DamagedFile, doubts_of_levels, doubts_of_no_data, question_of_label
 
 # Of an image that occurs twice, a corrected copy keeps the one in the split that is named first here.
 _KEPT = ("test", "val", "train", "")
@@ -92,43 +90,41 @@ def _labels(layout: Layout, one: CheckedPair) -> Iterator[Label]:
     pages = one.label.pages
     for number, page in enumerate(pages):
         name = layout.name(one.pair.label, number if len(pages) > 1 else None)
-        draw = partial(draw_pair, one.pair.image, one.pair.label, number)
-        yield Label(name, one.pair.label, number, one.split, page, draw)
+        yield Label(name, one.pair.label, number, one.split, page, one.draw(number))
 
 
 def _of_pair(layout: Layout, one: CheckedPair, said: Options) -> Iterator[Finding]:
     """What is wrong with one pair by itself; sets the pair's `left_out`."""
     image, label = one.pair.image, one.pair.label
-    draw = partial(draw_pair, image, label, 0)
     for path, error in ((image, one.image.trouble), (label, one.label.trouble)):
         if error is not None:
             one.left_out = one.left_out or f"{path.name} can't be read"
             kind = "truncated" if isinstance(error, DamagedFile) else "unreadable"
             what = error.what.removeprefix(f"{path}: ").rstrip(".")  # the finding names the file itself
             fix = error.fix or ("export it again",)
-            yield Finding(kind, layout.name(path), what, fix, in_copy=WITHOUT_PAIR, draw=draw)
+            yield Finding(kind, layout.name(path), what, fix, in_copy=WITHOUT_PAIR, draw=one.draw())
     if one.left_out:
         return
     turn = one.label_turn
     if one.image.orientation != 1:
-        yield replace(_turned(one.image.orientation, turn), file=layout.name(image), draw=draw)
+        yield _turned(layout.name(image), one, turn)
     if len(one.image.pages) != len(one.label.pages):
         one.left_out = "image and label have not the same number of pages"
         what = f"{len(one.label.pages)} pages, but {image.name} has {len(one.image.pages)}"
         pages_fix = (*advice_on_axes(len(one.label.pages)), "; else export them again")
-        yield Finding("pages", layout.name(label), what, pages_fix, in_copy=WITHOUT_PAIR, draw=draw)
+        yield Finding("pages", layout.name(label), what, pages_fix, in_copy=WITHOUT_PAIR, draw=one.draw())
     elif turn == 1:
         yield from _sizes(layout, one, said.enlarge_labels)
 
 
-def _turned(tag: int, turn: int | None) -> Finding:
+def _turned(name: str, one: CheckedPair, turn: int | None) -> Finding:
     """The finding of an image with an orientation tag; `turn` is the tag that turns its label onto it."""
+    tag = one.image.orientation
     if turn is None:
-        what = "nothing tells whether the label was drawn on the image as it is seen or as it is stored (EXIF)"
-        fix = ("look at one pair, then pass ", *FIXES_OF_ORIENTATION)
-        return Finding("exif", "", f"orientation tag {tag}: {what}", fix)
+        return Finding.of("exif", name, question_of_label(tag), draw=one.draw())
     fits = "kseg follows it, others may not" if turn == 1 else "the label fits only the image as stored"
-    return Finding("exif", "", f"orientation tag {tag}: {fits}", in_copy="writes it upright, without the tag")
+    in_copy = "writes it upright, without the tag"
+    return Finding("exif", name, f"orientation tag {tag}: {fits}", in_copy=in_copy, draw=one.draw())
 
 
 def _sizes(layout: Layout, one: CheckedPair, enlarge: bool) -> Iterator[Finding]:
@@ -143,8 +139,7 @@ def _sizes(layout: Layout, one: CheckedPair, enlarge: bool) -> Iterator[Finding]
         larger = ("; where it shows the whole image, ", Setting("data.enlarge_labels", True)) if scale else ()
         fix = ("export it again at the image's size, height x width", *larger)
         name = layout.name(one.pair.label, number if len(one.label.pages) > 1 else None)
-        draw = partial(draw_pair, one.pair.image, one.pair.label, number)
-        yield Finding("size", name, what, fix, in_copy=WITHOUT_PAIR, draw=draw)
+        yield Finding("size", name, what, fix, in_copy=WITHOUT_PAIR, draw=one.draw(number))
 
 
 def _by(shape: Sequence[int]) -> str:
@@ -169,9 +164,8 @@ def _copies(layout: Layout, pairs: Sequence[CheckedPair]) -> Iterator[Finding]:
             what = f"the same pixels as {its}" + (", with another label" if differ else "")
             leak = one.split != same.split
             fix = "remove one of them" + (": a score on what was trained on is none" if leak else "")
-            draw = partial(draw_pair, one.pair.image, one.pair.label, number)
             in_copy = "" if None in known else "leaves this one out"
-            yield Finding("leak" if leak else "duplicate", name, what, (fix,), in_copy=in_copy, draw=draw)
+            yield Finding("leak" if leak else "duplicate", name, what, (fix,), in_copy=in_copy, draw=one.draw(number))
         if known and None not in known:
             one.left_out = one.left_out or "another image has the same pixels"
 
@@ -183,13 +177,12 @@ def _minorities(layout: Layout, pairs: Sequence[CheckedPair]) -> Iterator[Findin
     channels = Counter(one.image.pages[0].channels for one in readable)
     for one in readable:
         page, name = one.image.pages[0], layout.name(one.pair.image)
-        draw = partial(draw_pair, one.pair.image, one.pair.label, 0)
         usual, most = kinds.most_common(1)[0][0], channels.most_common(1)[0][0]
         if page.kind != usual:
-            yield Finding("depth", name, f"{page.kind}, but most are {usual}", (SAVE_IN_ONE_DEPTH,), draw=draw)
+            yield Finding("depth", name, f"{page.kind}, but most are {usual}", (SAVE_IN_ONE_DEPTH,), draw=one.draw())
         if page.channels != most and set(channels) != {1, 3}:
             what = f"{page.channels} channel{'s' * (page.channels > 1)}, but most images have {most}"
-            yield Finding("channels", name, what, (f"save all images with {most} channels",), draw=draw)
+            yield Finding("channels", name, what, (f"save all images with {most} channels",), draw=one.draw())
 
 
 def _levels(pairs: Sequence[CheckedPair], needs: Needs) -> Iterator[Finding]:

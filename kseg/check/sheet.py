@@ -15,7 +15,7 @@ from kseg.datasets.labels.label_files import read_stored
 from kseg.errors import KsegError
 from kseg.images import open_pages
 from kseg.instances import count_numbered
-from kseg.pictures import SEPARATOR, for_display, object_colours, overlay, sheet
+from kseg.pictures import SEPARATOR, fitted, for_display, object_colours, overlay, sheet
 
 PANEL = 240
 MOST_PANELS, MOST_ALIKE = 24, 4
@@ -85,10 +85,8 @@ def _beside(*pictures: np.ndarray | None) -> np.ndarray:
 
 def _framed(picture: np.ndarray, row: int | None, column: int | None) -> np.ndarray:
     """`picture` fitted into PANEL x PANEL and padded to the width PANEL, with a ring around one pixel."""
-    height, width = picture.shape[:2]
-    scale = PANEL / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+    small = fitted(picture, PANEL)
+    scale = max(small.shape[:2]) / max(picture.shape[:2])
     if row is not None and column is not None:
         centre = round((column + 0.5) * scale), round((row + 0.5) * scale)
         cv2.circle(small, centre, 9, RING, 2, cv2.LINE_AA)

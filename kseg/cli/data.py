@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from kseg.datasets import Dataset
 
 COPY = "--fix DIR"  # what writes a corrected copy
+dataset_option = click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
+data_dir_option = click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
+split_option = click.option("--split", metavar="NAME", default="train", show_default=True)
 
 
 @click.group(cls=VerbGroup)
@@ -81,8 +84,8 @@ def download(name: str, output: str | None) -> None:
 
 
 @data.command("check")
-@click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
-@click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
+@dataset_option
+@data_dir_option
 @click.option("--split", metavar="NAME", help="Which part. Default: all, and whether they share an image.")
 @click.option(
     "--recipe", metavar="NAME", help="The training whose demands are asked. Default: own-unet for folder and list."
@@ -173,9 +176,9 @@ def _needs(dataset: str, recipe: str | None, settings: Mapping[str, str]) -> tup
 
 
 @data.command("show")
-@click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
-@click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
-@click.option("--split", metavar="NAME", default="train", show_default=True)
+@dataset_option
+@data_dir_option
+@split_option
 @set_option
 @click.option(
     "-o",
@@ -199,9 +202,9 @@ def show(dataset: str, data_dir: str | None, split: str, settings: dict[str, str
 
 
 @data.command("stats")
-@click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
-@click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
-@click.option("--split", metavar="NAME", default="train", show_default=True)
+@dataset_option
+@data_dir_option
+@split_option
 @set_option
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the figures as JSON; `-` prints nothing else.")
 def stats(dataset: str, data_dir: str | None, split: str, settings: dict[str, str], json_file: str | None) -> None:
@@ -220,8 +223,8 @@ def stats(dataset: str, data_dir: str | None, split: str, settings: dict[str, st
 
 
 @data.command("pack", tensorflow=True)
-@click.option("--dataset", metavar="NAME", required=True, help="Which (`data list`).")
-@click.option("--data-dir", metavar="DIR", type=click.Path(), help="Where it lies.")
+@dataset_option
+@data_dir_option
 @click.option(
     "--split", "splits", metavar="NAME", multiple=True, help="May be repeated. Default: train, val, test as there are."
 )

@@ -6,21 +6,12 @@ import struct
 from pathlib import Path
 from typing import Literal
 
-from kseg.errors import Advice, Doubt, Setting
+from kseg.errors import Doubt, Setting
 
 Drawn = Literal["follow", "stored"]
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Texts in which a PNG may hold a tag beside eXIf.
 _TEXTS = (b"Raw profile type", b"XML:com.adobe.xmp")
-
-
-# What a person passes who has looked.
-FIXES_OF_ORIENTATION: Advice = (
-    Setting("data.orientation", "follow"),
-    " where the label lies on the image as photo viewers show it, ",
-    Setting("data.orientation", "stored"),
-    " where it lies on the stored pixels, as Fiji, OpenCV and most tools for TIFF show them",
-)
 
 
 def may_be_tagged(path: Path) -> bool:
@@ -64,11 +55,17 @@ def turn_of_label(seen: tuple[int, ...], label: tuple[int, ...], tag: int, drawn
     return {"follow": 1, "stored": tag, None: None}[drawn]
 
 
-def question_of_label(name: str, tag: int) -> Doubt:
-    """The question whether the label `name` was drawn on the image as it is seen, where nothing tells it."""
+def question_of_label(tag: int) -> Doubt:
+    """The question whether the label of an image with this tag was drawn on the image as it is seen or as stored."""
     kind = "turned" if tag in (3, 5, 6, 7, 8) else "mirrored"
     return Doubt(
-        f"{name}: the label's image is {kind} by its orientation tag (EXIF, {tag}), and nothing tells whether the "
-        "label was drawn on the image as it is seen or as it is stored.",
-        ("Look at one pair, then pass ", *FIXES_OF_ORIENTATION, "."),
+        f"the label's image is {kind} by its orientation tag (EXIF, {tag}), and nothing tells whether the label was "
+        "drawn on the image as it is seen or as it is stored.",
+        (
+            "Look at one pair, then pass ",
+            Setting("data.orientation", "follow"),
+            " where the label lies on the image as photo viewers show it, ",
+            Setting("data.orientation", "stored"),
+            " where it lies on the stored pixels, as Fiji, OpenCV and most tools for TIFF show them.",
+        ),
     )

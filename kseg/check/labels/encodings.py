@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kseg.check.finding import Finding
 from kseg.check.labels.coloured import judge_colours
-from kseg.check.labels.label_findings import Label, LabelFindings, Mend, Options, found_at
+from kseg.check.labels.label_findings import Label, LabelFindings, Mend, Options
 from kseg.check.labels.numbers import doubt_inverted, judge_blank, judge_classes, meaning_of, values_of
 from kseg.datasets.contract import VOID
 from kseg.datasets.labels.colours import NAMES_OF_VOID
@@ -50,8 +50,8 @@ def _judge_smoothed(numbers: Sequence[Label], options: Options, found: LabelFind
         between = label.page.counts.keys() - {0, VOID}
         if between:
             what = f"grey levels between 0 and {VOID}: a mask whose edges were smoothed, no numbers"
-            fix, in_copy = ("export it again without smoothing",), f"makes {high} of 128 and more, else 0"
-            found.findings.append(found_at("smoothed", label, min(between), what, fix, in_copy=in_copy))
+            fix, in_copy = "export it again without smoothing", f"makes {high} of 128 and more, else 0"
+            found.add("smoothed", label, min(between), what, fix, in_copy=in_copy)
     found.mend(numbers, Mend(threshold=high))
     return True
 
@@ -85,8 +85,8 @@ def _judge_below(numbers: Sequence[Label], options: Options, found: LabelFinding
     for label in numbers:
         value = min(label.page.counts, default=0)
         if value < 0 and options.values is None and value != options.ignore_class:
-            fix = ("where it is void, pass ", Setting("data.ignore_class", value))
-            found.findings.append(found_at("outside", label, value, f"label {value}, below 0", fix))
+            void = Setting("data.ignore_class", value)
+            found.add("outside", label, value, f"label {value}, below 0", "where it is void, pass ", void)
 
 
 def _judge_names(options: Options, found: LabelFindings) -> None:

@@ -14,7 +14,7 @@ from kseg.check.finding import Finding
 from kseg.datasets.contract import VOID
 from kseg.datasets.labels.colours import Colour, ColourTable
 from kseg.datasets.own.opening import Opening
-from kseg.errors import Advice, Doubt
+from kseg.errors import Doubt, Setting
 from kseg.images import Drawn
 
 
@@ -115,12 +115,12 @@ class LabelFindings:
     doubts: list[Doubt] = field(default_factory=list)
 
     def mend(self, labels: Sequence[Label], mend: Mend) -> None:
+        """Says how labels are to be mended."""
         self.mends |= {(label.path, label.number): mend for label in labels}
 
-
-def found_at(kind: str, label: Label, value: int, what: str, fix: Advice, *, in_copy: str = "") -> Finding:
-    """A finding about the pixels of `value` in one label."""
-    row, column = label.page.first[value]
-    pixels = label.page.counts[value]
-    share = pixels / (label.page.shape[0] * label.page.shape[1])
-    return Finding(kind, label.name, what, fix, row, column, pixels, share, in_copy, label.draw)
+    def add(self, kind: str, label: Label, value: int, what: str, *fix: str | Setting, in_copy: str = "") -> None:
+        """Adds a finding about the pixels of `value` in one label."""
+        row, column = label.page.first[value]
+        pixels = label.page.counts[value]
+        share = pixels / (label.page.shape[0] * label.page.shape[1])
+        self.findings.append(Finding(kind, label.name, what, fix, row, column, pixels, share, in_copy, label.draw))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from kseg.check.finding import Finding
-from kseg.check.labels.label_findings import Label, LabelFindings, Mend, Options, found_at
+from kseg.check.labels.label_findings import Label, LabelFindings, Mend, Options
 from kseg.datasets.contract import VOID
 from kseg.datasets.own.folder import MOST_GUESSED
 from kseg.errors import Advice, Doubt, Setting
@@ -38,7 +38,7 @@ def meaning_of(labels: Sequence[Label], options: Options, found: LabelFindings) 
         if len(order) > 2 and order[-1] >= 37 and set(order) <= _brightness():
             what = "grey levels that are the brightness of PASCAL VOC's colours, not its numbers"
             fix = "save the palette files again, without making them grey on the way: some classes have one brightness"
-            _at_largest("levels", labels, what, (fix,), found)
+            _add_at_largest("levels", labels, what, fix, found)
             return None
         steps = {after - before for before, after in zip(order, order[1:], strict=False)}
         if order[:1] == [0] and steps and min(steps) >= 10 and max(steps) - min(steps) <= 1:
@@ -48,7 +48,7 @@ def meaning_of(labels: Sequence[Label], options: Options, found: LabelFindings) 
     counts = [label.page.objects for label in labels if label.page.counts.keys() - {0}]
     if many or highest >= (options.count or 0) and are_numbered(counts):
         what = f"numbers up to {order[-1]}: one for each object?"
-        _at_largest("objects", labels, what, (Setting("data.instances", True),), found)
+        _add_at_largest("objects", labels, what, Setting("data.instances", True), found)
         return None
     if VOID in seen:
         _void(labels, options, found)
@@ -56,33 +56,35 @@ def meaning_of(labels: Sequence[Label], options: Options, found: LabelFindings) 
     return _shifted(labels, sorted(seen), options, found)
 
 
-def _at_largest(kind: str, labels: Sequence[Label], what: str, fix: Advice, found: LabelFindings) -> None:
+def _add_at_largest(kind: str, labels: Sequence[Label], what: str, fix: str | Setting, found: LabelFindings) -> None:
     """Adds a finding about the whole set, at its largest number."""
     label = max(labels, key=lambda label: max(label.page.counts))
-    found.findings.append(found_at(kind, label, max(label.page.counts), what, fix))
+    found.add(kind, label, max(label.page.counts), what, fix)
 
 
 def _levels(labels: Sequence[Label], order: Sequence[int], found: LabelFindings) -> dict[int, int]:
     """Evenly spaced grey levels, made to be looked at: the classes are 0, 1, ... in their order."""
     what = f"grey levels {', '.join(map(str, order))}, as to be looked at, not class numbers"
-    fix, in_copy = (Setting("data.values", tuple(order)),), f"makes them 0 to {len(order) - 1}"
+    fix, in_copy = Setting("data.values", tuple(order)), f"makes them 0 to {len(order) - 1}"
     for label in labels:
         value = max(label.page.counts.keys() & set(order), default=0)
         if value:
-            found.findings.append(found_at("levels", label, value, what, fix, in_copy=in_copy))
+            found.add("levels", label, value, what, fix, in_copy=in_copy)
     levels = {value: number for number, value in enumerate(order)}
     found.mend(labels, Mend(levels))
     return levels
 
 
 def _void(labels: Sequence[Label], options: Options, found: LabelFindings) -> None:
-    fix: Advice = (Setting("data.ignore_class", VOID),)
+    fix: str | Setting = Setting("data.ignore_class", VOID)
     if options.ignore_class is None:
         found.settings["data.ignore_class"] = str(VOID)
     else:
-        fix = (f"void is {options.ignore_class} (data.ignore_class): give what is {VOID} another number in the files",)
+        fix = f"void is {options.ignore_class} (data.ignore_class): give what is {VOID} another number in the files"
     what = f"{VOID}, which is often void, among the classes"
-    found.findings += [found_at("void", label, VOID, what, fix) for label in labels if VOID in label.page.counts]
+    for label in labels:
+        if VOID in label.page.counts:
+            found.add("void", label, VOID, what, fix)
 
 
 def _brightness() -> set[int]:
@@ -103,7 +105,8 @@ def _binary(labels: Sequence[Label], *, mixed: bool, found: LabelFindings) -> di
         fix = (*objects, Setting("data.values", (VOID, 0)), " where 0 is; ", *fix)
     in_copy = "" if inverted else f"makes {VOID} a 1, which is right where it is the object"
     files = [label for label in labels if VOID in label.page.counts]
-    found.findings += [found_at("binary", label, VOID, what, fix, in_copy=in_copy) for label in files]
+    for label in files:
+        found.add("binary", label, VOID, what, *fix, in_copy=in_copy)
     if not inverted:
         found.mend(files, Mend({VOID: 1}))
     return {VOID: 1}
@@ -141,8 +144,7 @@ def _shifted(labels: Sequence[Label], order: list[int], options: Options, found:
         what = f"0 is void, so that the classes are 1 to {highest} and no label has class 0"
         shift[0] = VOID
         found.settings["data.ignore_class"] = str(VOID)
-    in_copy = f"makes them 0 to {highest - 1}"
-    found.findings.append(found_at("off by one", label, highest, what, fix, in_copy=in_copy))
+    found.add("off by one", label, highest, what, *fix, in_copy=f"makes them 0 to {highest - 1}")
     found.mend(labels, Mend(shift))
     return shift
 
@@ -159,15 +161,15 @@ def judge_classes(labels: Sequence[Label], meaning: Mapping[int, int], options: 
             stored -= unknown
             for value in sorted(unknown)[:1]:
                 what = f"label {value} is not among data.values={','.join(map(str, options.values))}"
-                fix = ("name the number of every class in data.values, and void in data.ignore_class",)
-                found.findings.append(found_at("outside", label, value, what, fix))
+                fix = "name the number of every class in data.values, and void in data.ignore_class"
+                found.add("outside", label, value, what, fix)
         classes = {meaning.get(value, value): value for value in stored}
         classes.pop(VOID, None)
         beyond = [number for number in classes if highest is not None and number >= highest]
         if beyond:
             value = classes[max(beyond)]
             what = f"label {value}, but there are {highest} classes"
-            found.findings.append(found_at("outside", label, value, what, _beyond(value, highest or 0, options)))
+            found.add("outside", label, value, what, *_beyond(value, highest or 0, options))
         by_split.setdefault(label.split, set()).update(set(classes) - set(beyond))
     _judge_unseen(by_split, options, found)
 
@@ -189,10 +191,9 @@ def _judge_unseen(by_split: Mapping[str, set[int]], options: Options, found: Lab
     called = [f"{number}" + (f" ({options.names[number]})" if options.names else "") for number in range(count)]
     if empty and everywhere:
         what = f"no label has class {', '.join(called[number] for number in empty)} of {count}"
-        out = (
-            "take the names out of classes.txt" if options.names else Setting("data.values", tuple(sorted(everywhere)))
-        )
-        found.findings.append(Finding("unseen", "labels", what, ("label some, or ", out)))
+        values = Setting("data.values", tuple(sorted(everywhere)))
+        fix = ("label some, or ", "take the names out of classes.txt" if options.names else values)
+        found.findings.append(Finding("unseen", "labels", what, fix))
     if "train" in by_split:
         for split in sorted(by_split.keys() - {"train"}):
             late = sorted(by_split[split] - by_split["train"])

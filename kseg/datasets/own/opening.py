@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,4 +88,5 @@ def question_of(pairs: Sequence[Pair]) -> Doubt | None:
     asked = [pair for pair in pairs if pair.is_asked]
     if not asked:
         return None
-    return question_of_label(f"{asked[0].label} ({len(asked):,} of {len(pairs):,})", asked[0].tag)
+    question = question_of_label(asked[0].tag)
+    return replace(question, what=f"{asked[0].label} ({len(asked):,} of {len(pairs):,}): {question.what}")

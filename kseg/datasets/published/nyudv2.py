@@ -67,7 +67,7 @@ class NyuDepth(Dataset):
         root = find_root(self.name, data_dir, [LABELLED, "segmentation"])
         self._view, self.colour_channels = view, COLOURS[view]
         self.colour_white = 255.0 if view == "rgbd" else None  # only the depth needs the 16 bits
-        self._frames: Labelled | Prepared = Labelled(root) if (root / LABELLED).is_file() else Prepared(root)
+        self._frames = PublishedFile(root) if (root / LABELLED).is_file() else FcnFolders(root)
         self._numbers = self._frames.numbers(split)
         self.ids = [f"img_{number}" for number in self._numbers]
 
@@ -85,7 +85,7 @@ class NyuDepth(Dataset):
         return self._frames.location(self._numbers[index])
 
 
-class Labelled:
+class PublishedFile:
     """The published file. It is opened for each array, so that this object can be sent to another process."""
 
     def __init__(self, root: Path) -> None:
@@ -144,7 +144,7 @@ class Labelled:
         return np.ascontiguousarray(frame[ROW : ROW + HEIGHT, COLUMN : COLUMN + WIDTH])
 
 
-class Prepared:
+class FcnFolders:
     """The FCN authors' folders."""
 
     def __init__(self, root: Path) -> None:

@@ -27,6 +27,11 @@ from kseg.errors import DataError, in_a_line
 
 INDEX = "index.json"
 FORMAT = 1
+# What a data set says about itself beside its items; and `colours`.
+TRAITS = (
+    ("classes", "scored_classes", "has_instances", "has_weights", "em_measures")
+    + ("colour_channels", "colour_white", "upright")
+)  # fmt: skip
 BEFORE, AFTER = 12, 4  # bytes that TFRecord puts around a record
 _LENGTH = struct.Struct("<Q")
 _AGAIN = "Copy it again from where it is whole, or remove it and run the same `kseg data pack` again."
@@ -112,17 +117,7 @@ class Packed(Dataset):
 
 def traits_to_json(data: Dataset) -> dict[str, Any]:
     """The traits of `data` beside its items, for the index."""
-    return {
-        "classes": data.classes,
-        "scored_classes": data.scored_classes,
-        "has_instances": data.has_instances,
-        "has_weights": data.has_weights,
-        "em_measures": data.em_measures,
-        "colour_channels": data.colour_channels,
-        "colour_white": data.colour_white,
-        "upright": data.upright,
-        "colours": _as_lists(data.colours),
-    }
+    return {**{name: getattr(data, name) for name in TRAITS}, "colours": _as_lists(data.colours)}
 
 
 def traits_from_json(traits: Mapping[str, Any]) -> dict[str, Any]:
