@@ -208,22 +208,6 @@ def check_values(entry: Any, values: Mapping[str, Any], prefix: str = "") -> Non
             _check_number(values[name], _bounds(hint), prefix + name)
 
 
-def check_numbers(owner: str, positive: Collection[str] = (), **numbers: float | None) -> None:
-    """Checks that numbers are finite and not below 0; those named in `positive` must be above 0. None is ignored.
-
-    Raises:
-      ConfigError: one is not; the message names it as OWNER.NAME.
-    """
-    for name, value in numbers.items():
-        if value is None:
-            continue
-        if not math.isfinite(value):
-            raise ConfigError(f"{owner}.{name} is {value}, but must be a finite number.")
-        if value < 0 or (value == 0 and name in positive):
-            bound = "must be above 0" if name in positive else "must not be below 0"
-            raise ConfigError(f"{owner}.{name} is {value}, but {bound}.")
-
-
 def _check_number(value: Any, bounds: Sequence[Bound], name: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{name} is {value}, but must be a finite number.")
