@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,8 +15,10 @@ from kseg.datasets import Dataset, by_name
 from kseg.inference.prediction import class_ids, predict_scores
 from kseg.inference.predictor import Predictor, predictor
 from kseg.instances import ObjectRules, number
-from kseg.layers import Average, ScoreReading
-from kseg.metrics import Comparison, compare_objects
+from kseg.layers import Average, ScoreReading, readings_of
+from kseg.metrics import Comparison, Measure, compare_objects
+from kseg.reports.evaluate import evaluate
+from kseg.reports.report import OF_OBJECTS
 
 THRESHOLDS = (0.5, 0.4, 0.6, 0.3, 0.7)  # the first wins a tie
 SIZES = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # pixels
@@ -42,6 +45,24 @@ class _Found(NamedTuple):
         stays, true = self.areas >= min_size, len(self.scores)
         f1 = 2 * (self.matched & stays).sum() / (true + stays.sum())
         return float(f1 + self.scores[self.by >= min_size].sum() / true) / 2
+
+
+def choose_readings(best: keras.Model, val: Dataset, measure: Measure) -> dict[str, ScoreReading] | None:
+    """How the scores of the best network are read best on `val`, by head; None where nothing is to be chosen.
+
+    The threshold is the best one for the measure that chose the network, if this has one. Where that measure counts
+    objects, threshold and objects are chosen together; else the mask stays as it was scored.
+    """
+    found: dict[str, Any] = {"threshold": evaluate(best, val, measures=[measure]).thresholds.get(measure.name)}
+    if val.has_instances:
+        thresholds = THRESHOLDS if measure.name in OF_OBJECTS else [found["threshold"]]
+        if chosen := choose_objects(best, val, thresholds=thresholds):
+            found |= {"threshold": chosen[0], **asdict(chosen[1])}
+    if found == {"threshold": None}:
+        return None
+    readings = readings_of(best)
+    first = next(iter(val.heads))  # the head that was scored
+    return {**readings, first: replace(readings[first], **found)}
 
 
 def choose_objects(
