@@ -42,7 +42,9 @@ def pixel_cross_entropy(label: Any, scores: Any, ignore_class: int = 255) -> tup
     """
     scores = ops.cast(scores, "float32")
     label, counts, has_strays = _classes(label, scores, ignore_class)
-    loss = ops.logsumexp(scores, axis=-1) - ops.sum(_truth(label, scores) * scores, axis=-1)
+    loss = ops.logsumexp(scores, axis=-1) - ops.sum(
+        ops.one_hot(label, scores.shape[-1], dtype="float32") * scores, axis=-1
+    )
     return loss * counts, counts, has_strays
 
 
@@ -110,11 +112,6 @@ def _classes(label: Any, scores: Any, ignore_class: int) -> tuple[Any, Any, Any]
     label = centre(_whole(label), scores)
     counts, is_class = label != ignore_class, (label >= 0) & (label < scores.shape[-1])
     return ops.where(counts & is_class, label, 0), ops.cast(counts, "float32"), ops.any(counts & ~is_class)
-
-
-def _truth(label: Any, scores: Any) -> Any:
-    """1 for the class of each pixel, 0 for all others, (N, H', W', K) float32."""
-    return ops.one_hot(label, scores.shape[-1], dtype="float32")
 
 
 def _ratio(above: Any, below: Any, empty: float) -> Any:
@@ -206,7 +203,8 @@ class Dice(BatchLoss):
     def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
         scores = ops.cast(scores, "float32")
         label, counts, has_strays = _classes(label, scores, self.ignore_class)
-        truth, probabilities = _truth(label, scores), ops.softmax(scores, axis=-1)
+        truth = ops.one_hot(label, scores.shape[-1], dtype="float32")
+        probabilities = ops.softmax(scores, axis=-1)
         weights = ops.expand_dims(_weights(weight_map, counts, scores), -1)
         common = ops.sum(weights * probabilities * truth, axis=(0, 1, 2))
         whole = ops.sum(weights * (probabilities + truth), axis=(0, 1, 2))
