@@ -213,7 +213,8 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
         warnings=read_warnings(folder),
         config=read_config(folder) or {},
     )
-    events.finish(write_strips(best, prepared.scored, folder / "samples", sorted({*result.worst, *result.spread})))
+    shown = sorted({*result.worst, *result.spread})
+    events.finish(write_strips(best, prepared.scored, folder / "samples", shown)[0])
     write_card(result)
     write_page(result)
     # The last file: a run folder that has it is finished.
