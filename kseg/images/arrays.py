@@ -83,13 +83,10 @@ def opaque(array: np.ndarray, path: Path) -> np.ndarray:
     clear = transparent(array)
     if not clear.any():
         return np.ascontiguousarray(array[..., :-1])
-    raise DataError(
-        f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent.",
-        "Flatten it onto a background first: what lies below is not defined. Where that channel is a band like the "
-        "others, as the near infrared of aerial images, pass ",
-        Setting("data.alpha", "channel"),
-        ".",
-    )
+    flatten = "Flatten it onto a background first: what lies below is not defined. "
+    band = "Where that channel is a band like the others, as the near infrared of aerial images, pass "
+    what = f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent."
+    raise DataError(what, flatten, band, Setting("data.alpha", "channel"), ".")
 
 
 def transparent(array: np.ndarray) -> np.ndarray:

@@ -125,13 +125,9 @@ class Pages:
         """
         together = 1 if self.tiff is None else len(self.tiff.slices[0])
         if together > 1 and self.shape[3] != channels > 0:
-            raise DataError(
-                f"{self.path}: its pages are {self.shape[3]} channels of {len(self)} slice{'s' * (len(self) > 1)}, but "
-                f"the network takes {channels}.",
-                "Where the pages are slices, pass ",
-                Setting("axes", "ZYX"),
-                ".",
-            )
+            slices = f"{len(self)} slice{'s' * (len(self) > 1)}"
+            what = f"{self.path}: its pages are {self.shape[3]} channels of {slices}, but the network takes {channels}."
+            raise DataError(what, "Where the pages are slices, pass ", Setting("axes", "ZYX"), ".")
         if self.shape[3] == channels in (2, 4):
             return replace(self, alpha=True)
         if self.tiff is None or self.tiff.is_stated or channels in (1, 3):

@@ -45,12 +45,8 @@ def find_table(root: Path, named: str | None) -> ColourTable | None:
     """
     there = [root / name for name in TABLES if (root / name).is_file()]
     if named is None and len(there) > 1:
-        raise DataError(
-            f"{root}: {' and '.join(path.name for path in there)} could both say which colour is which class.",
-            "Keep one, or name it: ",
-            Setting("data.colours"),
-            ".",
-        )
+        what = f"{root}: {' and '.join(path.name for path in there)} could both say which colour is which class."
+        raise DataError(what, "Keep one, or name it: ", Setting("data.colours"), ".")
     if named is None:
         return read_table(there[0]) if there else None
     path = Path(named) if Path(named).is_file() or not (root / named).is_file() else root / named

@@ -55,12 +55,8 @@ class Opening(NamedTuple):
             if len(pages) != labelled:
                 said = f"{len(pages)} page{'s' * (len(pages) > 1)}"
                 said += f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
-                raise DataError(
-                    f"{pair.image}: {said}, but {pair.label} has {labelled}.",
-                    "They are paired page by page: ",
-                    *advice_on_axes(labelled),
-                    ".",
-                )
+                what = f"{pair.image}: {said}, but {pair.label} has {labelled}."
+                raise DataError(what, "They are paired page by page: ", *advice_on_axes(labelled), ".")
             tag = pages.orientation
             tag = tag if tag == 1 or pair.label.is_dir() or orientation_of(pair.label) == 1 else 1
             asked = tag != 1 and self.drawn is None and not sizes_tell(pages.shape[1:3], tag)

@@ -9,17 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kseg.errors import Advice, ConfigError, DataError, Setting
+from kseg.errors import ConfigError, DataError, Setting
 from kseg.images.tiff.descriptions import Text
 
 CHANNEL_AXES = "CS"
-_SAY: Advice = (
-    "Say what the pages are: ",
-    Setting("data.axes", "CYX"),
-    " where they are channels, ",
-    Setting("data.axes", "ZYX"),
-    " where they are slices.",
-)
+_CHANNELS, _SLICES = Setting("data.axes", "CYX"), Setting("data.axes", "ZYX")
+_SAY = "Say what the pages are: ", _CHANNELS, " where they are channels, ", _SLICES, " where they are slices."
 
 
 class Arrangement(NamedTuple):
