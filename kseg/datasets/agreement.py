@@ -69,10 +69,8 @@ def check_parts_agree(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey
         if other.kind != found.kind:
             raise DataError(f"{where} has images of {other.kind}, train of {found.kind}.", "Save all in one depth.")
         if other.channels != found.channels and {other.channels, found.channels} != {1, 3}:
-            raise DataError(
-                f"{where} has images of {other.channels} channels, train of {found.channels}.",
-                "Save all with the same channels.",
-            )
+            what = f"{where} has images of {other.channels} channels, train of {found.channels}."
+            raise DataError(what, "Save all with the same channels.")
 
 
 def _listed(heads: Mapping[str, Any]) -> str:

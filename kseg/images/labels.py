@@ -87,7 +87,5 @@ def _check_numbers(path: Path, numbers: np.ndarray) -> None:
         if not ((numbers == np.round(numbers)) & (np.abs(numbers) <= most)).all():
             raise DataError(f"{path}: the label holds fractions.", "Labels are whole numbers, one per class or object.")
     elif numbers.dtype.itemsize >= 4 and numbers.size and not -_LARGEST <= numbers.min() <= numbers.max() <= _LARGEST:
-        raise DataError(
-            f"{path}: the label holds numbers from {numbers.min()} to {numbers.max()}; up to 2,147,483,647 are read.",
-            "Number the objects anew, from 1 on.",
-        )
+        what = f"{path}: the label holds numbers from {numbers.min()} to {numbers.max()}; up to 2,147,483,647 are read."
+        raise DataError(what, "Number the objects anew, from 1 on.")

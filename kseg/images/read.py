@@ -276,10 +276,8 @@ def stored_numbers(path: Path) -> np.ndarray | None:
     with _opened(path) as picture:
         _checked_shape(picture, path)
         if picture.format in LOSSY:
-            raise LossyLabel(
-                f"{path}: a label saved as {picture.format}, which blurs class numbers.",
-                "Export it again as PNG or TIFF.",
-            )
+            what = f"{path}: a label saved as {picture.format}, which blurs class numbers."
+            raise LossyLabel(what, "Export it again as PNG or TIFF.")
         if picture.mode not in ("P", "1", "L"):
             return None
         stored = np.asarray(ImageOps.exif_transpose(picture)).astype(np.int32)

@@ -64,10 +64,8 @@ def read_table(path: Path) -> ColourTable:
     lines = [line for line in read_lines(path) if not line.startswith("#")]
     rows = list(_of_csv(lines) if path.suffix.lower() == ".csv" else _of_text(lines))
     if not rows:
-        raise DataError(
-            f"{path}: no table of colours.",
-            "Write a line class,red,green,blue and below it one line per class, as car,64,0,128.",
-        )
+        what = f"{path}: no table of colours."
+        raise DataError(what, "Write a line class,red,green,blue and below it one line per class, as car,64,0,128.")
     rows.sort(key=lambda row: row[1].lower() != "background")
     free = iter(range(len(rows)))
     numbers: dict[Colour, int] = {}

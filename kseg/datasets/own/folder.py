@@ -84,10 +84,8 @@ class Folder(Dataset):
             what = f"{ignore_class} is both void (data.ignore_class) and class {number} (data.values)."
             raise ConfigError(what, "Name it in one of them.")
         if values is not None and not 2 <= len(values) == len(set(values)):
-            raise ConfigError(
-                f"data.values is {tuple(values)}, but there are two classes at least, each with a number of its own.",
-                "Name what means class 0, 1, ... in the files.",
-            )
+            what = f"data.values is {tuple(values)}, but there are two classes at least, each with a number of its own."
+            raise ConfigError(what, "Name what means class 0, 1, ... in the files.")
         if classes is not None and not 2 <= classes <= VOID:
             raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}.", "Count the background too.")
         self.has_instances, self._void, self._values, self.split_rule = instances, ignore_class, values, split_rule
@@ -235,16 +233,12 @@ class Folder(Dataset):
             names = names or ("background", "object")
             classes = classes or 2
         if names and classes not in (None, len(names)):
-            raise ConfigError(
-                f"data.classes is {classes}, but the classes named are {', '.join(names)}.",
-                f"Mend {path}, or leave data.classes out.",
-            )
+            what = f"data.classes is {classes}, but the classes named are {', '.join(names)}."
+            raise ConfigError(what, f"Mend {path}, or leave data.classes out.")
         count = len(names) or classes or len(self._values or ()) or self._largest_id() + 1
         if self._values is not None and len(self._values) != count and not self.has_instances:
-            raise ConfigError(
-                f"data.values names {len(self._values)} numbers, but there are {count} classes.",
-                "Name the number of every class.",
-            )
+            what = f"data.values names {len(self._values)} numbers, but there are {count} classes."
+            raise ConfigError(what, "Name the number of every class.")
         return names or tuple(f"class {number}" for number in range(count))
 
     def _doubt_objects(self) -> None:

@@ -128,10 +128,8 @@ def _splits(folder: Path, found: Found) -> dict[str, Path]:
         if folder.name.lower() not in IMAGES:
             there = [path for path in there if _one_of(path, IMAGES) or _flat(path) or _per_object(path)]
         if len(there) > 1:
-            raise DataError(
-                f"{folder}: {' and '.join(path.name for path in there)} could both be {split}.",
-                "Keep one of them there.",
-            )
+            what = f"{folder}: {' and '.join(path.name for path in there)} could both be {split}."
+            raise DataError(what, "Keep one of them there.")
         if there:
             splits[split] = there[0]
             if there[0].name != split:
@@ -150,10 +148,8 @@ def _one_of(folder: Path, names: tuple[str, ...], found: Found | None = None) ->
     if first or not there:
         return first[0] if first else None
     if len(there) > 1:
-        raise DataError(
-            f"{folder}: {' and '.join(path.name for path in there)} could both be {names[0]}/.",
-            f"Rename the one that is meant to {names[0]}.",
-        )
+        what = f"{folder}: {' and '.join(path.name for path in there)} could both be {names[0]}/."
+        raise DataError(what, f"Rename the one that is meant to {names[0]}.")
     if found is not None:
         found.notes.append(f"{there[0].name}/ is taken for {names[0]}/")
     return there[0]

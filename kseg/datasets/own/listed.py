@@ -95,19 +95,15 @@ def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: no table in UTF-8 ({in_a_line(error)}).", "Save it as CSV with commas.") from error
     if not {"image", "label"} <= set(columns) <= set(COLUMNS) or len(columns) != len(set(columns)):
-        raise DataError(
-            f"{path}: the first line names the columns {', '.join(columns) or '(none)'}.",
-            "They must be image and label, and as wanted split and weight, with commas between.",
-        )
+        what = f"{path}: the first line names the columns {', '.join(columns) or '(none)'}."
+        raise DataError(what, "They must be image and label, and as wanted split and weight, with commas between.")
     for line, row in rows:
         if None in row or not all(isinstance(cell, str) and cell.strip() for cell in row.values()):
-            raise DataError(
-                f"{path}: line {line} does not have {len(columns)} cells with something in each.", "Fill it in."
-            )
+            what = f"{path}: line {line} does not have {len(columns)} cells with something in each."
+            raise DataError(what, "Fill it in.")
     if not rows:
-        raise DataError(
-            f"{path}: there is no line below the names of the columns.", "Name an image and a label in each."
-        )
+        what = f"{path}: there is no line below the names of the columns."
+        raise DataError(what, "Name an image and a label in each.")
     found = [(line, {column: cell.strip() for column, cell in row.items()}) for line, row in rows]
     for line, row in found:
         if row.get("split") == "all":

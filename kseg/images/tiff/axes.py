@@ -94,10 +94,8 @@ def _before_page(axes: str, page: str, path: Path) -> str:
     for tail in {"YX": ("YX",), "YXS": ("YXS", "YXC", "YX"), "SYX": ("SYX", "CYX", "YX")}[page]:
         if axes.endswith(tail):
             return axes[: -len(tail)]
-    raise DataError(
-        f"{path}: its axes are {axes}, but each of its pages is {page}.",
-        "Save it as pages of whole rows (CYX, ZYX), or with its channels within each pixel (YXS).",
-    )
+    what = f"{path}: its axes are {axes}, but each of its pages is {page}."
+    raise DataError(what, "Save it as pages of whole rows (CYX, ZYX), or with its channels within each pixel (YXS).")
 
 
 def _asked(path: Path, axes: str, letters: str, text: Text, count: int) -> tuple[int, ...]:
