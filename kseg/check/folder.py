@@ -65,7 +65,7 @@ def check_pairs(
         findings += refusals(dataset, data_dir, needs, options)
     for one in pairs:
         if one.pair.label in labels.hopeless:
-            one.left_out = one.left_out or "the label's numbers can't be told"
+            one.left_out = one.left_out or "the label's numbers are lost"
     return Checked(
         dataset,
         layout.root,
@@ -163,7 +163,7 @@ def _copies(layout: Layout, pairs: Sequence[CheckedPair]) -> Iterator[Finding]:
             differ = one.label.pages[number:][:1] != same.label.pages[at:][:1]
             what = f"the same pixels as {its}" + (", with another label" if differ else "")
             leak = one.split != same.split
-            fix = "remove one of them" + (": a score on what was trained on is none" if leak else "")
+            fix = "remove one of them" + (": a score on images of the training says nothing" if leak else "")
             in_copy = "" if None in known else "leaves this one out"
             yield Finding("leak" if leak else "duplicate", name, what, (fix,), in_copy=in_copy, draw=one.draw(number))
         if known and None not in known:

@@ -118,7 +118,7 @@ def _copies(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Fi
         if same is one:
             continue
         leak = same.split != one.split
-        fix = "leave one of them out" + (": a score on what was trained on is none" if leak else "")
+        fix = "leave one of them out" + (": a score on images of the training says nothing" if leak else "")
         what = f"the same pixels as {same.split}/{same.item_id}"
         draw = partial(draw_item, splits[one.split], one.index)
         yield Finding("leak" if leak else "duplicate", f"{one.split}/{one.item_id}", what, (fix,), draw=draw)

@@ -70,7 +70,7 @@ class Survey:
         """
         if self.kind == "float32":
             what = f"The images are float32, up to {self.brightest:g}: their white can't be known."
-            raise ConfigError(what, "Pass ", white_setting(self.brightest), ", or what else is white.")
+            raise ConfigError(what, "Pass ", white_setting(self.brightest), ", or the level that is white.")
         return {"uint8": 255.0, "uint16": 65535.0}[self.kind]
 
 

@@ -88,4 +88,4 @@ def _check_numbers(path: Path, numbers: np.ndarray) -> None:
             raise DataError(f"{path}: the label holds fractions.", "Labels are whole numbers, one per class or object.")
     elif numbers.dtype.itemsize >= 4 and numbers.size and not -_LARGEST <= numbers.min() <= numbers.max() <= _LARGEST:
         what = f"{path}: the label holds numbers from {numbers.min()} to {numbers.max()}; up to 2,147,483,647 are read."
-        raise DataError(what, "Number the objects anew, from 1 on.")
+        raise DataError(what, "Number the objects again, from 1 on.")

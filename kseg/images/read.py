@@ -254,7 +254,9 @@ def _opened(path: Path) -> ImageFile.ImageFile:
 def _checked_shape(picture: ImageFile.ImageFile, path: Path) -> tuple[int, int, int]:
     """(H, W, C) of a file that Pillow has opened, and that may be read."""
     if picture.format in _FILMS and getattr(picture, "is_animated", False):
-        raise DataError(f"{path}: an animation, of which one picture would be read.", "Save it as a TIFF stack.")
+        raise DataError(
+            f"{path}: an animation, and only one of its pictures would be read.", "Save it as a TIFF stack."
+        )
     if picture.format == "PPM" and picture.mode != "1":  # of which kseg.images.portable could not read the head
         raise ValueError("its head is no PGM's, PPM's or PFM's")
     shape = picture.height, picture.width, len(picture.getbands())

@@ -82,7 +82,7 @@ def read_table(path: Path) -> ColourTable:
                 raise DataError(
                     f"{path}: {numbers[colour]} is the number of {names.get(numbers[colour]) or 'one class'} and of "
                     f"{name or 'another'}, or above {VOID}.",
-                    "Give every class a number of its own, or none any.",
+                    "Give every class a number of its own, or leave all numbers out.",
                 )
     complete = names.keys() == set(range(len(names))) and all(names.values())
     return ColourTable(path, numbers, tuple(names[number] for number in range(len(names))) if complete else ())

@@ -96,7 +96,7 @@ def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise DataError(f"{path}: no table in UTF-8 ({in_a_line(error)}).", "Save it as CSV with commas.") from error
     if not {"image", "label"} <= set(columns) <= set(COLUMNS) or len(columns) != len(set(columns)):
         what = f"{path}: the first line names the columns {', '.join(columns) or '(none)'}."
-        raise DataError(what, "They must be image and label, and as wanted split and weight, with commas between.")
+        raise DataError(what, "They must be image and label; split and weight may follow, with commas between.")
     for line, row in rows:
         if None in row or not all(isinstance(cell, str) and cell.strip() for cell in row.values()):
             what = f"{path}: line {line} does not have {len(columns)} cells with something in each."

@@ -128,7 +128,7 @@ def pairs(images: Path, labels: Path) -> list[Pair]:
 
 def no_folder(folder: Path, images: str = "images", labels: str = "labels", notes: Sequence[str] = ()) -> DataError:
     """The error that a folder is missing, with notes on how the folder around it was understood."""
-    fix = f"Images stand in {images}/, their labels in {labels}/ beside it, under the same names."
+    fix = f"Put images into {images}/ and their labels into {labels}/ beside it, under the same names."
     return DataError(f"{folder}: there is no such folder.", " ".join([fix, *notes]))
 
 
@@ -146,7 +146,7 @@ def checked(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
     for rivals in found.rivals[:1]:
         names = ", ".join(path.relative_to(root).as_posix() for path in rivals)
         fix = "Remove or rename what is not meant: a label has the name of its image before the ending."
-        raise DataError(f"{root}: it can't be told which of these belong together: {names}.", fix)
+        raise DataError(f"{root}: it is not clear which of these belong together: {names}.", fix)
     count = len(found.pairs)
     lonely = [path.relative_to(root).as_posix() for path in [*([] if leave else found.images), *found.labels]]
     if lonely:

@@ -153,7 +153,7 @@ def index_from_text(text: str, path: str) -> dict[str, Any]:
         what = f"{path}: no index of shards ({in_a_line(error)})."
         raise DataError(what, "Is this a folder that `kseg data pack` wrote?") from error
     if found != FORMAT:
-        raise DataError(f"{path}: shards of form {found}, but this kseg reads form {FORMAT}.", "Pack them again.")
+        raise DataError(f"{path}: shards in format {found}, but this kseg reads format {FORMAT}.", "Pack them again.")
     if checksum != _checksum(index):
         raise DataError(f"{path}: damaged: its CRC-32 is {_checksum(index)}, not {checksum}.", _AGAIN)
     return index

@@ -109,12 +109,9 @@ def _asked(path: Path, axes: str, letters: str, text: Text, count: int) -> tuple
     elif sizes.count(0) == 1:
         sizes[sizes.index(0)] = count // max(1, math.prod(filter(None, sizes)))
     if math.prod(sizes) != count:
-        over = " and ".join(letters) or "the rows and columns of one page"
-        raise DataError(
-            f"{path}: {count} pages do not go over {over}, which data.axes names, as far as the file says how many "
-            "there are.",
-            "Name the axes of this file, or save it from Fiji, which writes how many of each there are.",
-        )
+        named = f"axes {' and '.join(letters)}" if letters else "rows and columns of one page"
+        what = f"{path}: {count} pages do not fit the {named} that data.axes names."
+        raise DataError(what, "Name the axes of this file, or save it from Fiji, which writes their lengths.")
     return tuple(sizes)
 
 
