@@ -108,7 +108,7 @@ def equals_plain_remap(item: Item) -> bool:
             return warps[0]
 
     found = augmented(item, np.random.default_rng(0), (Recorded(SIGMA, SPACING),))
-    rows, columns = warps[0].moved((np.array(item.label.shape) - 1) / 2).places()
+    rows, columns = warps[0].moved((np.array(item.label.shape) - 1) / 2).coordinates()
     image, label = (
         cv2.remap(pixels, columns, rows, method, borderMode=cv2.BORDER_REFLECT_101)
         for pixels, method in ((item.image.astype(np.float32), cv2.INTER_LINEAR), (item.label, cv2.INTER_NEAREST))

@@ -82,28 +82,28 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     asked = parser.parse_args()
 
-    from kseg.training import course, trainer
+    from kseg.runs import one_stage, trainer
 
-    original = course.run_steps
+    original = one_stage.run_steps
     meter = Meter()
 
-    def run_steps(model: Any, batches: Any, **options: Any) -> None:
+    def run_steps(model: Any, batches: Any, plan: Any, **options: Any) -> None:
         meter.__init__()
         for callback in options["callbacks"]:
             for method in METHODS:
                 setattr(callback, method, meter.around(type(callback).__name__, getattr(callback, method)))
         after_step = meter.around("checkpoints", options["keeper"].after_step)
 
-        def ends(place: Any, *, epoch_ended: bool) -> None:
-            after_step(place, epoch_ended=epoch_ended)
+        def ends(position: Any, *, epoch_ended: bool) -> None:
+            after_step(position, epoch_ended=epoch_ended)
             if epoch_ended and meter.is_first:
                 meter.ends()
 
         options["keeper"].after_step = ends
-        original(model, batches, **options)
+        original(model, batches, plan, **options)
         meter.ends()
 
-    course.run_steps = run_steps
+    one_stage.run_steps = run_steps
     settings = {"steps": asked.steps, **dict(pair.split("=", 1) for pair in asked.set)}
     with tempfile.TemporaryDirectory() as folder:
         trainer.train(asked.recipe, data_dir=asked.data_dir, run=Path(folder, "run"), settings=settings)

@@ -63,7 +63,7 @@ def export(
       ExportError: that version exists, the name is a path, the network gives no scores for each pixel, it can't be
         traced for images of any size, or Keras does not compute with TensorFlow.
       ConfigError: there is no such average or precision, or the average does not suit the network.
-      EnvironmentFailure: the disk is full, or the place can't be written.
+      EnvironmentFailure: the disk is full, or the folder can't be written.
     """
     if name != Path(name).name or name in ("", ".."):
         raise ExportError(
@@ -86,9 +86,9 @@ def export(
         raise ExportError(f"{model.name}: its output is not a map.", SEGMENTS)
     network = predictor(model, precision=precision)
     average = network.outer_average(average)
-    with aside(folder) as place, computing_in(model, network.precision):
+    with aside(folder) as temporary, computing_in(model, network.precision):
         try:
-            _archive(model, network, average).write_out(str(place), verbose=False)
+            _archive(model, network, average).write_out(str(temporary), verbose=False)
         except tf.errors.OpError as error:
             raise EnvironmentFailure(
                 f"{folder}: the bundle can't be written ({in_a_line(error.message)}). Nothing was left there.",
@@ -100,8 +100,8 @@ def export(
                 "written.",
                 "Use layers that need no fixed size.",
             ) from error
-        (place / FACTS).parent.mkdir()
-        (place / FACTS).write_text(json.dumps(_facts(model, network, average), indent=2) + "\n", encoding="utf-8")
+        (temporary / FACTS).parent.mkdir()
+        (temporary / FACTS).write_text(json.dumps(_facts(model, network, average), indent=2) + "\n", encoding="utf-8")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""What a person looks at that is drawn by Matplotlib: curves, and what a network reads."""
+"""Charts by Matplotlib: curves of a training, and a network's maps and receptive fields."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ def draw_curves(
     words: Callable[[str], str] = lambda name: name,
     is_higher_better: Callable[[str], bool] = lambda name: not name.endswith("loss"),
 ) -> None:
-    """Draws losses and scores over the steps as PNG, the best of each on val marked and named.
+    """Draws losses and scores over the steps as PNG; the best value of each on val is marked and named.
 
     Args:
-      rows: one per epoch, with `step`, `loss` and, where they were measured, `val_loss` and scores `val_...`.
-      path: where to.
-      words, is_higher_better: what a person calls a score by its name without `val_`, and whether more is better.
+      rows: one per epoch, with `step`, `loss`, and if they were measured `val_loss` and scores `val_...`.
+      path: the file.
+      words: gives a score's title from its name without `val_`.
+      is_higher_better: whether a higher score is better, from the same name.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9, 3.4))  # a computed layout takes as long as all else
+    figure = Figure(figsize=(9, 3.4))  # a computed layout would double the time
     figure.subplots_adjust(left=0.085, right=0.99, bottom=0.15, top=0.91, wspace=0.21)
     measured = dict.fromkeys(key for row in rows for key in row if key.startswith("val_"))
     losses, scores = ([key for key in measured if (key == "val_loss") == is_loss] for is_loss in (True, False))
@@ -52,8 +53,8 @@ def draw_curves(
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend()
-    with aside(path) as place:
-        figure.savefig(place, dpi=110)
+    with aside(path) as temporary:
+        figure.savefig(temporary, dpi=110)
 
 
 def draw_fields(
@@ -62,28 +63,29 @@ def draw_fields(
     fields: Mapping[str, tuple[float, float, float, float]],
     path: str | Path,
 ) -> None:
-    """Draws a network's maps as bars and, on an image, what a cell reads, as PNG.
+    """Draws a network's maps as bars, and receptive fields on an image, as PNG.
 
     Args:
-      maps: name, channels and stride of each, in order; as high as they have cells, as wide as they have channels.
+      maps: name, channels and stride of each map, in order. Bars are higher for smaller strides, wider for more
+        channels.
       image: (H, W, C).
-      fields: left, top, width of what a cell reads, and the stride, pixels, by what is said of it.
-      path: where to.
+      fields: left, top and width of a cell's receptive field, and the stride, pixels, by the text for the legend.
+      path: the file.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     figure = Figure(figsize=(13, 6), layout="constrained")
     bars, picture = figure.subplots(1, 2, width_ratios=(1.5, 1))
-    place, colours = 0.0, [f"C{number}" for number in range(10)]
+    left_edge, colours = 0.0, [f"C{number}" for number in range(10)]
     strides = sorted({stride for _, _, stride in maps})
     for name, channels, stride in maps:
         width, height = 0.4 + 0.5 * np.log2(1 + channels), 1 / (1 + np.log2(stride))
         colour = colours[strides.index(stride) % 10]
-        bars.add_patch(Rectangle((place, -height / 2), width, height, facecolor=colour, edgecolor="white"))
-        bars.text(place + width / 2, -0.54, f"{name}  {channels}", rotation=90, fontsize=7, ha="center", va="top")
-        place += width + 0.3
-    bars.set(xlim=(-0.5, place), ylim=(-1.15, 0.6), title="maps: width by channels, height and colour by stride")
+        bars.add_patch(Rectangle((left_edge, -height / 2), width, height, facecolor=colour, edgecolor="white"))
+        bars.text(left_edge + width / 2, -0.54, f"{name}  {channels}", rotation=90, fontsize=7, ha="center", va="top")
+        left_edge += width + 0.3
+    bars.set(xlim=(-0.5, left_edge), ylim=(-1.15, 0.6), title="maps: width by channels, height and colour by stride")
     bars.axis("off")
     picture.imshow(for_display(image))
     for number, (text, (left, top, width, stride)) in enumerate(fields.items()):
@@ -92,8 +94,8 @@ def draw_fields(
         corner = left + (width - stride) / 2 - 0.5, top + (width - stride) / 2 - 0.5
         picture.add_patch(Rectangle(corner, stride, stride, facecolor=colour, alpha=0.35))
         picture.plot([], [], color=colour, label=text)
-    picture.set(title="what a cell reads, and the pixels it stands for")
+    picture.set(title="receptive fields, and the pixels each cell stands for")
     if fields:
         picture.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06))
-    with aside(path) as place_for_it:
-        figure.savefig(place_for_it, dpi=110)
+    with aside(path) as temporary:
+        figure.savefig(temporary, dpi=110)

@@ -5,10 +5,10 @@ KsegError                      3
 ├── DataError  (ValueError)      an image, a label, a folder
 ├── SizeError  (ValueError)      a height or width the network can't take
 ├── WeightsError  (ValueError)   a file of weights or a saved network
-├── ExportError  (RuntimeError)  a bundle that can't be written or does not hold
+├── ExportError  (RuntimeError)  a bundle that can't be written, or differs from its network
 ├── ServingError  (RuntimeError) 5: a server's answer
-├── TrainingDiverged  (RuntimeError)  4: a loss that is not a number
-├── Interrupted  (RuntimeError)      75: a training that was told to stop, its state saved
+├── TrainingDiverged  (RuntimeError)  4: a loss that has become NaN
+├── Interrupted  (RuntimeError)      75: a training that was asked to stop and has saved its state
 └── EnvironmentFailure  (OSError)     5: disk, permission, network
 
 A message has four parts: what is wrong, where, what was found, what to do. The first three are text (`error.what`).
@@ -28,11 +28,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Setting:
-    """A field and the value that mends something; as text it reads as Python does: `ignore_class=255`.
+    """A field or an argument, and the value that helps; as text it is written as in Python: `ignore_class=255`.
 
     Attributes:
       name: a recipe's field by its dotted name ("data.ignore_class"), or an argument ("data_dir").
-      value: what to set it to; `...` where only the user can know it.
+      value: the value to set; `...` if only the user can know it.
     """
 
     name: str
@@ -57,11 +57,11 @@ def spelled(advice: Advice, spelling: Spelling = str) -> str:
 
 @dataclass(frozen=True)
 class Doubt:
-    """What may be wrong, though nothing stops at it.
+    """Something that may be wrong; it is told, but is not an error.
 
     Attributes:
       what: what looks wrong, where, and what was found.
-      fix: what to do about it, as an error's.
+      fix: what to do about it, as in an error.
     """
 
     what: str
@@ -77,13 +77,13 @@ class Doubt:
 
 
 class KsegError(Exception):
-    """The root of everything a user can cause.
+    """The base of all errors that a user can cause.
 
     Attributes:
       what: what is wrong, where, and what was found.
-      fix: what to do about it; empty where nobody can say.
-      exit_code: the command line's.
-      spelling: how `str` writes the settings of the fix; None as Setting itself does.
+      fix: what to do about it; empty if nobody knows.
+      exit_code: the exit code of the command line.
+      spelling: how `str` writes the settings of the fix; None for Setting's own form.
     """
 
     exit_code = 3
@@ -106,7 +106,7 @@ class KsegError(Exception):
 
 
 class ConfigError(KsegError, ValueError):
-    """A recipe, an option or a name that does not hold."""
+    """A recipe, an option or a name that is not valid."""
 
 
 class DataError(KsegError, ValueError):
@@ -114,7 +114,7 @@ class DataError(KsegError, ValueError):
 
 
 class SizeError(KsegError, ValueError):
-    """A height or width that the network can't take; the message names the next that fits."""
+    """A height or width that does not fit the network; the message names the nearest that fits."""
 
 
 class WeightsError(KsegError, ValueError):
@@ -122,7 +122,7 @@ class WeightsError(KsegError, ValueError):
 
 
 class ExportError(KsegError, RuntimeError):
-    """A bundle that can't be written, or does not compute what the network does."""
+    """A bundle that can't be written, or whose results differ from its network's."""
 
 
 class ServingError(KsegError, RuntimeError):
@@ -132,13 +132,13 @@ class ServingError(KsegError, RuntimeError):
 
 
 class TrainingDiverged(KsegError, RuntimeError):
-    """A loss that is not a number any more."""
+    """A loss that has become NaN."""
 
     exit_code = 4
 
 
 class Interrupted(KsegError, RuntimeError):
-    """A training that was told to stop and saved its state; `folder` is the run that goes on."""
+    """A training that was asked to stop and has saved its state; `folder` is its run folder."""
 
     exit_code = 75
 
@@ -154,18 +154,18 @@ class EnvironmentFailure(KsegError, OSError):
 
 
 def in_a_line(error: BaseException | str, length: int = 160) -> str:
-    """What an error says on one line, cut to `length`; its kind where it says nothing.
+    """An error's text on one line, cut to `length`; its type if it has no text.
 
-    Without a terminal's colours and the nodes of TensorFlow's graph ("{{function_node ...}}", "[[...]]", "[Op:...]").
+    Terminal colours and nodes of TensorFlow's graph ("{{function_node ...}}", "[[...]]", "[Op:...]") are left out.
     """
     text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[\[.*?\]\]|\[Op:[^\]]*\]", "", str(error))
     return " ".join(text.split())[:length] or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The sentence that lists what is known, and the nearest name where there is one.
+    """A sentence that lists the known names, and one that proposes the nearest if there is one.
 
-    The nearest of dotted names may be one whose last part is `name`, or whose words begin with its letters:
+    A dotted name is also near if its last part is `name`, or if the letters of `name` begin its words:
     `optimizer.learning_rate` for `learning_rate`, `lr` or `optimizer.lr`.
     """
     names = sorted(known)
@@ -175,7 +175,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _short_forms(name: str) -> tuple[str, ...]:
-    """The last part of a dotted name, its words' first letters, and these behind the part before."""
+    """The last part of a dotted name, the first letters of its words, and the same with the part before it."""
     part, _, last = name.rpartition(".")
     letters = "".join(word[:1] for word in last.split("_"))
     return last, letters, f"{part}.{letters}"

@@ -313,7 +313,7 @@ LOSSES.register("dice")(Dice)
 
 
 def names() -> list[str]:
-    """The losses that `kseg.train(loss=...)` and `--set loss.name` take, by name."""
+    """The losses that `kseg.train(loss=...)` and the setting `loss.name` take, by name."""
     return LOSSES.names()
 
 

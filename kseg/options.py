@@ -1,4 +1,4 @@
-"""The options of whatever is registered: the keywords of its signature. Text and JSON become values of their types."""
+"""The options of a registered function or class: its keywords. Text and JSON become values of the keywords' types."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _HOLDS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class Bound:
-    """A bound of a number, beside its type: `Annotated[float | None, Above(0)]`. None is within every bound.
+    """A bound of a number, written beside its type: `Annotated[float | None, Above(0)]`. None meets every bound.
 
     Attributes:
       relation: above, at least, below or at most.
-      number: what a value is compared with.
+      number: the bound.
     """
 
     relation: str
@@ -48,13 +48,13 @@ Above, AtLeast, Below, AtMost = (functools.partial(Bound, relation) for relation
 
 @dataclass(frozen=True)
 class Option:
-    """What a keyword takes.
+    """An option: a keyword of a function or class.
 
     Attributes:
-      kind: its type; Any where neither a hint nor the default says it.
+      kind: its type, with its bounds; Any if neither a hint nor the default tells it.
       default: its default.
-      is_required: whether it has none.
-      meaning: what the docstring says of it.
+      is_required: whether it has no default.
+      meaning: its text in the docstring.
     """
 
     kind: Any
@@ -68,7 +68,7 @@ def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict
 
     Args:
       entry: a function or a class.
-      without: keywords that are no options, as those that the data set gives.
+      without: keywords that are not options, such as those that the data set gives.
     """
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     found, means = {}, meanings(entry)
@@ -83,10 +83,10 @@ def options_of(entry: Callable[..., Any], without: Collection[str] = ()) -> dict
 
 
 def check_required(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> None:
-    """Checks that the options without a default are there; the arguments are those of `checked`.
+    """Checks that `values` has all options without a default; the arguments are those of `checked`.
 
     Raises:
-      ConfigError: one is not.
+      ConfigError: one is missing.
     """
     for name, option in known.items():
         if option.is_required and name not in values:
@@ -94,7 +94,7 @@ def check_required(owner: str, known: Mapping[str, Option], values: Mapping[str,
 
 
 def _hint(entry: Any, name: str, annotation: Any) -> Any:
-    """The type that an annotation stands for; None where there is none, or it names what only type checkers see."""
+    """The type that an annotation stands for; None without one, or if it uses names that only type checkers see."""
     while isinstance(entry, functools.partial):
         entry = entry.func
     maker = entry.__init__ if inspect.isclass(entry) else entry
@@ -109,10 +109,10 @@ def _hint(entry: Any, name: str, annotation: Any) -> Any:
 
 
 def meanings(entry: Any) -> dict[str, str]:
-    """What the docstring of `entry` says of each of its arguments or attributes, by name.
+    """The text about each argument or attribute in the docstring of `entry`, by name.
 
     Args:
-      entry: a function or a class, its docstring in Google's form, as this one.
+      entry: a function or a class with a docstring in Google's form, like this one.
     """
     found: dict[str, str] = {}
     inside, names = False, list[str]()
@@ -133,7 +133,7 @@ def meanings(entry: Any) -> dict[str, str]:
 
 
 def kind_in_words(kind: Any) -> str:
-    """What values a type takes, for a person."""
+    """A type's values as a phrase for a reader: "a whole number, above 0"."""
     plain = {int: "a whole number", float: "a number", str: "a name", bool: "true or false", type(None): "none"}
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
@@ -150,22 +150,22 @@ def kind_in_words(kind: Any) -> str:
 
 
 def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The options `values` as their types. None, or "none" for a number, stands for the default, and is left out.
+    """The values converted to the types of their options; None, and "none" for a number, mean the default: left out.
 
     Args:
-      owner: what takes them, for messages.
-      known: what it takes, as `options_of` gives it.
-      values: as text, from JSON, or as they are.
-      prefix: what stands before their names in messages, as "data.".
+      owner: the name of what has these options, for messages.
+      known: its options, from `options_of`.
+      values: as text, from JSON, or of the right types.
+      prefix: stands before the names in messages, such as "data.".
 
     Raises:
-      ConfigError: an option is unknown (the nearest is named), or its value is of another type.
+      ConfigError: an option is unknown (the message names the nearest), or its value has another type.
     """
     found = {}
     for name, value in values.items():
         if name not in known:
-            takes = did_you_mean(prefix + name, [prefix + each for each in known]) if known else "It takes none."
-            raise ConfigError(f"{owner} takes no option {prefix + name!r}. {takes}")
+            advice = did_you_mean(prefix + name, [prefix + each for each in known]) if known else "It takes none."
+            raise ConfigError(f"{owner} takes no option {prefix + name!r}.", advice)
         kind, default = known[name].kind, known[name].default
         plain = typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
         is_none = isinstance(value, str) and value in ("none", "None")
@@ -179,10 +179,10 @@ def checked(owner: str, known: Mapping[str, Option], values: Mapping[str, Any], 
 
 
 def convert(value: Any, hint: Any, name: str) -> Any:
-    """`value`, from JSON or as text, as the type `hint`; a value of any other type than those of _READERS stays.
+    """`value`, from JSON or as text, converted to the type `hint`. For types that are not in _READERS it is unchanged.
 
     Raises:
-      ConfigError: it is not of that type, or beyond the bounds that stand beside the type.
+      ConfigError: it can't be converted, or does not meet the bounds beside the type.
     """
     reader = _READERS.get(typing.get_origin(hint) or hint)
     if reader is None and inspect.isclass(hint) and issubclass(hint, enum.Enum):
@@ -198,10 +198,10 @@ def check_values(entry: Any, values: Mapping[str, Any], prefix: str = "") -> Non
     Args:
       entry: the function or the dataclass.
       values: its arguments or fields by name; only numbers are checked.
-      prefix: what stands before their names in messages, as "data.".
+      prefix: stands before the names in messages, such as "data.".
 
     Raises:
-      ConfigError: a number is not finite, or is beyond its bounds.
+      ConfigError: a number is not finite, or does not meet its bounds.
     """
     for name, hint in typing.get_type_hints(entry, include_extras=True).items():
         if isinstance(values.get(name), int | float):
@@ -209,7 +209,7 @@ def check_values(entry: Any, values: Mapping[str, Any], prefix: str = "") -> Non
 
 
 def check_numbers(owner: str, positive: Collection[str] = (), **numbers: float | None) -> None:
-    """Checks that numbers are finite and not below 0; those named in `positive` must be above 0. None is passed over.
+    """Checks that numbers are finite and not below 0; those named in `positive` must be above 0. None is ignored.
 
     Raises:
       ConfigError: one is not; the message names it as OWNER.NAME.
@@ -233,7 +233,7 @@ def _check_number(value: Any, bounds: Sequence[Bound], name: str) -> None:
 
 
 def _bounds(hint: Any) -> list[Bound]:
-    """The bounds that stand beside a type, or beside one of several."""
+    """The bounds beside a type, or beside one of several types."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return [bound for each in typing.get_args(hint) for bound in _bounds(each)]
     return [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Bound)]
@@ -247,7 +247,7 @@ def _bounded(value: Any, hint: Any, name: str) -> Any:
 
 
 def _one_of(value: Any, hint: Any, name: str) -> Any:
-    """`value` as the first of several types that takes it."""
+    """`value` converted to the first of several types that accepts it."""
     kinds = typing.get_args(hint)
     if type(None) in kinds and (value is None or value in ("none", "None", "")):
         return None
@@ -285,7 +285,7 @@ def _sequence(value: Any, hint: Any, name: str) -> Any:
 
 
 def _member(value: Any, kind: Any, name: str) -> Any:
-    """`value`, or the name or value of a member of an enumeration, as that member."""
+    """The member of an enumeration that `value` is, or that has this name or value."""
     for member in kind:
         if value is member or value in (member.name, member.value, str(member.value)):
             return member
@@ -312,7 +312,7 @@ def _plain(value: Any, hint: Any, name: str) -> Any:
 
 
 def _guessed(value: Any, hint: Any, name: str) -> Any:
-    """What a text most likely means, where nothing says its type: nothing, a truth, a number, or itself."""
+    """The value that a text most likely means if its type is unknown: none, true or false, a number, or the text."""
     known = {"none": None, "true": True, "false": False}
     if not isinstance(value, str) or value.lower() in known:
         return known[value.lower()] if isinstance(value, str) else value
@@ -324,7 +324,7 @@ def _guessed(value: Any, hint: Any, name: str) -> Any:
     return value
 
 
-# How a value of each type is read; of a type with parts, as `tuple[int, ...]`, by what it is made from.
+# The function that converts to each type; a type with arguments, such as `tuple[int, ...]`, has that of its origin.
 _READERS: dict[Any, Callable[[Any, Any, str], Any]] = {
     Any: _guessed,
     Annotated: _bounded,

@@ -1,6 +1,7 @@
-"""A web page that needs nothing beside itself: headings, tables and pictures in one file of HTML.
+"""A web page in one file of HTML, with headings, tables and pictures.
 
-It follows the reader's light or dark screen, fits a phone (what is wider scrolls within its own frame), and prints.
+It adapts to a light or dark screen and to a phone, where wide parts scroll within their own frames, and it can be
+printed.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ summary { cursor: pointer }
 
 
 def page(title: str, *parts: str) -> str:
-    """The whole page with what the functions below gave."""
+    """The whole page; its parts are results of the functions below."""
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -55,7 +56,7 @@ def page(title: str, *parts: str) -> str:
 
 
 def section(heading: str, *parts: str) -> str:
-    """A heading and what stands below it; nothing where nothing does."""
+    """A heading and the parts below it; empty if there are no parts."""
     inside = "\n".join(part for part in parts if part)
     return f"<section>\n<h2>{escape(heading)}</h2>\n{inside}\n</section>" if inside else ""
 
@@ -65,23 +66,23 @@ def paragraph(text: str) -> str:
 
 
 def warning(text: str) -> str:
-    """A paragraph that is set off."""
+    """A paragraph with a coloured edge."""
     return f'<p class="warning">{escape(text)}</p>'
 
 
 def listing(text: str) -> str:
-    """Text of a fixed width: commands, a configuration."""
+    """Text in a fixed-width font: commands, a configuration."""
     return f"<pre>{escape(text)}</pre>"
 
 
 def folded(summary: str, *parts: str) -> str:
-    """Parts that are shown when `summary` is clicked."""
+    """Parts that appear when `summary` is clicked."""
     inside = "\n".join(parts)
     return f"<details>\n<summary>{escape(summary)}</summary>\n{inside}\n</details>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = "") -> str:
-    """A table; numbers stand right, with three digits behind the point, and None or NaN as a dash."""
+    """A table; numbers are aligned right, scores have three digits after the point, None and NaN are a dash."""
     if not rows:
         return ""
     is_number = [any(isinstance(row[column], float | int) for row in rows) for column in range(len(rows[0]))]
@@ -97,7 +98,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str
 
 
 def bars(head: Sequence[str], values: Mapping[str, float]) -> str:
-    """A table of shares, 0..1 each, with a bar beside the number; NaN is a dash without a bar."""
+    """A table of shares, 0..1, each with a bar; NaN is a dash without a bar."""
     lines = ["<tr>" + f"<th>{escape(head[0])}<th>" + f'<th class="number">{escape(head[1])}']
     for name, value in values.items():
         bar = "" if value != value else f'<meter value="{value:.4f}"></meter>'
@@ -106,12 +107,12 @@ def bars(head: Sequence[str], values: Mapping[str, float]) -> str:
 
 
 def shaded(names: Sequence[str], counts: np.ndarray, *, caption: str = "") -> str:
-    """A confusion matrix as a table of the shares of each row, the larger the darker.
+    """A confusion matrix as a table of each row's shares; larger shares are darker.
 
     Args:
-      names: of the K classes.
+      names: the names of the K classes.
       counts: (K, K) integers, rows truth.
-      caption: what stands above it.
+      caption: the text above the table.
     """
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
@@ -133,9 +134,9 @@ def key(colours: Mapping[str, Sequence[int] | None]) -> str:
 
 
 def picture(png: bytes, caption: str, *, wide: bool = False) -> str:
-    """A picture with words below it; a `wide` one is not made as small as a phone's screen, but scrolls."""
+    """A picture with a caption below; a `wide` one scrolls on a phone, and is not made as small as its screen."""
     data = base64.b64encode(png).decode()
-    own = int.from_bytes(png[16:20], "big")  # the width in pixels, as PNG has it
+    own = int.from_bytes(png[16:20], "big")  # the width in pixels, from the header of PNG
     kind = f' class="wide" style="--own:{own}px"' if wide else ""
     words = escape(caption)
     return (

@@ -1,4 +1,4 @@
-"""What a person looks at: overlays, sample strips, sheets. Nothing here is measured."""
+"""Pictures for people: overlays, strips, legends, sheets. They are not used for measurements."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 
 SEPARATOR = 4
 HEADER = 22
-SMALLEST_PANEL, LARGEST_PANEL = 256, 1024  # pictures of a strip: their longer side is brought between these
-SCREEN = 1600  # words in a wider picture grow with it, so that they can be read where all of it is shown
-ENOUGH = 1 << 20  # pixels, nearly, from which is told how a picture is stretched
-DARK = 128  # pictures of 8 bits whose brightest pixels stay below it are stretched
+SMALLEST_PANEL, LARGEST_PANEL = 256, 1024  # the longer side of a picture in a strip is scaled to be between these
+SCREEN = 1600  # text grows with wider pictures, so that it can be read when the whole picture is shown
+ENOUGH = 1 << 20  # about so many pixels are used to find how a picture is stretched
+DARK = 128  # 8-bit pictures whose brightest pixels are below this are stretched
 MISSED, FALSE, WRONG, SPLIT, MERGED, EDGE_MISSED, EDGE_FALSE = range(1, 8)  # kinds of errors
-# Red, green and blue by kind. All can be told apart by people who see no red or no green, too.
+# Red, green and blue by kind. People who can't see red or green can tell them apart, too.
 ERROR_COLOURS = (
     (0, 0, 0), (255, 60, 40), (60, 160, 255), (255, 190, 40), (255, 225, 60), (225, 90, 255), (140, 50, 40),
     (45, 90, 140),
 )  # fmt: skip
-STRONG = 0.5  # the tint that many classes are told apart by
+STRONG = 0.5  # the tint with which many classes can be told apart
 _NOTHING_THERE = ("background", "0", "class 0", "unlabelled", "unlabeled", "other", "none")
 
 
@@ -29,7 +29,7 @@ Colours = Sequence[Sequence[int]]  # red, green and blue, 0..255, of class 0, 1,
 
 
 def palette(own: Colours = ()) -> np.ndarray:
-    """The colour of each number: (256, 3) uint8, RGB; `own` for the first ones, PASCAL VOC's for the others.
+    """The colour of each number: (256, 3) uint8, RGB; `own` for the first numbers, PASCAL VOC's for the others.
 
     Source: the VOC development kit's colour map: bit b of a channel, from the top, is bit 3b (+0, 1, 2) of the number.
     """
@@ -44,9 +44,10 @@ def palette(own: Colours = ()) -> np.ndarray:
 
 
 def for_display(image: np.ndarray) -> np.ndarray:
-    """(H, W, C) of any depth as (H, W, 3) uint8: grey repeated, of four and more channels the first three.
+    """(H, W, C) of any depth as (H, W, 3) uint8: grey is repeated; of four and more channels the first three are shown.
 
-    It is stretched between its 0.1 and 99.9 %, unless it fits into 8 bits and is not dark, or all of one level.
+    Levels are stretched between the 0.1 and 99.9 percentiles, unless the image has 8 bits and is not dark, or has only
+    one level.
     """
     image = image[..., :3] if image.shape[2] >= 3 else image[..., :1]
     step = max(1, math.isqrt(image.shape[0] * image.shape[1] // ENOUGH))
@@ -61,22 +62,22 @@ def for_display(image: np.ndarray) -> np.ndarray:
 
 
 def planes(image: np.ndarray) -> dict[str, np.ndarray]:
-    """What there is to see in (H, W, C): the picture under "", and each channel beyond three colours by its number."""
+    """The pictures of (H, W, C): that of its colours under "", and one for each further channel, by its number."""
     beyond = range(3, image.shape[2]) if image.shape[2] > 3 else range(1, 2) if image.shape[2] == 2 else ()
     return {"": for_display(image), **{f"channel {number}": for_display(image[..., number, None]) for number in beyond}}
 
 
 def colours_of(numbers: np.ndarray, own: Colours = ()) -> np.ndarray:
-    """The colours that `overlay` draws numbers in: (..., 3) float32, RGB; those beyond 255 begin again at 1.
+    """The colours with which `overlay` draws numbers: (..., 3) float32, RGB; 256 has the colour of 1, and so on.
 
-    The palette's darker colours are lifted, else they are lost on dark images.
+    The palette's colours are made brighter, since dark ones can't be seen on dark images.
     """
     return 60 + 0.76 * palette(own)[np.where(numbers > 0, 1 + (numbers - 1) % 255, 0)].astype(np.float32)
 
 
 @cache
 def object_colours() -> Colours:
-    """The colours that objects are drawn in, 256 of them; never grey or white, which images are."""
+    """256 colours for objects, none of them grey or white, which are colours of images."""
     known = palette()[1:].astype(int)
     coloured = known[known.max(axis=1) - known.min(axis=1) >= 96]
     return [[0, 0, 0], *np.resize(coloured, (255, 3)).tolist()]
@@ -88,19 +89,19 @@ def in_number(count: int, word: str) -> str:
 
 
 def clear_class(classes: Sequence[str]) -> int | None:
-    """The class that an overlay leaves as it is: 0 of two classes, or where it means nothing; else None."""
+    """The class that an overlay does not draw: 0, if there are two classes or its name means background; else None."""
     return 0 if len(classes) <= 2 or classes[0].lower() in _NOTHING_THERE else None
 
 
 def overlay(
     image: np.ndarray, numbers: np.ndarray, *, clear: int | None = 0, tint: float = 0.28, own: Colours = ()
 ) -> np.ndarray:
-    """The image with all that has a number tinted and outlined in the number's colour.
+    """The image with its classes or objects tinted and outlined in their colours.
 
     Args:
       image: (H, W, C).
       numbers: (H, W) integers: class ids or objects.
-      clear: the number that is left as it is; None for none.
+      clear: the number that is not drawn; None to draw all.
       tint: the colour's share of a pixel inside, 0..1.
       own: colours of the classes.
 
@@ -118,13 +119,13 @@ def overlay(
 
 
 def alike(objects: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """`objects` renumbered, so that each has the number, and colour, of the true object that it covers most of.
+    """`objects` renumbered, so that each has the number, and so the colour, of the true object that it overlaps most.
 
     Args:
       objects, truth: (H, W) integers, 0 background, one number per object.
 
     Returns:
-      (H, W) int32. A true object gives its number to one only; the others have numbers beyond the true ones.
+      (H, W) int32. Only one object gets the number of a true one; the others have numbers above the true ones.
     """
     numbers = np.zeros(int(objects.max()) + 1, np.int32)
     both = (objects > 0) & (truth > 0)
@@ -151,16 +152,16 @@ def strip(
     own: Colours = (),
     said: tuple[str, str] = ("truth", "prediction"),
 ) -> np.ndarray:
-    """Input, truth, prediction and errors side by side, of a wide image below each other, each under its name.
+    """Input, truth, prediction and errors, each under its name: side by side, or for wide images one below the other.
 
     Small pictures are enlarged by a whole factor until their longer side reaches 256, large ones reduced to 1024.
 
     Args:
       image: (H, W, C).
       truth, prediction: (H, W) integers: class ids or objects.
-      errors: (H, W) integers, 0 where all is right, else the kind of error, whose colour it is drawn in.
+      errors: (H, W) integers, 0 where the prediction is right, else the kind of error, which has a colour.
       clear, tint, own: as in `overlay`.
-      said: what stands over truth and prediction.
+      said: the names above truth and prediction.
 
     Returns:
       (height, width, 3) uint8, RGB.
@@ -180,14 +181,14 @@ def strip(
 
 
 def _in_reach(panels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Pictures of one size, so large that they can be seen and so small that they can be shown beside each other."""
+    """Pictures of one size, large enough to be seen, and small enough to be shown side by side."""
     longest = max(next(iter(panels.values())).shape[:2])
     factor = -(-SMALLEST_PANEL // longest)
     return {name: fitted(panel, min(factor * longest, LARGEST_PANEL)) for name, panel in panels.items()}
 
 
 def fitted(picture: np.ndarray, longest: int) -> np.ndarray:
-    """A picture (H, W, 3) uint8 whose longer side is `longest`, or nearly so where it is enlarged."""
+    """A picture (H, W, 3) uint8 whose longer side is `longest`, or a little less if it is enlarged."""
     scale = longest / max(picture.shape[:2])
     if scale >= 1:
         return picture.repeat(int(scale), 0).repeat(int(scale), 1)
@@ -202,10 +203,10 @@ def legend(
 
     Args:
       names: by number.
-      width: pixels; the legend is wider where a name needs it.
-      clear: the number that overlays leave as it is; its box is empty.
+      width: pixels; the legend is wider if a name needs more.
+      clear: the number that overlays do not draw; its box is empty.
       own: colours of the classes.
-      exact: whether `own` are drawn as they are, not lifted as in overlays.
+      exact: whether `own` are drawn unchanged, and not brighter as in overlays.
     """
     size = _word_size(width)
     widest = max(_text_width(name, size) for name in names.values()) + round(40 * size)
@@ -214,8 +215,8 @@ def legend(
     rows, line = -(-len(names) // columns), round(HEADER * size)
     picture = np.full((rows * line + SEPARATOR, width, 3), 255, np.uint8)
     across, down = round(22 * size), round(14 * size)
-    for place, (number, name) in enumerate(names.items()):
-        left, top = 4 + (place // rows) * (width // columns), 4 + (place % rows) * line
+    for index, (number, name) in enumerate(names.items()):
+        left, top = 4 + (index // rows) * (width // columns), 4 + (index % rows) * line
         drawn = palette(own)[number] if exact else colours_of(np.array(number), own)
         colour = (255, 255, 255) if number == clear else tuple(drawn.astype(int).tolist())
         cv2.rectangle(picture, (left, top), (left + across, top + down), colour, cv2.FILLED)
@@ -225,12 +226,12 @@ def legend(
 
 
 def drawn_classes(image: np.ndarray, ids: np.ndarray, names: Sequence[str], own: Colours = ()) -> np.ndarray:
-    """The image with its classes tinted and outlined, and below it the names of those that occur, of three or more.
+    """The image with its classes tinted and outlined; for three or more classes, the names of those in it below.
 
     Args:
       image: (H, W, C).
       ids: (H, W) integers, 0..K-1.
-      names: of the K classes.
+      names: the names of the K classes.
       own: their colours.
 
     Returns:
@@ -245,7 +246,7 @@ def drawn_classes(image: np.ndarray, ids: np.ndarray, names: Sequence[str], own:
 
 
 def stacked(*pictures: np.ndarray) -> np.ndarray:
-    """Pictures (H, W, 3) uint8 below each other, the narrower ones with white beside them."""
+    """Pictures (H, W, 3) uint8 one below the other; narrower ones are filled up with white."""
     widest = max(each.shape[1] for each in pictures)
     return np.vstack(
         [np.pad(each, ((0, 0), (0, widest - each.shape[1]), (0, 0)), constant_values=255) for each in pictures]
@@ -254,24 +255,24 @@ def stacked(*pictures: np.ndarray) -> np.ndarray:
 
 def png(picture: np.ndarray) -> bytes:
     """A picture (H, W, 3) uint8, RGB, as the bytes of a PNG file."""
-    # OpenCV's own way makes files five times as large in the same time; Pillow's level takes three times as long.
+    # OpenCV's default makes files five times as large in the same time; Pillow's default takes three times as long.
     return cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
 def jpeg(picture: np.ndarray) -> bytes:
-    """A picture (H, W, 3) uint8, RGB, as the bytes of a JPEG file: nearly the same, in a tenth of the time and size."""
+    """A picture (H, W, 3) uint8, RGB, as the bytes of a JPEG file: nearly exact, in a tenth of PNG's time and size."""
     return cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
 def _word_size(width: int) -> float:
-    """How large words are in a picture so wide, 1 for as they are on a screen."""
+    """The scale of text in a picture of this width; 1 is the size on a screen."""
     return max(1.0, width / SCREEN)
 
 
-def _write(picture: np.ndarray, text: str, place: tuple[int, int], size: float) -> None:
-    """Writes `text` into `picture`, its lower left corner at `place` (column, row)."""
-    text = text.encode("ascii", "replace").decode()  # the font has no others
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * size, (0, 0, 0), round(size), cv2.LINE_AA)
+def _write(picture: np.ndarray, text: str, corner: tuple[int, int], size: float) -> None:
+    """Writes `text` into `picture`, its lower left corner at `corner` (column, row)."""
+    text = text.encode("ascii", "replace").decode()  # the font has no other characters
+    cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * size, (0, 0, 0), round(size), cv2.LINE_AA)
 
 
 def _text_width(text: str, size: float) -> int:
@@ -284,9 +285,9 @@ def side_by_side(panels: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def sheet(panels: Mapping[str, np.ndarray], columns: int = 4) -> np.ndarray:
-    """Pictures (H, W, 3) uint8 of any sizes in rows of `columns`, each under its whole name.
+    """Pictures (H, W, 3) uint8 of any sizes in rows of `columns`, each under its full name.
 
-    A column is as wide as its widest picture or name, so that pictures stand below each other.
+    A column is as wide as its widest picture or name, so that the pictures are aligned.
     """
     named = list(panels.items())
     rows = [named[start : start + columns] for start in range(0, len(named), columns)]

@@ -93,10 +93,11 @@ class Registry(Generic[Entry]):
 
 def _is_again(before: object, entry: object) -> bool:
     """Whether `entry` is the class or function `before`, defined again; in a notebook it may have a new name."""
-    places = [(getattr(each, "__module__", ""), getattr(each, "__qualname__", "")) for each in (before, entry)]
-    return all(name for _, name in places) and (
-        places[0] == places[1] or {place[0] for place in places} == {"__main__"}
+    (old_module, old_name), (new_module, new_name) = (
+        (getattr(each, "__module__", ""), getattr(each, "__qualname__", "")) for each in (before, entry)
     )
+    is_same = (old_module, old_name) == (new_module, new_name) or old_module == new_module == "__main__"
+    return bool(old_name and new_name) and is_same
 
 
 def _plugin_of(module: str) -> str:

@@ -34,25 +34,25 @@ def flood(heights: np.ndarray, order: np.ndarray, width: int, neck: float) -> np
     parents = np.zeros(order.size + 1, np.int32)
     tops = np.zeros(order.size + 1, np.float32)
     count = 0
-    for place in order:
+    for pixel in order:
         highest = 0
-        for beside in (place - width, place - 1, place + 1, place + width):
+        for beside in (pixel - width, pixel - 1, pixel + 1, pixel + width):
             if hills[beside] and (highest == 0 or heights[beside] > heights[highest]):
                 highest = beside
         if highest == 0:
             count += 1
-            parents[count], tops[count], hills[place] = count, heights[place], count
+            parents[count], tops[count], hills[pixel] = count, heights[pixel], count
             continue
-        hills[place] = hills[highest]
-        for beside in (place - width, place - 1, place + 1, place + width):
+        hills[pixel] = hills[highest]
+        for beside in (pixel - width, pixel - 1, pixel + 1, pixel + width):
             if hills[beside]:
-                one, other = _root(parents, hills[place]), _root(parents, hills[beside])
+                one, other = _root(parents, hills[pixel]), _root(parents, hills[beside])
                 if tops[one] < tops[other]:
                     one, other = other, one
-                if one != other and heights[place] >= neck * tops[other]:
+                if one != other and heights[pixel] >= neck * tops[other]:
                     parents[other] = one
-    for place in order:
-        hills[place] = _root(parents, hills[place])
+    for pixel in order:
+        hills[pixel] = _root(parents, hills[pixel])
     return hills
 
 

@@ -28,8 +28,8 @@ def part(mask: np.ndarray) -> np.ndarray:
 
     inside = (np.asarray(mask) != 0).astype(np.uint8)
     heights = np.pad(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), 1)
-    places = np.flatnonzero(heights)
-    order = places[np.argsort(-heights.ravel()[places], kind="stable")]
+    pixels = np.flatnonzero(heights)
+    order = pixels[np.argsort(-heights.ravel()[pixels], kind="stable")]
     hills = flood(heights.ravel(), order, heights.shape[1], NECK).reshape(heights.shape)[1:-1, 1:-1]
     numbers = np.zeros(int(hills.max(initial=0)) + 1, np.int32)
     found = np.flatnonzero(np.bincount(hills.ravel())[1:]) + 1

@@ -1,7 +1,7 @@
-"""The layers Keras lacks.
+"""The layers that Keras lacks.
 
-What weights depend on travels inside the saved network, so that training, prediction and export can't differ. A
-file saved with these layers loads with plain Keras after `import kseg.layers`.
+What the weights depend on is part of the saved network, so training, prediction and export can't differ. A file saved
+with these layers loads with plain Keras after `import kseg.layers`.
 """
 
 from kseg.layers.maps import CaffePooling2D, CropTo, GroupedConv2D, LocalResponseNormalization, ScaleChannels

@@ -1,4 +1,4 @@
-"""What Caffe's networks do to feature maps and Keras has no layer for."""
+"""Layers of Caffe for feature maps that Keras does not have."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from keras import ops
 class CaffePooling2D(keras.layers.Layer):
     """Pooling that rounds its output's size up: ceil((n + 2 pad - size) / strides) + 1 cells, at least one.
 
-    The last window may hang over the far edge: the maximum is taken of what is there, the average over what lies inside
-    the padded map.
+    The last window may reach beyond the far edge. Then the maximum is over the cells of the map, and the average over
+    those of the padded map.
 
     Args:
       mode: max or average.
       size: of the windows.
       strides: from one window to the next.
-      pad: cells added on each side, less than `size`: they never win a maximum, and are zeros in an average.
+      pad: cells added on each side, fewer than `size`: a maximum ignores them, an average counts them as zeros.
 
-    Source: BVLC Caffe 1.0, pooling_layer.cpp; there a map smaller than a window is refused.
+    Source: BVLC Caffe 1.0, pooling_layer.cpp, which refuses a map that is smaller than a window.
     """
 
     def __init__(self, mode: str = "max", size: int = 3, strides: int = 2, pad: int = 0, **kwargs: Any) -> None:
@@ -44,14 +44,14 @@ class CaffePooling2D(keras.layers.Layer):
         return ops.average_pool(padded, self.size, self.strides) * rows[:, None, None] * columns[:, None]
 
     def _cells(self, length: Any) -> Any:
-        """Cells of the output along an axis of `length` cells; a number, or a tensor where the size is not known."""
+        """Cells of the output along an axis of `length` cells; a number, or a tensor if the size is unknown."""
         cells = _at_least(0, -(-(length + 2 * self.pad - self.size) // self.strides)) + 1
-        # A last window that would begin beyond the far edge's padding is none.
+        # A last window that would begin in the padding at the far edge is left out.
         surplus = (cells - 1) * self.strides >= length + self.pad
         return cells - (ops.cast(surplus, "int32") if ops.is_tensor(surplus) else int(surplus)) if self.pad else cells
 
     def _shares(self, cells: Any, length: Any) -> Any:
-        """By how much the mean over a full window is too small where it hangs over: (H',) or (W',)."""
+        """The factor that corrects the mean over a full window, above 1 at the far edge: (H',) or (W',)."""
         start = ops.arange(cells) * self.strides
         inside = ops.minimum(start + self.size, length + 2 * self.pad) - start
         return ops.cast(self.size / ops.cast(inside, "float32"), self.compute_dtype)
@@ -71,9 +71,9 @@ def _at_least(least: int, number: Any) -> Any:
 
 @keras.saving.register_keras_serializable("kseg")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Across channels: x (k + alpha / size * sum of x^2 over `size` channels about each) ^ -beta.
+    """Normalises across channels: x (k + alpha / size * sum of x^2 over the `size` channels around it) ^ -beta.
 
-    Channels beyond the ends count as zeros. Computed in float32 under any policy: squares overflow a half.
+    Missing channels count as zeros. Computed in float32 under any policy, since squares overflow float16.
 
     Source: BVLC Caffe 1.0, lrn_layer.cpp (ACROSS_CHANNELS); note that alpha is divided by the size.
     """
@@ -85,7 +85,7 @@ class LocalResponseNormalization(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """(N, H, W, C) of the same shape."""
         x = ops.cast(inputs, "float32")
-        # The sum over neighbours as a product with a banded matrix: quicker than as many shifted maps.
+        # The sum over neighbours is a product with a banded matrix, which is faster than adding shifted maps.
         channels = ops.arange(inputs.shape[-1])
         band = ops.abs(channels[:, None] - channels) <= self.size // 2
         scale = self.k + self.alpha / self.size * ops.matmul(ops.square(x), ops.cast(band, "float32"))
@@ -100,12 +100,12 @@ class LocalResponseNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kseg")
 class ScaleChannels(keras.layers.Layer):
-    """Each channel times a fixed weight of its own.
+    """Multiplies each channel by a fixed weight.
 
     Args:
-      value: of all weights at first.
+      value: the initial value of all weights.
 
-    Source: Caffe's Scale layer, as FCN-8s at-once has it in front of its score layers (learning rate 0).
+    Source: Caffe's Scale layer, which FCN-8s at-once has before its score layers, with learning rate 0.
     """
 
     def __init__(self, value: float = 1.0, **kwargs: Any) -> None:
@@ -130,9 +130,9 @@ class ScaleChannels(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kseg")
 class GroupedConv2D(keras.layers.Conv2D):
-    """Keras' Conv2D with groups, one convolution per group.
+    """Keras' Conv2D with groups, computed as one convolution per group.
 
-    Keras compiles grouped convolutions with XLA on a CPU, which a server of SavedModels may not have.
+    On a CPU, Keras compiles grouped convolutions with XLA, which a server of SavedModels may not have.
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
@@ -148,9 +148,9 @@ class GroupedConv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable("kseg")
 class CropTo(keras.layers.Layer):
-    """A map cut to the size of another one, from `offset` cells after its top left corner.
+    """Crops a map to the size of another one, from `offset` cells after its top left corner.
 
-    The offset follows from both maps' grids (kseg.geometry.Grid); it is not the middle.
+    The offset follows from the grids of both maps (kseg.geometry.Grid); the crop is not centred.
 
     Source: Caffe's Crop layer.
     """

@@ -1,4 +1,4 @@
-"""How the scores of a network are read, inside the network."""
+"""How scores become class ids and objects; the network itself holds it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import keras
 
-from kseg.errors import ConfigError, did_you_mean
+from kseg.errors import ConfigError, Setting, did_you_mean
 from kseg.instances import ObjectRules
 
 Average = Literal["none", "mirror", "rotations", "symmetries"]
@@ -23,14 +23,14 @@ AVERAGES: dict[str, str] = {
 
 @dataclasses.dataclass(frozen=True)
 class ScoreReading:
-    """What turns the scores of one head into class ids, and what these ids mean.
+    """How the scores of one head become class ids, and what these ids mean.
 
     Attributes:
-      classes: the names of the classes, in the order of their ids; () where they are not known.
+      classes: the names of the classes, in the order of their ids; () if they are unknown.
       colours: red, green and blue of each class, 0..255; () for the colours of PASCAL VOC.
       average: the versions of an image over which the scores are averaged (kseg.inference.averaging).
-      threshold: of two classes, a pixel is class 1 where its probability is above this; None for the largest score.
-      upright: whether the images have an up, as photographs do. The network has not learned turned images then.
+      threshold: for two classes: a pixel is class 1 if its probability is above this; None for the largest score.
+      upright: whether the images have an upper side, as photographs do; then the network has not learned rotated ones.
       min_size, fill_holes, separate: what counts as an object of a class (kseg.instances.ObjectRules).
 
     Raises:
@@ -53,12 +53,12 @@ class ScoreReading:
         if self.threshold is not None and not 0 <= self.threshold < 1:
             raise ConfigError(f"threshold is {self.threshold}, but must be a probability: at least 0 and below 1.")
         if self.threshold is not None and len(self.classes) not in (0, 2):
-            raise ConfigError(f"threshold is for two classes, but there are {len(self.classes)}. Leave it out.")
+            raise ConfigError(f"threshold is for two classes, but there are {len(self.classes)}.", "Leave it out.")
         if self.colours and self.classes and len(self.colours) != len(self.classes):
             raise ConfigError(
-                f"There are {len(self.colours)} colours for {len(self.classes)} classes. Give one for each, or none."
+                f"There are {len(self.colours)} colours for {len(self.classes)} classes.", "Give one for each, or none."
             )
-        _ = self.rules  # checked
+        _ = self.rules  # raises if they are wrong
 
     @property
     def rules(self) -> ObjectRules:
@@ -67,13 +67,13 @@ class ScoreReading:
 
     @property
     def margin(self) -> float | None:
-        """By how much the score of class 1 must be above that of class 0, for `threshold`; None without one."""
+        """The difference of the two scores that corresponds to `threshold`; None without a threshold."""
         if self.threshold is None:
             return None
         return math.log(self.threshold / (1 - self.threshold)) if self.threshold else -math.inf
 
     def names(self, count: int) -> tuple[str, ...]:
-        """The names of `count` classes; made of their numbers where they are not known."""
+        """The names of `count` classes; "class 0", "class 1", ... if they are unknown."""
         return self.classes or tuple(f"class {number}" for number in range(count))
 
 
@@ -81,20 +81,21 @@ def check_average(average: str, *, upright: bool) -> None:
     """Checks that an average exists and suits the images.
 
     Raises:
-      ConfigError: there is no such average, or it turns images that have an up.
+      ConfigError: there is no such average, or it rotates images that have an upper side.
     """
     if average not in AVERAGES:
-        raise ConfigError(f"There is no average {average!r}. {did_you_mean(average, AVERAGES)}")
+        raise ConfigError(f"There is no average {average!r}.", did_you_mean(average, AVERAGES))
     if upright and average in ("rotations", "symmetries"):
         raise ConfigError(
-            f"average is {average}, but the images of this network have an up, and it was not trained on turned ones: "
-            "turns make its scores worse. Take mirror or none."
+            f"average is {average}, but the images of this network have an upper side, and it was not trained on "
+            "rotated images, which make its scores worse.",
+            *("Use ", Setting("average", "mirror"), " or ", Setting("average", "none"), "."),
         )
 
 
 @keras.saving.register_keras_serializable("kseg")
 class ReadScores(keras.layers.Layer):
-    """Hands scores on as float32. Its configuration holds a `ScoreReading`, so that every copy of the network has it.
+    """Returns scores as float32. Its configuration holds a `ScoreReading`, so every copy of the network has it.
 
     Attributes:
       reading: the ScoreReading.
@@ -118,7 +119,7 @@ class ReadScores(keras.layers.Layer):
         self.reading = ScoreReading(*named, average, threshold, upright, min_size, fill_holes, separate)  # type: ignore[arg-type]
 
     def call(self, inputs: Any) -> Any:
-        """(N, H, W, K) as it came."""
+        """(N, H, W, K), unchanged."""
         return inputs
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -133,10 +134,10 @@ def with_reading(model: keras.Model, readings: ScoreReading | Mapping[str, Score
 
     Args:
       model: a functional network, or a Sequential that was built.
-      readings: one, or one by head.
+      readings: one reading, or readings by head.
 
     Returns:
-      `model` itself with other readings, where it has such layers already; else a network that shares all its layers.
+      `model` itself with other readings if it has such layers already; else a new network that shares all its layers.
     """
     by_head = dict(readings) if isinstance(readings, Mapping) else {"": readings}
     layers = reading_layers(model)
@@ -155,11 +156,11 @@ def with_reading(model: keras.Model, readings: ScoreReading | Mapping[str, Score
 
 
 def reading_layers(model: keras.Model) -> dict[str, ReadScores]:
-    """The layers of `model` that hold a reading, by head; {} where there is none."""
+    """The layers of `model` that hold a reading, by head; {} if there are none."""
     found = [layer for layer in model.layers if isinstance(layer, ReadScores)]
     return {layer.name.removeprefix("reading").removeprefix("_"): layer for layer in found}
 
 
 def readings_of(model: keras.Model) -> dict[str, ScoreReading]:
-    """The reading of each head; {} for a network that holds none."""
+    """The reading of each head; {} for a network without readings."""
     return {head: layer.reading for head, layer in reading_layers(model).items()}

@@ -1,4 +1,4 @@
-"""What a network's weights were trained with, as its first layer."""
+"""The scaling of the input that a network's weights were trained with, as its first layer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kseg.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True)
 class InputScaling:
-    """What weights expect of grey levels or colours: `(input - mean) * scale`.
+    """The scaling of grey levels or colours, `(input - mean) * scale`, that weights were trained with.
 
     Attributes:
-      order: the channels the weights take: "rgb" as they come, "bgr" reversed, "d" depth, "bgrd" colour reversed and
-        depth. Depth enters as its natural logarithm, missing depth (0) as the mean.
-      mean: one number, or one per channel in `order`; in the units of the input, of depth's logarithm for "d".
-      scale: a factor, applied after the mean was taken away.
+      order: the channels for the weights: "rgb" unchanged, "bgr" reversed, "d" depth, "bgrd" reversed colours and
+        depth. Depth is replaced by its natural logarithm, missing depth (0) by the mean.
+      mean: one number, or one per channel in `order`; in the input's unit, for depth that of its logarithm.
+      scale: a factor, applied after the mean is subtracted.
     """
 
     order: str = "rgb"
@@ -32,16 +32,16 @@ class InputScaling:
 
     @property
     def white(self) -> float | None:
-        """The level that is white to the weights, as far as the constants tell; None of depth."""
+        """The input level of white, estimated from the constants; None for depth."""
         if "d" in self.order:
             return None
         mean = max(self.mean)
-        if mean > 255 and mean * self.scale > 10:  # `for_white` of constants whose result goes up to 255
+        if mean > 255 and mean * self.scale > 10:  # made by `for_white`, from a scaling whose results go up to 255
             return 255 / self.scale
         return max(1 / self.scale, 255.0 if mean > 1 else 1.0 if mean > 0 else 0.0)
 
     def for_white(self, white: float) -> InputScaling:
-        """The same for images whose white is not 255 but `white`; depth is no grey level, and stays as it is."""
+        """The same scaling for images whose white is `white` instead of 255; unchanged for depth."""
         if "d" in self.order or white == 255:
             return self
         return InputScaling(self.order, tuple(mean * white / 255 for mean in self.mean), self.scale * 255 / white)
@@ -49,7 +49,7 @@ class InputScaling:
 
 ORDERS = ("rgb", "bgr", "d", "bgrd")
 
-# Means of the training images; colours and the release's own: docs of the FCN release, NYUDv2's depth in millimetres.
+# Means of the training images, from the FCN release; NYUDv2's depth is the logarithm of millimetres.
 SCALINGS = {
     "unit": InputScaling(scale=1 / 255),
     "vgg": InputScaling("bgr", (103.939, 116.779, 123.68)),
@@ -66,7 +66,7 @@ SCALINGS = {
 
 @keras.saving.register_keras_serializable("kseg")
 class ScaleInput(keras.layers.Layer):
-    """Applies an InputScaling; float32 under any policy, since 16-bit grey levels overflow a half."""
+    """Applies an InputScaling; float32 under any policy, since 16-bit grey levels overflow float16."""
 
     def __init__(self, order: str = "rgb", mean: tuple[float, ...] = (0.0,), scale: float = 1.0, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -93,5 +93,5 @@ class ScaleInput(keras.layers.Layer):
 
 
 def _logarithm(depth: Any, missing: Any) -> Any:
-    """The natural logarithm of depth, and `missing` where there is none."""
+    """The natural logarithm of depth, and `missing` where depth is 0."""
     return ops.where(depth > 0, ops.log(ops.maximum(depth, 1e-6)), missing)

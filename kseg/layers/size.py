@@ -1,4 +1,4 @@
-"""The sizes a network takes, inside the network."""
+"""The input sizes that fit a network; the network itself holds them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from kseg.geometry import Geometry
 
 @keras.saving.register_keras_serializable("kseg")
 class SizeCheck(keras.layers.Layer):
-    """Hands its input on, and refuses sizes that do not fit where they are known.
+    """Returns its input unchanged, and refuses known sizes that do not fit.
 
-    Its `geometry` is how the rest of kseg learns what borders and tiles a network needs.
+    The rest of kseg reads the borders and tiles that a network needs from its `geometry`.
     """
 
     def __init__(
@@ -26,15 +26,15 @@ class SizeCheck(keras.layers.Layer):
         step: int | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("dtype", "float32")  # 16-bit grey levels overflow a half
+        kwargs.setdefault("dtype", "float32")  # 16-bit grey levels overflow float16
         super().__init__(**kwargs)
         self.geometry = Geometry(stride, border, smallest, margin, step)
 
     def call(self, inputs: Any) -> Any:
-        """(N, H, W, C) as it came.
+        """(N, H, W, C), unchanged.
 
         Raises:
-          SizeError: H or W does not fit; the message names the next that does.
+          SizeError: H or W does not fit; the message names the nearest sizes that do.
         """
         height, width = inputs.shape[1:3]
         check_size(self.geometry, height, width)
@@ -48,6 +48,6 @@ class SizeCheck(keras.layers.Layer):
 
 
 def check_size(geometry: Geometry, height: int | None, width: int | None) -> None:
-    """Raises SizeError unless the sizes that are known (not None) fit."""
+    """Raises SizeError if a known size does not fit; None stands for an unknown one."""
     fitting = geometry.smallest
     geometry.check(height or fitting, width or fitting, "input")

@@ -1,4 +1,4 @@
-"""Bilinear up-sampling as Caffe's transposed convolution has it, and its learned form's first kernel."""
+"""Bilinear up-sampling as Caffe's transposed convolution computes it, and the initial kernel of learned up-sampling."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from keras import ops
 
 
 def bilinear_kernel(size: int) -> np.ndarray:
-    """The weights along one axis of a bilinear kernel: (size,) float32; that of the plane is their outer product.
+    """The weights of a bilinear kernel along one axis: (size,) float32; a kernel for images is their outer product.
 
-    1 - |i - c| / f with f = ceil(size / 2), about c = f - 1 where the size is odd, f - 1/2 where it is even. Their sum
-    is f.
+    They are 1 - |i - c| / f with f = ceil(size / 2), where c = f - 1 if the size is odd and f - 1/2 if it is even.
+    Their sum is f.
 
     Source: the FCN release's surgery.upsample_filt; Caffe's `bilinear` filler computes the same.
     """
@@ -28,10 +28,10 @@ def _shape(size: int) -> tuple[int, float]:
 
 @keras.saving.register_keras_serializable("kseg")
 class BilinearUpsampling(keras.layers.Layer):
-    """Each channel by a factor: a transposed convolution with a fixed bilinear kernel, n cells to factor (n-1) + size.
+    """Up-samples each channel: a transposed convolution with a fixed bilinear kernel, n cells to factor (n-1) + size.
 
-    The kernel is one row of numbers, applied along rows and then along columns as a matrix product, float32 under any
-    policy. No channel sees another one; at the borders it fades to zero, as Caffe's does.
+    The kernel is separable: it is applied along rows and then along columns, as a matrix product, in float32 under any
+    policy. Channels do not mix. At the borders the output fades to zero, as in Caffe.
 
     Args:
       size: of the kernel.
@@ -52,10 +52,10 @@ class BilinearUpsampling(keras.layers.Layer):
         return ops.einsum("qw,npwc->npqc", self._matrix(width), rows)
 
     def _matrix(self, cells: Any) -> Any:
-        """What each of `cells` gives to each output cell: (factor (cells - 1) + size, cells)."""
+        """The weight of each of `cells` in each output cell: (factor (cells - 1) + size, cells)."""
         half, centre = _shape(self.size)
-        places = ops.arange(self.factor * (cells - 1) + self.size)[:, None] - self.factor * ops.arange(cells)
-        return ops.relu(1 - ops.abs(ops.cast(places, "float32") - centre) / half)
+        distances = ops.arange(self.factor * (cells - 1) + self.size)[:, None] - self.factor * ops.arange(cells)
+        return ops.relu(1 - ops.abs(ops.cast(distances, "float32") - centre) / half)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         sizes = [None if cells is None else self.factor * (cells - 1) + self.size for cells in input_shape[1:3]]
@@ -67,9 +67,9 @@ class BilinearUpsampling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kseg")
 class Bilinear(keras.initializers.Initializer):
-    """A dense kernel (size, size, K, K) that up-samples each channel by itself, bilinearly.
+    """A dense kernel (size, size, K, K) that up-samples each channel bilinearly, without mixing channels.
 
-    Source: FCN paper, section 3.3: learned up-sampling starts bilinear.
+    Source: FCN paper, section 3.3: learned up-sampling starts as bilinear.
     """
 
     def __call__(self, shape: tuple, dtype: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""An image looked up where a field says."""
+"""Warps an image by a field of displacements."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from keras import ops
 
 
 def dense_image_warp(image: Any, flow: Any) -> Any:
-    """The image looked up at each pixel's place less its flow, bilinearly; beyond the border the border pixel goes on.
+    """Warps an image: each output pixel is the image's value at the pixel's position minus its flow.
 
-    output[n, row, column] = image[n, row - flow[n, row, column, 0], column - flow[n, row, column, 1]], differentiable
-    in both arguments.
+    output[n, row, column] = image[n, row - flow[n, row, column, 0], column - flow[n, row, column, 1]], with bilinear
+    interpolation, and beyond the border the value of the border pixel. Differentiable in both arguments.
 
     Args:
       image: (N, H, W, C) of a float dtype, H and W >= 2.
@@ -26,10 +26,10 @@ def dense_image_warp(image: Any, flow: Any) -> Any:
     kind = image.dtype
     rows, columns = ops.meshgrid(ops.arange(height, dtype=kind), ops.arange(width, dtype=kind), indexing="ij")
     corners, shares = [], []
-    for place, size in ((rows - flow[..., 0], height), (columns - flow[..., 1], width)):
-        first = ops.clip(ops.floor(place), 0, size - 2)
+    for position, size in ((rows - flow[..., 0], height), (columns - flow[..., 1], width)):
+        first = ops.clip(ops.floor(position), 0, size - 2)
         corners.append(ops.cast(first, "int32"))
-        shares.append(ops.clip(place - first, 0, 1)[..., None])
+        shares.append(ops.clip(position - first, 0, 1)[..., None])
     pixels = ops.reshape(image, (-1, height * width, channels))
 
     def neighbour(down: int, right: int) -> Any:

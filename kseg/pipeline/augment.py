@@ -1,13 +1,13 @@
-"""Augmentations as pure functions of an example and a random generator, composed into one warp.
+"""Augmentations: pure functions of an example and a random generator, combined into one warp.
 
-However many are asked for, each output pixel is looked up once: the image is interpolated linearly or cubically (as
-asked for: `interpolation`), label and instances take the nearest pixel, so that no label is ever invented. Beyond the
-image lies its mirror image (the border pixel not repeated), for image and label alike; or nothing, black and void.
+All geometric augmentations together interpolate each pixel once. The image is interpolated linearly or cubically
+(`interpolation`). Label and instances take the nearest pixel, so that no new label appears. Outside of the image lies
+its mirror image (without repeating the border pixel), for image and label alike; or black and void.
 
-Grey levels and colours change in the channels that hold such (`Dataset.colour_channels`): depth, and HHA's heights and
-angles, stay as they are.
+Grey levels and colours change only in the channels that hold them (`Dataset.colour_channels`): depth, and HHA's heights
+and angles, stay unchanged.
 
-OpenCV 4 rounds places to 1/32 pixel, which moves a look-up by at most 1/64 pixel along each axis; OpenCV 5 does not.
+OpenCV 4 rounds coordinates to 1/32 pixel, an error of at most 1/64 pixel along each axis; OpenCV 5 does not.
 `kseg.layers.dense_image_warp` is the exact warp, equal to tensorflow-addons' bit for bit, and differentiable.
 """
 
@@ -34,33 +34,33 @@ class Geometric(Protocol):
     """An augmentation that moves pixels."""
 
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
-        """The warp and one more change of places, every choice of it drawn from `rng`."""
+        """The warp followed by one more change of coordinates; every random choice comes from `rng`."""
 
 
 @runtime_checkable
 class Tonal(Protocol):
-    """An augmentation that changes grey levels and leaves places."""
+    """An augmentation that changes grey levels and moves no pixel."""
 
     def tone(self, image: np.ndarray, rng: np.random.Generator, white: float) -> np.ndarray:
-        """(H, W, C) float32 with other levels, every choice drawn from `rng`; `white` is the level that is white."""
+        """(H, W, C) float32 with changed levels; random choices come from `rng`, `white` is the level of white."""
 
 
 Augmentation = Geometric | Tonal
-# In the order in which they are done: from the output back to the image, then grey levels.
+# In the order of their application: from the output back to the image, then grey levels.
 AUGMENTATIONS: Registry[Any] = Registry("augmentation")
 
 
 @AUGMENTATIONS.register("elastic")
 @dataclass(frozen=True)
 class Elastic:
-    """Random displacements on a coarse grid, in between bicubic.
+    """Random displacements at the points of a coarse grid, bicubic between them.
 
-    Image: linear or cubic, as asked for. Label: the nearest pixel.
+    Image: linear or cubic, as `interpolation` says. Label: the nearest pixel.
 
     Attributes:
       sigma: the displacements' Gaussian deviation along each axis, pixels, not below 0.
-      spacing: pixels from one grid point to the next, at most, above 0; None for 3 x 3 points over the whole crop,
-        corners included, as the paper's words are mostly read (the authors' later code takes a spacing).
+      spacing: the greatest distance between grid points, pixels, above 0; None for 3 x 3 points over the whole crop,
+        corners included, as the paper is mostly understood (the authors' later code has a spacing).
 
     Source: U-Net paper, section 3.1.
     """
@@ -80,13 +80,13 @@ class Elastic:
 @AUGMENTATIONS.register("mirror")
 @dataclass(frozen=True)
 class Mirror:
-    """Left and right exchanged for half of the examples, up and down for half, independently.
+    """Left and right exchanged in half of the examples, up and down in half, independently.
 
-    Image and label: pixels change places, nothing is interpolated.
+    Image and label: pixels are moved, nothing is interpolated.
 
     Attributes:
-      horizontal: left and right.
-      vertical: up and down.
+      horizontal: whether left and right are exchanged.
+      vertical: whether up and down are exchanged.
     """
 
     horizontal: bool = True
@@ -94,18 +94,18 @@ class Mirror:
 
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         signs = rng.choice([-1.0, 1.0], size=2)
-        return warp.turned(np.diag(np.where([self.vertical, self.horizontal], signs, 1.0)))
+        return warp.transformed(np.diag(np.where([self.vertical, self.horizontal], signs, 1.0)))
 
 
 @AUGMENTATIONS.register("rotation")
 @dataclass(frozen=True)
 class Rotation:
-    """A turn about the centre by an angle drawn evenly from -degrees to degrees.
+    """A rotation about the centre by an angle drawn evenly from -degrees to degrees.
 
-    Image: linear or cubic, as asked for. Label: the nearest pixel.
+    Image: linear or cubic, as `interpolation` says. Label: the nearest pixel.
 
     Attributes:
-      degrees: the largest turn to either side, not below 0.
+      degrees: the largest angle to either side, not below 0.
     """
 
     degrees: float = 180.0
@@ -116,7 +116,7 @@ class Rotation:
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
         cosine, sine = math.cos(angle), math.sin(angle)
-        return warp.turned(np.array([[cosine, -sine], [sine, cosine]]))
+        return warp.transformed(np.array([[cosine, -sine], [sine, cosine]]))
 
 
 @AUGMENTATIONS.register("shift")
@@ -124,7 +124,7 @@ class Rotation:
 class Shift:
     """A shift along each axis, drawn evenly from -pixels to pixels, fractions included.
 
-    Image: linear or cubic, as asked for. Label: the nearest pixel.
+    Image: linear or cubic, as `interpolation` says. Label: the nearest pixel.
 
     Attributes:
       pixels: the largest shift along each axis, not below 0.
@@ -142,12 +142,12 @@ class Shift:
 @AUGMENTATIONS.register("scale")
 @dataclass(frozen=True)
 class Scale:
-    """Enlarged or made smaller, by a factor from 1 / most to most, drawn evenly on a logarithmic scale.
+    """Enlarges or shrinks by a factor from 1 / most to most, drawn evenly on a logarithmic scale.
 
-    Image: linear or cubic, as asked for; made smaller, it is not smoothed first. Label: the nearest pixel.
+    Image: linear or cubic, as `interpolation` says; it is not smoothed before shrinking. Label: the nearest pixel.
 
     Attributes:
-      most: the largest factor, above 0; 1 leaves the size as it is.
+      most: the largest factor, above 0; 1 does not change the size.
     """
 
     most: float = 1.25
@@ -156,18 +156,18 @@ class Scale:
         check_numbers("data.augment.scale", positive=("most",), most=self.most)
 
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
-        return warp.turned(np.eye(2) / math.exp(rng.uniform(-1, 1) * math.log(self.most)))
+        return warp.transformed(np.eye(2) / math.exp(rng.uniform(-1, 1) * math.log(self.most)))
 
 
 @AUGMENTATIONS.register("saturation")
 @dataclass(frozen=True)
 class Saturation:
-    """Colours away from grey, or towards it, by a factor from 1 - most to 1 + most; grey images stay as they are.
+    """Moves colours away from grey, or towards it, by a factor from 1 - most to 1 + most; grey images stay unchanged.
 
-    Grey is the mean of the three channels, which stays. Nothing is interpolated; the label stays.
+    Grey is the mean of the three channels, which stays the same. Nothing is interpolated; the label does not change.
 
     Attributes:
-      most: how far the factor goes from 1, not below 0.
+      most: the largest difference of the factor from 1, not below 0.
     """
 
     most: float = 0.3
@@ -186,15 +186,16 @@ class Saturation:
 @AUGMENTATIONS.register("grey_curve")
 @dataclass(frozen=True)
 class GreyCurve:
-    """Grey levels through a random rising curve from black to white, of five points joined by straight lines.
+    """Maps grey levels by a random rising curve from black to white, of five points joined by straight lines.
 
-    The same curve for all channels; what lies beyond black or white becomes black or white. Nothing is interpolated;
-    the label stays.
+    All channels have the same curve; levels outside of black to white become black or white. Nothing is interpolated;
+    the label does not change.
 
-    Half-way between two points a third is drawn evenly from what leaves both slopes within the limits, two times over.
+    In each of two rounds a point is drawn half-way between two others, evenly from the heights at which both slopes are
+    within the limits.
 
     Attributes:
-      least_slope, most_slope: of the curve, 1 being that of no change.
+      least_slope, most_slope: the limits of the curve's slope; a slope of 1 changes nothing.
 
     Source: the U-Net authors' Fiji plugin, commit 870e503: slopes from 0.666 to 1.5, two rounds.
     """
@@ -225,12 +226,12 @@ class GreyCurve:
 class Grey:
     """Grey levels g become `a g + b`, with a drawn from 1 - gain to 1 + gain, b from -offset to offset times white.
 
-    One a and one b for all channels, so that a photograph becomes brighter or darker and keeps its hues. Levels may
-    leave 0 to white: they are not cut off. Nothing is interpolated; the label stays.
+    All channels have the same a and b, so that a photograph becomes brighter or darker and keeps its hues. Levels may
+    leave the range 0 to white: they are not clipped. Nothing is interpolated; the label does not change.
 
     Attributes:
-      gain: how far the factor goes from 1, not below 0.
-      offset: how far levels are moved up or down, as a share of white, not below 0.
+      gain: the largest difference of the factor from 1, not below 0.
+      offset: the largest shift of the levels up or down, as a share of white, not below 0.
     """
 
     gain: float = 0.25
@@ -251,22 +252,22 @@ BORDERS = {"mirror": cv2.BORDER_REFLECT_101, "void": cv2.BORDER_CONSTANT}
 
 
 def check_augmentations(augment: Sequence[Any]) -> None:
-    """Checks that everything in `augment` is an augmentation.
+    """Checks that `augment` holds augmentations only.
 
     Raises:
       ConfigError: it is no list, or an object has neither `move` nor `tone`; the message names it.
     """
     if isinstance(augment, str) or not isinstance(augment, Iterable):
         raise ConfigError(
-            f"augment: found {augment!r:.80}, but a list of objects is wanted, as [kseg.pipeline.Mirror()]. By name it "
-            "is a setting: data.augment.mirror=true."
+            f"augment: found {augment!r:.80}, but it must be a list of objects.",
+            "Give such as [kseg.pipeline.Mirror()], or name it in a recipe: data.augment.mirror=true.",
         )
     for each in augment:
         if isinstance(each, type) or not isinstance(each, Geometric | Tonal):
             what = f"the class {each.__name__}, not an object of it" if isinstance(each, type) else f"{each!r:.80}"
             raise ConfigError(
-                f"augment: {what} is no augmentation. One has a method move(warp, rng) or tone(image, rng, white), as "
-                "those of kseg.pipeline have."
+                f"augment: {what} is no augmentation.",
+                "Give an object with a method move(warp, rng) or tone(image, rng, white), as in kseg.pipeline.",
             )
 
 
@@ -284,24 +285,24 @@ def augmented(
 ) -> Item:
     """An example after all augmentations, cropped.
 
-    The crop's centre is drawn so that what is left of it once `margin` is cut off on every side lies inside the
-    image, where that is large enough; the margin reads on into what lies beyond. Its pixels are the image's own, and
-    so is nothing interpolated where it is cut out or mirrored only.
+    The crop's centre is drawn so that the crop without its margin lies inside the image, if the image is large enough;
+    the margin may reach outside. Crops begin at whole pixels, so that a crop without other changes, or with mirrors
+    only, needs no interpolation.
 
     Args:
       item: the example.
-      rng: where every choice comes from.
-      augment: what is done: the geometric ones together in one warp, then those of grey levels.
-      crop: (height, width) of the result; None for the image's own and no shift.
+      rng: every random choice comes from it.
+      augment: the augmentations: geometric ones together in one warp, then those of grey levels.
+      crop: (height, width) of the result; None for the image's own size and no shift.
       margin: pixels of the crop on each side that are context only.
       white: the grey level that is white.
-      colour_channels: how many of the first channels hold grey levels or colours, as `Dataset.colour_channels` says it.
+      colour_channels: how many of the first channels hold grey levels or colours (`Dataset.colour_channels`).
       interpolation: of the image. OpenCV's cubic (a = -3/4) is sharper and overshoots, beside a straight edge by up to
-        1/9 of its height, so that grey levels may leave those of the image.
-      beyond: what lies beyond the image: its mirror image, or void, where the image is black and no object is.
+        1/9 of its height, so that grey levels may leave the range of the image.
+      beyond: what lies outside of the image: its mirror image, or void: black, without objects.
 
     Returns:
-      The item with image float32, and label and instances as they are numbered. Of several streams all move together.
+      The item with image float32, label and instances int32. All streams are warped in the same way.
     """
     size = next(iter(item.labels.values())).shape
     centre = [(length - 1) / 2 for length in size]
@@ -309,7 +310,7 @@ def augmented(
         for axis in (0, 1):
             inner = crop[axis] - 2 * margin
             free = size[axis] - inner
-            # Whole pixels, in the middle where the image is smaller: what is not turned is not blurred either.
+            # Whole pixels, so that nothing is blurred without need; centred if the image is smaller.
             start = rng.integers(0, free + 1) if free > 0 else free // 2
             centre[axis] = start + (inner - 1) / 2
     warp = Warp.still(crop or size)
@@ -334,7 +335,7 @@ def augmented(
 
 
 def _toned(image: np.ndarray, count: int, augmentation: Tonal, rng: np.random.Generator, white: float) -> np.ndarray:
-    """`image` (H, W, C) with other grey levels in its first `count` channels."""
+    """`image` (H, W, C) with changed grey levels in its first `count` channels."""
     if image.shape[-1] <= count:
         return augmentation.tone(image, rng, white)
     colours = augmentation.tone(np.ascontiguousarray(image[..., :count]), rng, white)

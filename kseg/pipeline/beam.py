@@ -1,4 +1,4 @@
-"""The same packing as an Apache Beam pipeline, a step per shard, on whatever runner there is (the extra `beam`)."""
+"""The same packing as an Apache Beam pipeline, one step per shard, on any runner (the extra `beam`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kseg.datasets import Dataset
 from kseg.datasets.shards.packed import INDEX, index_to_text
-from kseg.errors import ConfigError, EnvironmentFailure, KsegError
+from kseg.errors import ConfigError, EnvironmentFailure, KsegError, in_a_line
 from kseg.pipeline.shards import Shard, plan, write_shard, write_text, writing
 from kseg.registry import load_plugin, loaded_plugins
 
@@ -24,25 +24,25 @@ def pack_on_beam(
     shards: int | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes what `kseg.pipeline.shards.pack` writes, byte for byte, or goes on with it.
+    """Writes the same files as `kseg.pipeline.shards.pack`, byte for byte, or goes on with it.
 
-    A worker leaves the entry of a finished shard beside it; all are entered in the index at the end.
+    A worker writes the entry of a finished shard beside it; at the end all are entered in the index.
 
     Args:
-      data: what to pack; every worker must find its files at the same place, and so the plugins that were loaded.
+      data: the split; every worker must find its files, and the loaded plugins, under the same paths.
       folder: a folder that all workers share, or gs://BUCKET/FOLDER.
       options: Beam's own, as ["--runner=FlinkRunner", "--flink_master=host:8081"]; none for the direct runner.
-      shards, settings: as `pack` takes them.
+      shards, settings: as for `pack`.
 
     Raises:
       ConfigError: Apache Beam is not installed, or as `pack`.
-      DataError, EnvironmentFailure: as `pack`; what went wrong in another process is an EnvironmentFailure.
+      DataError, EnvironmentFailure: as `pack`; an error in another process is an EnvironmentFailure.
     """
     try:
         import apache_beam
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
-        raise ConfigError("Apache Beam is not installed. Install it: pip install 'kseg[beam]'") from error
+        raise ConfigError("Apache Beam is not installed.", "Install it: pip install 'kseg[beam]'.") from error
     with writing(folder):
         index, todo = plan(data, folder, shards=shards, settings=settings)
         try:
@@ -52,10 +52,10 @@ def pack_on_beam(
         except KsegError:
             raise
         except RuntimeError as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            *_, reason = [error, *str(error).strip().splitlines()]  # the last line
             raise EnvironmentFailure(
-                f"{folder}: the pipeline failed ({reason}). The shards that are finished stay. "
-                "Is kseg installed on every worker, and are the data there? Then run the same command again."
+                f"{folder}: the pipeline failed ({in_a_line(reason)}). Finished shards stay.",
+                "Check that kseg and the data are on every worker, and pack again.",
             ) from error
         for shard in todo:
             with tf.io.gfile.GFile(_entry(folder, shard)) as file:
@@ -66,9 +66,9 @@ def pack_on_beam(
 
 
 def _write(shard: Shard, packed: bytes, folder: str, plugins: Sequence[str]) -> None:
-    """One step: a shard and its entry, unless a pipeline that broke off has left both.
+    """One step: writes a shard and its entry, unless an earlier pipeline has written both.
 
-    The data set comes as bytes of its own, so that a worker imports the plugin it may be from before it unpacks them.
+    The data set is pickled separately, so that a worker can import the plugin that defines it before it unpickles it.
     """
     for plugin in plugins:
         load_plugin(plugin)

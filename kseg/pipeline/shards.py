@@ -1,7 +1,7 @@
-"""A data set into TFRecord shards, which `--dataset packed` reads: on a disk, or on gs:// through tf.io.gfile.
+"""Packs a data set into TFRecord shards for the data set `packed`: on a disk, or on gs:// through tf.io.gfile.
 
-Every shard is written aside and renamed, then entered in the index, which is replaced as a whole: a pack that was
-killed goes on behind the last shard that was entered. One pack at a time writes to a folder.
+Every shard is written under another name, renamed, and then entered in the index, which is replaced as a whole. So a
+killed pack can go on behind the last shard that was entered. Only one pack at a time may write to a folder.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ import tensorflow as tf
 from kseg.datasets import Dataset
 from kseg.datasets.shards.packed import AFTER, BEFORE, FORMAT, INDEX, index_from_text, index_to_text, traits_to_json
 from kseg.datasets.shards.records import item_to_bytes
-from kseg.errors import ConfigError, DataError, EnvironmentFailure
+from kseg.errors import ConfigError, DataError, EnvironmentFailure, in_a_line
 
-ITEMS_PER_SHARD = 256  # of VOC's photographs about 100 MB
-AT_ONCE = 16
-ASIDE = ".part"
+ITEMS_PER_SHARD = 256  # about 100 MB of VOC's photographs
+READ_AT_ONCE = 16
+UNFINISHED = ".part"
 
 
 class Shard(NamedTuple):
-    """One of a split's shards: its number, its file's name, and which items it holds."""
+    """A shard of a split: its number, its file's name, and the indices of its items."""
 
     number: int
     file: str
@@ -47,19 +47,19 @@ def pack(
 ) -> None:
     """Writes the split `data` into shards in `folder`, beside those already there, or goes on with it.
 
-    A shard that is entered in the index and there is left as it is; its items are not compared again.
+    A shard that is in the index and in the folder is not written again; its items are not compared.
 
     Args:
-      data: what to pack; every item is checked as it is read.
-      folder: a folder, or gs://BUCKET/FOLDER; made where it is not there.
-      shards: how many; None for one per 256 items.
-      settings: what the data set was opened with, kept in the index.
-      progress: called with how many items more lie in shards.
+      data: the split; every item is checked as it is read.
+      folder: a folder, or gs://BUCKET/FOLDER; it is made if it does not exist.
+      shards: their number; None for one per 256 items.
+      settings: the settings with which the data set was opened, stored in the index.
+      progress: called with the number of items that were added to shards.
 
     Raises:
-      DataError: the split is empty, or an item does not hold.
+      DataError: the split is empty, or an item is damaged.
       ConfigError: `folder` holds another data set, or another division of this split.
-      EnvironmentFailure: the place can't be written.
+      EnvironmentFailure: the folder can't be written.
     """
     with writing(folder):
         index, todo = plan(data, folder, shards=shards, settings=settings)
@@ -73,21 +73,21 @@ def pack(
 def plan(
     data: Dataset, folder: str, *, shards: int | None, settings: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any], list[Shard]]:
-    """The index in `folder` with an entry for the split `data`, as `pack` takes them, and the shards still to write.
+    """The index in `folder` with an entry for the split `data`, and the shards still to write; arguments as for `pack`.
 
-    What a killed pack left aside is removed, and the index is written.
+    Unfinished files of a killed pack are removed, and the index is written.
     """
     data.check_settled()
     if not len(data):
-        raise DataError(f"{data.name}: the split {data.split} is empty. Take another, or add images.")
+        raise DataError(f"{data.name}: the split {data.split} is empty.", "Use another split, or add images.")
     count = shards or math.ceil(len(data) / ITEMS_PER_SHARD)
     if not 1 <= count <= len(data):
-        raise ConfigError(f"--shards is {count}, but {data.split} has {len(data)} items. Give 1 to {len(data)}.")
+        raise ConfigError(f"shards is {count}, but {data.split} has {len(data)} items.", f"Give 1 to {len(data)}.")
     tf.io.gfile.makedirs(folder)
     index = _read_index(folder, _as_json({"dataset": data.name, "settings": dict(settings or {})}))
     part = _part(index, data, count, folder)
     for name in tf.io.gfile.listdir(folder):
-        if name.endswith(ASIDE):
+        if name.endswith(UNFINISHED):
             tf.io.gfile.remove(tf.io.gfile.join(folder, name))
     write_text(folder, INDEX, index_to_text(index))
     todo = [
@@ -106,10 +106,10 @@ def write_shard(shard: Shard, data: Dataset, folder: str) -> dict[str, Any]:
     """Writes a shard of `data`, whole or not at all.
 
     Returns:
-      Its entry in the index: `file`, `size_bytes`, and of each record `offsets`, `lengths` (bytes) and `crc32`.
+      Its entry in the index: `file`, `size_bytes`, and for each record `offsets`, `lengths` (bytes) and `crc32`.
     """
     lengths, checksums = [], []
-    with _aside(tf.io.gfile.join(folder, shard.file)) as place, tf.io.TFRecordWriter(place) as writer:
+    with _aside(tf.io.gfile.join(folder, shard.file)) as path, tf.io.TFRecordWriter(path) as writer:
         for record in _records(data, shard.indices):
             writer.write(record)
             lengths.append(len(record))
@@ -120,24 +120,24 @@ def write_shard(shard: Shard, data: Dataset, folder: str) -> dict[str, Any]:
 
 def write_text(folder: str, file: str, text: str) -> None:
     """Writes `text` to a file in `folder`, whole or not at all."""
-    with _aside(tf.io.gfile.join(folder, file)) as place, tf.io.gfile.GFile(place, "w") as stream:
+    with _aside(tf.io.gfile.join(folder, file)) as path, tf.io.gfile.GFile(path, "w") as stream:
         stream.write(text)
 
 
 @contextmanager
 def _aside(path: str) -> Iterator[str]:
-    """A place to write to, renamed to `path` when the block ends well; of its own, as Beam may run a step twice."""
-    place = f"{path}.{uuid4().hex[:8]}{ASIDE}"
+    """A unique path to write to (Beam may run a step twice), renamed to `path` if the block ends without an error."""
+    unfinished = f"{path}.{uuid4().hex[:8]}{UNFINISHED}"
     try:
-        yield place
-        tf.io.gfile.rename(place, path, overwrite=True)
+        yield unfinished
+        tf.io.gfile.rename(unfinished, path, overwrite=True)
     finally:
-        if tf.io.gfile.exists(place):
-            tf.io.gfile.remove(place)
+        if tf.io.gfile.exists(unfinished):
+            tf.io.gfile.remove(unfinished)
 
 
 def _is_there(folder: str, shard: Mapping[str, Any] | None) -> bool:
-    """Whether the shard of an entry is there in its full size; a damaged one may have been removed to be made again."""
+    """Whether the shard of an entry is there in its full size; a person may have deleted a damaged one."""
     if shard is None:
         return False
     path = tf.io.gfile.join(folder, shard["file"])
@@ -145,14 +145,14 @@ def _is_there(folder: str, shard: Mapping[str, Any] | None) -> bool:
 
 
 def _records(data: Dataset, indices: range) -> Iterator[bytes]:
-    """The records of `indices` in order, a few at once."""
+    """The records of `indices` in order, made by several threads."""
     with ThreadPoolExecutor() as threads:
-        for start in range(0, len(indices), AT_ONCE):
-            yield from threads.map(lambda index: item_to_bytes(data[index]), indices[start : start + AT_ONCE])
+        for start in range(0, len(indices), READ_AT_ONCE):
+            yield from threads.map(lambda index: item_to_bytes(data[index]), indices[start : start + READ_AT_ONCE])
 
 
 def _read_index(folder: str, made_of: Mapping[str, Any]) -> dict[str, Any]:
-    """The index in `folder`, a new one where there is none.
+    """The index in `folder`, or a new one.
 
     Raises:
       ConfigError: the shards are of another data set or other settings.
@@ -164,15 +164,15 @@ def _read_index(folder: str, made_of: Mapping[str, Any]) -> dict[str, Any]:
         index = index_from_text(file.read().decode(errors="replace"), path)
     found = {name: index.get(name) for name in made_of}
     if found != made_of:
-        raise ConfigError(f"{path}: the shards are of {found}, not of {dict(made_of)}. Choose another folder.")
+        raise ConfigError(f"{path}: the shards are of {found}, not of {dict(made_of)}.", "Choose another folder.")
     return index
 
 
 def _part(index: dict[str, Any], data: Dataset, count: int, folder: str) -> dict[str, Any]:
-    """The entry of the split `data` in `index`, which is made where it is not there.
+    """The entry of the split `data` in `index`; it is added if it is not there.
 
     Raises:
-      ConfigError: it has other items, other classes, or another number of shards.
+      ConfigError: the entry has other items, other classes, or another number of shards.
     """
     new = _as_json({"traits": traits_to_json(data), "ids": list(data.ids), "shards": [None] * count})
     part = index["splits"].setdefault(data.split, new)
@@ -187,25 +187,24 @@ def _part(index: dict[str, Any], data: Dataset, count: int, folder: str) -> dict
     ]
     if differs:
         raise ConfigError(
-            f"{folder}: the split {data.split} was packed here with other {' and '.join(differs)}. "
-            "Pack it the same, or choose another folder."
+            f"{folder}: the split {data.split} was packed here with other {' and '.join(differs)}.",
+            "Pack it with the same, or choose another folder.",
         )
     return part
 
 
 def _as_json(value: Any) -> Any:
-    """`value` as it comes back out of JSON: tuples as lists."""
+    """`value` as JSON returns it: tuples become lists."""
     return json.loads(json.dumps(value))
 
 
 @contextmanager
 def writing(folder: str) -> Iterator[None]:
-    """Turns the refusals of tf.io.gfile into one sentence."""
+    """Turns errors of tf.io.gfile into EnvironmentFailure."""
     try:
         yield
     except tf.errors.OpError as error:
-        reason = " ".join(str(error.message).split())[:200]
         raise EnvironmentFailure(
-            f"{folder}: can't be written ({reason}). The shards that are finished stay. "
-            "Free some space or choose another place, and run the same command again."
+            f"{folder}: can't be written ({in_a_line(error.message, 200)}). Finished shards stay.",
+            "Free some space or choose another folder, and pack again.",
         ) from error

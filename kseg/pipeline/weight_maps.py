@@ -1,4 +1,4 @@
-"""Weights per pixel, by which a network learns rare classes and the gaps between touching cells."""
+"""Weight maps: they make a network learn rare classes, and the gaps between touching cells."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ def border_weight_map(
       w0: height of the border term, no unit, >= 0.
       sigma: width of the border term, pixels, > 0.
       class_weights: w_c of background and of cells; None for (1, 1).
-      where: "background" has the border term outside of cells only, as the authors' later code;
-        "everywhere" is the equation as printed.
+      where: "background" for the border term outside of cells only, as in the authors' later code; "everywhere" for the
+        equation as printed.
 
     Returns:
-      (H, W) float32, > 0; the border term is 0 where there are fewer than two cells.
+      (H, W) float32, > 0; the border term is 0 if there are fewer than two cells.
 
     Raises:
       DataError: `cells` is not (H, W) integers >= 0.
       ConfigError: `w0` or `sigma` is out of range.
 
-    Source: U-Net paper, equation 2. The paper does not say which distance it takes, nor what holds inside cells.
+    Source: U-Net paper, equation 2. The paper does not say which distance it uses, nor what the weight inside cells is.
     """
     cells = _checked(cells, "border_weight_map")
     if w0 < 0 or sigma <= 0:
-        raise ConfigError(f"border_weight_map: w0 is {w0}, sigma {sigma}. w0 >= 0 and sigma > 0 are wanted.")
+        raise ConfigError(f"border_weight_map: w0 is {w0}, sigma {sigma}.", "Give w0 >= 0 and sigma > 0.")
     background, inside = class_weights or (1.0, 1.0)
     nearest, second = _two_nearest(cells, _reach(w0, sigma))
     border = w0 * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))
@@ -79,16 +79,17 @@ def balanced_weight_map(
     separation: float = 50.0,
     separation_sigma: float = 6.0,
 ) -> np.ndarray:
-    """Pixel weights by which background counts near cells, most between touching ones: the authors' later form.
+    """Pixel weights that stress the background near cells, most between touching cells: the authors' later form.
 
-    1 inside the cells once touching ones are separated (kseg.instances.separate), elsewhere
+    Touching cells are separated first (kseg.instances.separate). The weight is 1 inside cells, elsewhere
     v + (1 - v) exp(-d1^2 / (2 s_bal^2)) + lambda exp(-(d1 + d2)^2 / (2 s_sep^2)), where d1 and d2 are the distances
-    to the nearest pixel of the nearest and of the second nearest cell as given: exact Euclidean, 0 inside a cell.
+    to the nearest pixel of the nearest and of the second nearest cell before separation: exact Euclidean, 0 inside a
+    cell.
 
     Args:
       cells: (H, W) integers, 0 background, one number per cell, not separated.
-      background: v, the weight far from any cell, no unit, from above 0 to 1.
-      balance_sigma: s_bal, how far from a cell the background still counts, pixels, > 0.
+      background: v, the weight far from any cell, no unit, > 0, at most 1.
+      balance_sigma: s_bal, how far from a cell the background is stressed, pixels, > 0.
       separation: lambda, height of the ridge between cells, no unit, >= 0.
       separation_sigma: s_sep, width of the ridge, pixels, > 0.
 
@@ -106,7 +107,8 @@ def balanced_weight_map(
     if not 0 < background <= 1 or separation < 0 or min(balance_sigma, separation_sigma) <= 0:
         raise ConfigError(
             f"balanced_weight_map: background is {background}, balance_sigma {balance_sigma}, separation {separation}, "
-            f"separation_sigma {separation_sigma}. 0 < background <= 1, separation >= 0 and sigmas > 0 are wanted."
+            f"separation_sigma {separation_sigma}.",
+            "Give 0 < background <= 1, separation >= 0 and sigmas > 0.",
         )
     reach = max(_reach(1.0, balance_sigma), _reach(separation, separation_sigma))
     nearest, second = _two_nearest(cells, reach)
@@ -117,57 +119,48 @@ def balanced_weight_map(
 
 
 def _checked(cells: np.ndarray, function: str) -> np.ndarray:
-    """`cells`, which `function` was given, as an array.
+    """The argument `cells` of `function`, as an array.
 
     Raises:
-      DataError: they are not (H, W) integers >= 0.
+      DataError: it is not (H, W) integers >= 0.
     """
     cells = np.asarray(cells)
     if cells.ndim != 2 or cells.dtype.kind not in "iu" or (cells.size and cells.min() < 0):
         raise DataError(
-            f"{function}: cells are {cells.dtype} {cells.shape}. One number >= 0 per pixel is wanted, (H, W)."
+            f"{function}: cells are {cells.dtype} {cells.shape}.", "Give one integer >= 0 per pixel, (H, W)."
         )
     return cells
 
 
 def _reach(height: float, sigma: float) -> int:
-    """The pixels beyond which a Gaussian term is below 2^-30, less than float32 resolves beside a weight above 1/64."""
+    """The distance beyond which a Gaussian term is below 2^-30: too little for float32 beside a weight above 1/64."""
     return math.ceil(sigma * math.sqrt(2 * math.log(2**30 * max(height, 1.0))))
 
 
 def _two_nearest(cells: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distances (H, W) float64 to the nearest and second nearest cell, inf where beyond `reach`.
+    """Distances (H, W) float64 to the nearest and second nearest cell, inf beyond `reach`.
 
-    Each cell is measured in its own surroundings only.
+    The distances to a cell are computed only up to `reach` around it.
     """
     nearest = np.full(cells.shape, np.inf)
     second = nearest.copy()
     for cell, (top, left, bottom, right) in _boxes(cells).items():
-        place = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
-        outside = (cells[place] != cell).astype(np.uint8)
+        around = slice(max(0, top - reach), bottom + reach), slice(max(0, left - reach), right + reach)
+        outside = (cells[around] != cell).astype(np.uint8)
         rounded = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
-        distance = np.sqrt(np.rint(rounded**2))  # squared distances are whole numbers: what float32 lost comes back
-        np.minimum(second[place], np.maximum(nearest[place], distance), out=second[place])
-        np.minimum(nearest[place], distance, out=nearest[place])
+        distance = np.sqrt(np.rint(rounded**2))  # squared distances are whole numbers: this undoes float32's rounding
+        np.minimum(second[around], np.maximum(nearest[around], distance), out=second[around])
+        np.minimum(nearest[around], distance, out=nearest[around])
     return nearest, second
 
 
 def _boxes(cells: np.ndarray) -> dict[int, tuple[int, int, int, int]]:
     """Top, left, bottom and right (the last two exclusive) of each cell."""
     rows, columns = np.nonzero(cells)
-    numbers, place = np.unique(cells[rows, columns], return_inverse=True)
-    boxes = np.empty((len(numbers), 4), np.int64)
-    for column, (values, extreme, start) in enumerate(
-        (
-            (rows, np.minimum, cells.shape[0]),
-            (columns, np.minimum, cells.shape[1]),
-            (rows, np.maximum, -1),
-            (columns, np.maximum, -1),
-        )
-    ):
-        boxes[:, column] = start
-        extreme.at(boxes[:, column], place, values)
-    boxes[:, 2:] += 1
-    return {
-        int(number): (int(t), int(left), int(b), int(r)) for number, (t, left, b, r) in zip(numbers, boxes, strict=True)
-    }
+    numbers, which = np.unique(cells[rows, columns], return_inverse=True)
+    first = np.full((2, len(numbers)), max(cells.shape))
+    stop = np.zeros_like(first)
+    for axis, indices in enumerate((rows, columns)):
+        np.minimum.at(first[axis], which, indices)
+        np.maximum.at(stop[axis], which, indices + 1)
+    return dict(zip(numbers.tolist(), zip(*first.tolist(), *stop.tolist(), strict=True), strict=True))

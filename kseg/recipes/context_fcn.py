@@ -1,12 +1,12 @@
 """PASCAL-Context as the FCN papers trained: 4,998 images, scored on 5,105, 59 classes and the background as a 60th.
 
-`python cli.py train --recipe NAME --data-dir DIR`. None was run here at full width: that takes a GPU, ImageNet weights,
-and days. At an eighth of the width each overfits the samples: benchmarks/overfit_samples.py. The scores below: mean IU
-on val in percent, of the paper of 2015, and of the one of 2016 as remembered.
+`python cli.py train --recipe NAME --data-dir DIR`. None of them was run at full width, which takes a GPU, ImageNet
+weights and days. At an eighth of the width each overfits the samples (benchmarks/overfit_samples.py). The scores below
+are the mean IU on val in percent, from the paper of 2015 and (from memory) that of 2016.
 
-What `--dry-run` says of full width on two slow cores with AVX2, float32: a step 14 to 15 s, up to 6.0 GiB.
+At full width on two slow cores with AVX2, in float32, a step takes 14 to 15 s and up to 6.0 GiB (`--dry-run`).
 
-The paper of 2015 does not say how long it trained here: as many epochs as for its table 1, 175.
+The paper of 2015 does not say for how long it trained. Here it is the 175 epochs of its table 1.
 """
 
 from functools import partial
@@ -71,6 +71,6 @@ def context_fcn16s_2015() -> Recipe:
 def context_fcn8s_2015() -> Recipe:
     """FCN-8s on PASCAL-Context, after context-fcn16s-2015: 35.1 published.
 
-    The paper gives its rate no other value than FCN-16s's. All its up-sampling but the last is learned.
+    The paper gives it no other rate than FCN-16s. All its up-sampling but the last is learned.
     """
     return learned(_first(context_fcn8s(), rate=1e-6, stages=("context-fcn16s-2015",)), last="upscore8")

@@ -1,4 +1,4 @@
-"""What the trainings of the FCN papers have in common.
+"""The common parts of the trainings of the FCN papers.
 
 Source: the FCN release's solver.prototxt files; Long, Shelhamer, Darrell, CVPR 2015, section 4.3.
 """
@@ -16,9 +16,9 @@ def whole_images(name: str, **options) -> DataSpec:
 
 
 def released(name: str, model: ModelSpec, data: DataSpec, *, rate: float, steps: int = 100_000, **fields) -> Recipe:
-    """A training of the release: the loss summed over the pixels, momentum 0.99, biases at twice the rate, not decayed.
+    """A training of the release: a loss summed over pixels, momentum 0.99, and biases with twice the rate and no decay.
 
-    `steps` are those its scripts run, whatever the solver's max_iter says.
+    `steps` are those that its scripts run. They ignore the max_iter of the solvers.
     """
     optimizer = OptimizerSpec(
         name="sgd",

@@ -1,13 +1,14 @@
 """NYUDv2 as the FCN papers trained: on the 795 frames of trainval, scored on the 654 of test, in 40 classes.
 
-`python cli.py train --recipe NAME --data-dir DIR`. None was run here at full width: that takes a GPU, ImageNet weights,
-and days. At an eighth of the width each overfits the samples: benchmarks/overfit_samples.py. There is no val: the last
-network counts. The scores below: mean IU on test in percent, of the paper of 2015 (of 2016, as remembered).
+`python cli.py train --recipe NAME --data-dir DIR`. None of them was run at full width, which takes a GPU, ImageNet
+weights and days. At an eighth of the width each overfits the samples (benchmarks/overfit_samples.py). There is no val,
+so the last network counts. The scores below are the mean IU on test in percent, from the paper of 2015 (in brackets,
+from memory, that of 2016).
 
-What `--dry-run` says of full width on two slow cores with AVX2, float32: a step of rgb, rgbd, hha 16 to 18 s and up to
-5.4 GiB, of rgb-hha 54 s and 8.3 GiB.
+At full width on two slow cores with AVX2, in float32 (`--dry-run`), a step of rgb, rgbd or hha takes 16 to 18 s and up
+to 5.4 GiB; a step of rgb-hha takes 54 s and 8.3 GiB.
 
-The paper of 2015 does not say how long it trained here: as many epochs as for its table 1, 175.
+The paper of 2015 does not say for how long it trained. Here it is the 175 epochs of its table 1.
 """
 
 from functools import partial

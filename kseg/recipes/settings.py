@@ -1,4 +1,4 @@
-"""Recipes to JSON and back, and single fields and options of them by dotted names."""
+"""Recipes to JSON and back, and changes of single fields and options by their dotted names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS = ("model", "data", "loss", "optimizer")  # those with options
 
 
 def fixed_names(kind: Any, prefix: str = "") -> list[str]:
-    """The dotted names of the fixed fields of a dataclass and of those within it."""
+    """The dotted names of the fixed fields of a dataclass, and of the dataclasses in it."""
     names = []
     for name, hint in _hints(kind).items():
         names += fixed_names(hint, f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else [prefix + name]
@@ -45,10 +45,10 @@ def from_json(kind: Any, values: Any, prefix: str) -> Any:
     """The dataclass `kind` with these values; `prefix` is its dotted name and a dot.
 
     Raises:
-      ConfigError: an unknown field or option, or a value of another type.
+      ConfigError: a field or option is unknown, or a value has another type.
     """
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{prefix.rstrip('.')} is {values!r}, but must be fields by name.")
+        raise ConfigError(f"{prefix.rstrip('.')} is {values!r}, but must be a mapping of fields by name.")
     hints = _hints(kind)
     fields, options = {}, {}
     for name, value in values.items():
@@ -78,14 +78,14 @@ def from_json(kind: Any, values: Any, prefix: str) -> Any:
 
 
 def augmentation_options(name: str, value: Any) -> dict[str, Any] | None:
-    """The options of the augmentation `name`; None where it is not to be done.
+    """The options of the augmentation `name`; None where it is switched off.
 
     Args:
       name: a registered name.
-      value: its options by name; true for its own; false, none or 0 for not at all; a number or word for its first.
+      value: options by name; true for the defaults; false, none or 0 to switch it off; or a value of its first option.
 
     Raises:
-      ConfigError: there is no such augmentation or option, or a value of another type.
+      ConfigError: there is no such augmentation or option, or a value has another type.
     """
     from kseg.pipeline import AUGMENTATIONS
 
@@ -103,14 +103,14 @@ def augmentation_options(name: str, value: Any) -> dict[str, Any] | None:
         value = {} if text == "true" else {next(iter(known)): value}
     found = checked(f"The augmentation {name!r}", known, value, f"{AUGMENT}.{name}.")
     check_required(f"The augmentation {name!r}", known, found, f"{AUGMENT}.{name}.")
-    AUGMENTATIONS.get(name)(**found)  # refuses numbers that nothing can be done with
+    AUGMENTATIONS.get(name)(**found)  # which refuses numbers out of bounds
     return found
 
 
 def option_fields(recipe: Any) -> dict[str, Any]:
-    """The options of a recipe by dotted names: those that differ from their default, of augmentations all.
+    """The options of a recipe by dotted names: those that differ from their default, and all options of augmentations.
 
-    An augmentation that has no options is true.
+    An augmentation without options has the value true.
     """
     from kseg.pipeline import AUGMENTATIONS
 
@@ -128,7 +128,7 @@ def option_fields(recipe: Any) -> dict[str, Any]:
 
 
 def whole_name(name: str) -> str:
-    """The dotted name under which something can be taken away: of an augmentation's option the augmentation."""
+    """The dotted name of what can be taken away: for an option of an augmentation, the augmentation."""
     return ".".join(name.split(".")[:3]) if name.startswith(AUGMENT) else name
 
 
@@ -166,7 +166,7 @@ def changed(recipe: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def _unknown(recipe: Any, changes: Mapping[str, Any], name: str, known: set[str]) -> ConfigError:
-    """What to say of a setting that there is not: of an option who does not take it."""
+    """The error for an unknown setting, or for an option that the chosen thing does not take."""
     part = name.partition(".")[0]
     if part not in PARTS or part == name:
         specs = {part: getattr(recipe, part) for part in PARTS}
@@ -180,13 +180,13 @@ def _unknown(recipe: Any, changes: Mapping[str, Any], name: str, known: set[str]
 
 
 def _touches_options(changes: Mapping[str, Any], part: str, spec: Chosen) -> bool:
-    """Whether a change names what is no fixed field of this part."""
+    """Whether a change names something else than a fixed field of this part."""
     own = {f"{part}.{name}" for name in spec.fields}
     return any(name.startswith(f"{part}.") and name not in own for name in changes)
 
 
 def _set_augmentation(augment: dict[str, Any], path: list[str], value: Any) -> None:
-    """Sets an augmentation, or one option of it, in the JSON of an AugmentSpec, which is checked as a whole later."""
+    """Sets an augmentation, or one of its options, in the JSON of an AugmentSpec, which is checked later as a whole."""
     name, *option = path
     if option:
         before = augment.get(name)
@@ -197,10 +197,10 @@ def _set_augmentation(augment: dict[str, Any], path: list[str], value: Any) -> N
 
 
 def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The JSON of a recipe, in today's form where it was written before options belonged to what is named.
+    """The JSON of a recipe in today's form, also where an older kseg wrote it.
 
-    Then every option of every network and data set was a field, null where it was not set, the momentum stood beside
-    every optimiser, and augmentations had one flat list of fields.
+    The old form had a field for every option of every network and data set (null where it was not set), a momentum for
+    every optimiser, and a flat list of fields for all augmentations.
     """
     data = values.get("data")
     augment = data.get("augment") if isinstance(data, Mapping) else None

@@ -1,13 +1,13 @@
 """SIFT Flow as the FCN papers trained: 2,486 images of trainval, scored on the 200 of test, two heads.
 
-`python cli.py train --recipe NAME --data-dir DIR`. None was run here at full width: that takes a GPU, ImageNet weights,
-and days. At an eighth of the width each overfits the samples: benchmarks/overfit_samples.py. There is no val: the last
-network counts. The scores below: mean IU of the 30 semantic classes that test has and pixel accuracy of the geometric
-ones, in percent.
+`python cli.py train --recipe NAME --data-dir DIR`. None of them was run at full width, which takes a GPU, ImageNet
+weights and days. At an eighth of the width each overfits the samples (benchmarks/overfit_samples.py). There is no val,
+so the last network counts. The scores below are in percent: the mean IU of the 30 semantic classes of test, and the
+pixel accuracy of the geometric classes.
 
-What `--dry-run` says of full width on two slow cores with AVX2, float32: a step 8.5 to 17 s, up to 5.3 GiB.
+At full width on two slow cores with AVX2, in float32, a step takes 8.5 to 17 s and up to 5.3 GiB (`--dry-run`).
 
-The paper of 2015 has FCN-16s alone, and does not say how long it trained here: as many epochs as for its table 1, 175.
+The paper of 2015 trains FCN-16s only, and does not say for how long. Here it is the 175 epochs of its table 1.
 """
 
 from kseg.recipes.fcn_release import first_paper, learned, released, whole_images

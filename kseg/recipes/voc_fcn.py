@@ -1,12 +1,13 @@
 """PASCAL VOC as the FCN papers trained: on SBD's 8,498 training images, scored on 736 of VOC 2011 (seg11valid).
 
-`python cli.py train --recipe NAME --data-dir DIR`, both archives under DIR. None was run here at full width: that takes
-a GPU, ImageNet weights, and days. At an eighth of the width each overfits the samples: benchmarks/overfit_samples.py.
-The scores below: mean IU on seg11valid in percent, of the release's own weights (its README).
+`python cli.py train --recipe NAME --data-dir DIR`, with both archives under DIR. None of them was run at full width,
+which takes a GPU, ImageNet weights and days. At an eighth of the width each overfits the samples
+(benchmarks/overfit_samples.py). The scores below are the mean IU on seg11valid in percent, of the release's own weights
+(from its README).
 
-What `--dry-run` says of full width, samples of 500 x 375, float32, two slow cores with AVX2: a step of FCN-32s, 16s, 8s
-13.7, 18.7, 14.4 s and up to 5.7 GiB for the three in one process, at once 12.5 s, FCN-AlexNet 2.3 s and 2.0 GiB,
-FCN-GoogLeNet 1.6 s and 1.2 GiB.
+At full width on two slow cores with AVX2, in float32, on samples of 500 x 375 (`--dry-run`), a step of FCN-32s, 16s and
+8s takes 13.7, 18.7 and 14.4 s, and up to 5.7 GiB for the three in one process. FCN-8s at once takes 12.5 s, FCN-AlexNet
+2.3 s and 2.0 GiB, FCN-GoogLeNet 1.6 s and 1.2 GiB.
 """
 
 from dataclasses import replace
@@ -72,7 +73,7 @@ def voc_fcn_alexnet() -> Recipe:
 def voc_fcn_googlenet() -> Recipe:
     """FCN-GoogLeNet on PASCAL VOC; the paper of 2015 alone has it: 42.5 published, on VOC 2011's own val.
 
-    That figure is of a training on VOC 2011's 1,112 images: `--dataset voc2011`, 175 epochs of which these steps are.
+    That training ran on the 1,112 images of VOC 2011 (`--dataset voc2011`). The steps here are 175 epochs of them.
     """
     network = ModelSpec("fcn32s", backbone="googlenet", preprocessing="googlenet")
     recipe = released("voc-fcn-googlenet", network, DATA, rate=5e-5)
@@ -87,7 +88,7 @@ TABLE_1 = 175 * 1112  # the paper's table 1: at least 175 epochs of VOC 2011 tra
 def voc_fcn32s_2015() -> Recipe:
     """FCN-32s on PASCAL VOC from VGG16 as in the paper of 2015: 59.4 published.
 
-    The paper says how long it trained on VOC 2011's 1,112 images (175 epochs), not on SBD's: the steps are those.
+    The steps are the 175 epochs of the 1,112 images of VOC 2011. The paper does not say how long it trained on SBD.
     """
     recipe = replace(voc_fcn32s(), name="voc-fcn32s-2015", published=(_first(0.594, 0.891, 0.733, 0.814),))
     return first_paper(recipe, rate=1e-4, steps=TABLE_1)
@@ -108,7 +109,7 @@ def voc_fcn16s_2015() -> Recipe:
 def voc_fcn8s_2015() -> Recipe:
     """FCN-8s on PASCAL VOC, after voc-fcn16s-2015: 62.7 published, 62.2 on VOC 2012 test.
 
-    The paper gives its rate no other value than FCN-16s's. All its up-sampling but the last is learned.
+    The paper gives it no other rate than FCN-16s. All its up-sampling but the last is learned.
     """
     published = (_first(0.627, 0.903, 0.759, 0.832),)
     recipe = replace(voc_fcn8s(), name="voc-fcn8s-2015", stages=("voc-fcn16s-2015",), published=published)

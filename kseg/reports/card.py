@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what a network is, what it can and can't, and how it is used."""
+"""MODEL_CARD.md: what a network is, its scores and limits, and how to use it."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def _classes(result: Result) -> str:
 def _limits(result: Result) -> Iterator[str]:
     found, report = result.surveys["train"], result.report
     sizes = [f"{low} to {high}" if low != high else f"{low}" for low, high in (found.heights, found.widths)]
-    yield f"One training with one seed: another gives other figures. They rest on {len(report.images)} images."
+    yield f"The scores are of one training with one seed, on {len(report.images)} images. Another seed gives others."
     if report.split == "val" and result.chosen_at is not None:
-        yield "Chosen and scored on the same images of val: the figures are a little too good."
+        yield "Chosen and scored on the same images of val, so its scores are a little too good."
     yield (
         f"It has seen {found.images} images of {sizes[0]} by {sizes[1]} pixels. Images of another "
-        "scale, camera or stain may be scored far worse: score some of yours first (`kseg evaluate`)."
+        "scale, camera or stain may score far worse: score some of yours first (`kseg evaluate`)."
     )
     scored = [(name, value) for name, value in report.per_class.items() if value == value]
     lowest = min(scored, key=lambda one: one[1]) if scored else None

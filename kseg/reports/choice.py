@@ -1,11 +1,12 @@
-"""What counts as an object, and above which probability: chosen together where the truth is known."""
+"""Chooses, on images with known objects, what counts as an object and above which probability."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,22 +15,24 @@ from kseg.datasets import Dataset, by_name
 from kseg.inference.prediction import class_ids, predict_scores
 from kseg.inference.predictor import Predictor, predictor
 from kseg.instances import ObjectRules, number
-from kseg.layers import Average, ScoreReading
-from kseg.metrics import Comparison, compare_objects
+from kseg.layers import Average, ScoreReading, readings_of
+from kseg.metrics import Comparison, Measure, compare_objects
+from kseg.reports.evaluate import evaluate
+from kseg.reports.report import OF_OBJECTS
 
 THRESHOLDS = (0.5, 0.4, 0.6, 0.3, 0.7)  # the first wins a tie
 SIZES = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # pixels
-MOST_PIXELS = 6_000_000  # of val that are looked at: about a minute on one core
+MOST_PIXELS = 6_000_000  # of val are used, which takes about a minute on one core
 
 
 class _Found(NamedTuple):
-    """The objects of all images under one rule without a smallest size.
+    """The objects of all images under one rule, before small ones are left out.
 
     Attributes:
       areas: (F,) pixels of each predicted object.
-      matched: (F,) bool, whether it matches a true one.
-      scores: (T,) SEG's score of each true object.
-      by: (T,) the pixels of the predicted object it is from; 0 without one.
+      matched: (F,) bool, whether it matches a true object.
+      scores: (T,) the SEG score of each true object.
+      by: (T,) the pixels of the predicted object that gives this score; 0 where there is none.
     """
 
     areas: np.ndarray
@@ -44,6 +47,24 @@ class _Found(NamedTuple):
         return float(f1 + self.scores[self.by >= min_size].sum() / true) / 2
 
 
+def choose_readings(best: keras.Model, val: Dataset, measure: Measure) -> dict[str, ScoreReading] | None:
+    """How the scores of the best network are read best on `val`, by head; None where nothing is to be chosen.
+
+    The threshold is the best one for the measure that chose the network, if this has one. Where that measure counts
+    objects, threshold and objects are chosen together; else the mask stays as it was scored.
+    """
+    found: dict[str, Any] = {"threshold": evaluate(best, val, measures=[measure]).thresholds.get(measure.name)}
+    if val.has_instances:
+        thresholds = THRESHOLDS if measure.name in OF_OBJECTS else [found["threshold"]]
+        if chosen := choose_objects(best, val, thresholds=thresholds):
+            found |= {"threshold": chosen[0], **asdict(chosen[1])}
+    if found == {"threshold": None}:
+        return None
+    readings = readings_of(best)
+    first = next(iter(val.heads))  # the head that was scored
+    return {**readings, first: replace(readings[first], **found)}
+
+
 def choose_objects(
     model: keras.Model | Predictor,
     data: Dataset,
@@ -51,18 +72,18 @@ def choose_objects(
     average: Average | None = None,
     thresholds: Sequence[float | None] = THRESHOLDS,
 ) -> tuple[float | None, ObjectRules] | None:
-    """The threshold and the rules with which the objects of `data` are found best.
+    """The threshold and the rules that find the objects of `data` best.
 
-    Best is the mean of F1 at IoU 0.5, which punishes false objects, and of SEG, which looks at their outlines. Between
-    equals: a threshold of 0.5, holes and contacts left as they are, and a size of half the smallest true object or
-    less. No size is above a quarter of the median true object.
+    They are scored by the mean of F1 at IoU 0.5, which punishes false objects, and SEG, which measures outlines. Of
+    equal scores it prefers a threshold of 0.5, rules that change nothing, and a smallest size of at most half the
+    smallest true object. No smallest size is above a quarter of the median true object.
 
     Args:
-      model: a network; its class 1 is that of the objects.
-      data: whose objects are numbered. Of a large set the images are taken from all over it, and of a large image
-        the middle, 6 million pixels in all.
+      model: a network whose class 1 is the objects.
+      data: a data set with numbered objects. It uses 6 million pixels at most: images from all over a large set, and
+        the middle of a large image.
       average: as in `predict`.
-      thresholds: those to choose from, probabilities of class 1; None for the largest score, as it always is of more
+      thresholds: probabilities of class 1 to choose from; None for the largest score, which always decides among more
         than two classes.
 
     Returns:
@@ -88,7 +109,7 @@ def choose_objects(
     true_areas = np.concatenate([each.true_areas for each in found[choices[0]]])
     if not len(true_areas):
         return None
-    # Below half the smallest true object nothing can match. Beyond, a size must be better to be taken.
+    # Nothing below half the smallest true object can match. A larger size must score better to be chosen.
     smallest = true_areas.min()
     sizes = [size for size in SIZES if 4 * size <= np.median(true_areas)]
     sizes.sort(key=lambda size: (2 * size > smallest, abs(2 * size - smallest)))
@@ -99,7 +120,7 @@ def choose_objects(
 
 
 def _middle(size: tuple[int, ...]) -> tuple[slice, slice]:
-    """The middle of an image, as large as `MOST_PIXELS` allow; all of a smaller one."""
+    """The middle of an image, at most `MOST_PIXELS`; all of a smaller image."""
     share = min(1.0, math.sqrt(MOST_PIXELS / math.prod(size)))
     starts = [int(length * (1 - share) / 2) for length in size]
     rows, columns = (
@@ -109,14 +130,14 @@ def _middle(size: tuple[int, ...]) -> tuple[slice, slice]:
 
 
 def _looked_at(data: Dataset) -> list[int]:
-    """Places from all over `data`, as many as hold `MOST_PIXELS` where all images are as large as the first."""
+    """Indices evenly spaced over `data`, for `MOST_PIXELS` in all if every image is as large as the first."""
     height, width = next(iter(data[0].labels.values())).shape
     count = min(len(data), max(1, MOST_PIXELS // (height * width)))
     return np.unique(np.linspace(0, len(data) - 1, count).round().astype(int)).tolist()
 
 
 def _together(images: Sequence[Comparison]) -> _Found:
-    """The objects of all images."""
+    """The objects of all images together."""
     parts = []
     for each in images:
         scores, by = np.zeros(len(each.true_ids)), np.zeros(len(each.true_ids), np.int64)

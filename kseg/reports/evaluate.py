@@ -1,4 +1,4 @@
-"""The scores of a network on a split: one confusion matrix over all of it, and any of kseg.metrics.MEASURES."""
+"""The scores of a network on a split, by one confusion matrix over all of it and any of kseg.metrics.MEASURES."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from kseg.datasets import Dataset, by_name
 from kseg.datasets.agreement import difference_of_classes, some_names
-from kseg.errors import ConfigError, DataError
+from kseg.errors import ConfigError, DataError, Setting
 from kseg.inference.prediction import predict_scores
 from kseg.inference.predictor import Predictor, predictor
 from kseg.layers import Average, ScoreReading
@@ -34,12 +34,12 @@ def evaluate(
       model: a network or a predictor.
       data: the split to score.
       tile, average, precision: as in `predict`.
-      measures: what is scored beside mean IU and pixel accuracy, as names or objects; None for `usual_measures`.
-      progress: called with the images done and all of them, after each.
+      measures: the measures beside mean IU and pixel accuracy, as names or objects; None for `usual_measures`.
+      progress: called after each image with the number of images done and of all images.
 
     Raises:
-      ConfigError: there is no measure of a name, or the data can't be scored by it.
-      DataError: the network has other classes or channels than the data, or these are none.
+      ConfigError: a measure is unknown, or the data can't be scored by it.
+      DataError: the network has other classes or channels than the data, or there are no images.
     """
     data.check_settled()
     if not len(data):
@@ -98,20 +98,25 @@ def _seen(label: np.ndarray, scores: np.ndarray, classes: Sequence[str], void: i
 
 
 def usual_measures(data: Dataset) -> list[Measure]:
-    """What `data` is scored by unless something else is asked for: also by objects where they are numbered."""
+    """The measures of `data` by default: also those of objects where they are numbered."""
     return measures_for(data, [*USUAL, *(OF_OBJECTS if data.has_instances else []), *data.em_measures])
 
 
 def measures_for(data: Dataset, measures: Sequence[str | Measure]) -> list[Measure]:
-    """The measures of these names, or as they are, each once.
+    """The measures, given as names or objects, without repetition.
 
     Raises:
-      ConfigError: there is none of a name, or `data` can't be scored by it.
+      ConfigError: a measure is unknown, or `data` can't be scored by it.
     """
     found = list({each.name: each for each in map(measure, measures)}.values())
     for each in found:
         if lacks := each.lacks(data):
-            raise ConfigError(f"measure is {each.name}, but {data.name} has {lacks}. Choose another, as mean_iu.")
+            raise ConfigError(
+                f"measure is {each.name}, but {data.name} has {lacks}.",
+                "Choose another: ",
+                Setting("measure", "mean_iu"),
+                ".",
+            )
     return found
 
 
@@ -121,11 +126,15 @@ def _check_heads(call: Predictor, data: Dataset) -> None:
         count = call.heads.get(head)
         if count is None:
             theirs = ", ".join(filter(None, call.heads)) or "one label per pixel"
-            raise DataError(f"The network answers with {theirs}, {data.name} has {head or 'one label per pixel'}.")
+            raise DataError(
+                f"The network gives {theirs}, but {data.name} has {head or 'one label per pixel'}.",
+                "Score it on the kind of data that it was trained for.",
+            )
         own = call.readings[head].names(count)
         if difference := difference_of_classes(own, names):
             raise DataError(
                 f"The network has the classes {some_names(own)}, but {data.name} has {some_names(names)}: "
-                f"{difference}. Take the data it was trained for, or give the classes of these the names that the "
-                "network has, in its order (classes.txt)."
+                f"{difference}.",
+                "Take the data that it was trained for. Or give the classes of these data the network's names, in the "
+                "network's order (classes.txt).",
             )

@@ -1,4 +1,4 @@
-"""report.html: all that a person asks about a training, in one file."""
+"""report.html: everything about a training in one file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STRIP_WIDTH = 1600
 
 
 def write_page(result: Result) -> None:
-    """Writes report.html into the run folder; its samples/ hold the pictures of the images shown."""
+    """Writes report.html into the run folder, whose samples/ hold the pictures of the images that it shows."""
     report, measure = result.report, result.measure
     value = {"mean_iu": report.mean_iu, **report.measures}[measure.name]
     name = result.folder.resolve().name

@@ -1,4 +1,4 @@
-"""What `evaluate` gives: scores with the protocol they were taken by."""
+"""The report of `evaluate`: scores, with the protocol by which they were measured."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ OF_OBJECTS = ("seg", "object_f1", "object_precision", "object_recall", "count_er
 
 @dataclass(frozen=True)
 class Report:
-    """Scores with the protocol they were taken by; prints itself, and draws itself in a notebook.
+    """Scores with their protocol. It prints itself, and draws itself in a notebook.
 
     Attributes:
       dataset, split: what was scored.
       classes: the classes' names.
       confusion: (K, K) int64, rows truth.
       images: one entry per image: `id`, and its own score by the name of each measure.
-      scores: what came out of each measure.
-      average: over which versions of each image its scores were averaged.
-      scored_classes: the ids the means go over; None for all. Either way those without true pixels are left out.
-      others: of a network with several heads the confusion matrices of all but the first, by head.
+      scores: the score of each measure.
+      average: the versions of each image over which its scores were averaged.
+      precision: what the network computed in.
+      scored_classes: the ids of the classes in the means; None for all. Classes without true pixels never count.
+      others: the confusion matrices of a network's other heads, by head.
       other_classes: the names of their classes.
-      threshold: the probability above which a pixel was taken for class 1; None where the largest score decided.
+      threshold: the probability above which a pixel is class 1; None where the largest score decides.
       rules: what counted as an object of the prediction.
-      objects: how many objects there are, by what became of them (kseg.metrics.OBJECT_COUNTS): true, found, matched,
-        missed, false, split, merged; {} where objects are not numbered.
+      objects: the numbers of objects by kseg.metrics.OBJECT_COUNTS: true, found, matched, missed, false, split, merged;
+        {} where objects are not numbered.
     """
 
     dataset: str
@@ -73,17 +74,17 @@ class Report:
 
     @property
     def per_class(self) -> dict[str, float]:
-        """Each class's IU; NaN for a class without true pixels, which the mean leaves out."""
+        """The IU of each class; NaN for a class without true pixels, which does not count in the mean."""
         return dict(zip(self.classes, class_iu(self.confusion).tolist(), strict=True))
 
     @property
     def per_class_dice(self) -> dict[str, float]:
-        """Each class's Dice; NaN as in `per_class`."""
+        """The Dice of each class; NaN as in `per_class`."""
         return dict(zip(self.classes, class_dice(self.confusion).tolist(), strict=True))
 
     @property
     def measures(self) -> dict[str, float]:
-        """All scores but the mean IU, by the measure's name; of other heads by the head's and the measure's."""
+        """All scores but the mean IU, by the measure's name; those of other heads with the head's name before it."""
         found = {each.measure.name: each.value for each in self.scores if each.measure.name != "mean_iu"}
         for head, other in self.others.items():
             found |= {f"{head}_pixel_accuracy": pixel_accuracy(other), f"{head}_mean_iu": mean_iu(other)}
@@ -91,45 +92,45 @@ class Report:
 
     @property
     def seg(self) -> float | None:
-        """Over all objects of all images; None where objects are not numbered."""
+        """SEG over all objects of all images; None where objects are not numbered."""
         return self.measures.get("seg")
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """The threshold of class 1's probability that a measure was best at, by its name."""
+        """The threshold of class 1's probability at which a measure was best, by the measure's name."""
         return {each.measure.name: each.threshold for each in self.scores if each.threshold is not None}
 
     @property
     def columns(self) -> list[str]:
-        """Which scores of an image are shown in a table: the two main ones, those of objects, and those asked for."""
+        """The scores of an image that a table shows: the two main ones, those of objects, and those asked for."""
         hidden = {*USUAL, *self.thresholds, "object_precision", "object_recall"}.difference(ALWAYS)
         return [name for name in self.images[0] if name != "id" and name not in hidden]
 
     def words(self, name: str) -> str:
-        """What a person calls a score of this report."""
+        """The title of a score of this report."""
         return title_of(name, [each.measure for each in self.scores])
 
     def worst(self, chosen: str | Measure = "mean_iu", count: int = WORST_SHOWN) -> list[int]:
-        """The places of the images with the worst scores, the worst first; those without a score are left out."""
+        """The indices of the images with the worst scores, the worst first, without images that have no score."""
         by = measure(chosen)
         scores = [image.get(by.name, math.nan) for image in self.images]
-        scored = [place for place, score in enumerate(scores) if not math.isnan(score)]
+        scored = [index for index, score in enumerate(scores) if not math.isnan(score)]
         return sorted(scored, key=scores.__getitem__, reverse=not by.higher)[:count]
 
     @property
     def objects_in_words(self) -> str:
-        """How many objects there are and what became of them, in a sentence; "" where they are not numbered."""
+        """A sentence with the numbers of objects; "" where objects are not numbered."""
         if not self.objects:
             return ""
         true, found, matched, missed, false, split, merged = (f"{self.objects[name]:,}" for name in OBJECT_COUNTS)
         return (
-            f"{true} true objects, {found} found: {matched} match. {missed} were missed, {false} found ones are false, "
-            f"{split} were split into pieces, {merged} found ones merge two or more."
+            f"{true} true objects, {found} found: {matched} match. {missed} were missed and {split} were split into "
+            f"pieces; {false} of the found ones are false, and {merged} merge two or more."
         )
 
     @property
     def protocol(self) -> str:
-        """How the figures were taken, in a sentence or two."""
+        """How the scores were measured, in a few sentences."""
         absent = [name for name, value in self.per_class.items() if math.isnan(value)]
         text = (
             f"{len(self.images)} image{'s' * (len(self.images) > 1)} of {self.dataset}, split {self.split}; one "
@@ -150,7 +151,7 @@ class Report:
         return f"{text} Scores: {AVERAGES[self.average]}, {self.precision}{cut}."
 
     def to_json(self) -> dict:
-        """The same as a dictionary for JSON; a score that does not exist is None."""
+        """The report as a dictionary for JSON; a score that does not exist is None."""
         return {
             "mean_iu": _number(self.mean_iu),
             "per_class": _numbers(self.per_class),
@@ -184,7 +185,7 @@ class Report:
         lines += ["", *_table([("measure", ""), *((name, in_figures(value)) for name, value in self.measures.items())])]
         shown, title, columns = self.images, "image", self.columns
         if len(shown) > MOST_SHOWN:
-            shown, title = tuple(shown[place] for place in self.worst()), f"worst of {len(shown)} images"
+            shown, title = tuple(shown[index] for index in self.worst()), f"worst of {len(shown)} images"
         lines += [
             "",
             *_table(

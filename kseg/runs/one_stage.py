@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,8 @@ from kseg.layers import readings_of, with_reading
 from kseg.log import LOG
 from kseg.reports import Report, evaluate
 from kseg.reports.card import write_card
-from kseg.reports.choice import THRESHOLDS, choose_objects
+from kseg.reports.choice import choose_readings
 from kseg.reports.page import write_page
-from kseg.reports.report import OF_OBJECTS
 from kseg.reports.result import Result, read_rows, read_warnings
 from kseg.runs.config import alone, read_config
 from kseg.runs.stages import Stage
@@ -194,7 +192,9 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
     """The scores of the best network on the held-out split, written as report.json, page and card, with pictures."""
     prepared, folder = stage.prepared, stage.folder
     best: Any = load(folder)
-    _settle_reading(stage, best)
+    if "val" in prepared.parts and (readings := choose_readings(best, prepared.parts["val"], prepared.measure)):
+        best = with_reading(best, readings)
+        save_network(best, folder / "model.keras")
     report = evaluate(best, prepared.scored, measures=prepared.scored_by)
     given = prepared.given.model
     result = Result(
@@ -220,26 +220,3 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
     of_training = {"recipe": prepared.recipe.name, "seconds": round(seconds), "warnings": list(result.warnings)}
     write_json(folder / "report.json", {**report.to_json(), **of_training})
     return report
-
-
-def _settle_reading(stage: Stage, best: keras.Model) -> None:
-    """Chooses on val how the scores of the best network are read: a threshold, and what counts as an object.
-
-    The threshold is the best one for the measure that chose the network, if this has one. Where that measure counts
-    objects, threshold and objects are chosen together; else the mask stays as it was scored.
-    """
-    prepared = stage.prepared
-    if "val" not in prepared.parts:
-        return
-    val, own = prepared.parts["val"], prepared.measure
-    scores = evaluate(best, val, measures=[own])
-    found: dict[str, Any] = {"threshold": scores.thresholds.get(own.name)}
-    if val.has_instances:
-        thresholds = THRESHOLDS if own.name in OF_OBJECTS else [found["threshold"]]
-        if chosen := choose_objects(best, val, thresholds=thresholds):
-            found |= {"threshold": chosen[0], **asdict(chosen[1])}
-    if found != {"threshold": None}:
-        readings = readings_of(best)
-        first = next(iter(val.heads))  # the head that was scored
-        readings[first] = replace(readings[first], **found)
-        save_network(with_reading(best, readings), stage.folder / "model.keras")

@@ -17,16 +17,16 @@ AT_ONCE = "Interrupted; every step that was done is saved."
 
 
 class StopSignal:
-    """Makes Ctrl-C and SIGTERM raise Interrupted where they meet the program; inside `noting` they are noted instead.
+    """Makes Ctrl-C and SIGTERM raise Interrupted at once, but inside `noting` only notes them.
 
-    A step can end so, and its state be saved; a second signal then ends the program at once.
+    So a step can end and its state be saved. A second signal then ends the program at once.
 
-    Python hands a signal over between two of its own instructions, which a long step keeps apart; so a thread listens
-    to the bytes that are written the moment a signal comes. In another thread than the main one, which signals do not
-    reach, none is noted.
+    Python handles a signal only between two of its own instructions, and a long step is one instruction. So a thread
+    listens to the byte that the system writes as soon as a signal comes. Signals reach the main thread only; in another
+    thread nothing is noted.
 
     Attributes:
-      asked: whether one was noted.
+      asked: whether a signal was noted.
     """
 
     def __init__(self) -> None:
@@ -53,10 +53,10 @@ class StopSignal:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Inside, a signal is noted; who asks for it saves and ends.
+        """Inside, a signal is only noted. Whoever reads `asked` saves the state and ends.
 
         Raises:
-          Interrupted: at the end, where one was noted that nobody asked for.
+          Interrupted: at the end, if a signal was noted and nobody has ended.
         """
         self._waits = True
         try:

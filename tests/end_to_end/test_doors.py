@@ -217,10 +217,10 @@ def test_plain_keras_keeps_a_reading(run, tmp_path):
 def test_images_that_have_an_up_are_not_turned(image):
     network = with_reading(kseg.build("unet", width=2, depth=1, padding="same"), ScoreReading(upright=True))
     for average in ("rotations", "symmetries"):
-        with pytest.raises(ConfigError, match="have an up.*Take mirror or none"):
+        with pytest.raises(ConfigError, match="have an upper side.*Use average='mirror' or average='none'"):
             kseg.predict(network, image, average=average)
     assert kseg.predict(network, image, average="mirror").shape == image.shape[:2]
-    with pytest.raises(ConfigError, match="have an up"):
+    with pytest.raises(ConfigError, match="have an upper side"):
         ScoreReading(average="rotations", upright=True)
 
 

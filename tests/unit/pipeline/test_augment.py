@@ -62,7 +62,7 @@ def test_a_rotation_by_a_right_angle_is_exact():
 
     class Quarter(Rotation):
         def move(self, warp, rng):
-            return warp.turned(np.array([[0.0, -1], [1, 0]]))
+            return warp.transformed(np.array([[0.0, -1], [1, 0]]))
 
     after = augmented(before, np.random.default_rng(0), (Quarter(),))
     assert after.label.tolist() in [np.rot90(before.label, turns).tolist() for turns in (1, 3)]
@@ -153,7 +153,7 @@ def test_elastic_displacements_have_their_deviation_at_the_grid_points(spacing):
     still = Warp.still((41, 61))
     step = {None: (20, 30), 20.0: (20, 20)}[spacing]
     drawn = [
-        (Elastic(3.0, spacing).move(still, np.random.default_rng(seed)).places() - still.places())[
+        (Elastic(3.0, spacing).move(still, np.random.default_rng(seed)).coordinates() - still.coordinates())[
             :, :: step[0], :: step[1]
         ]
         for seed in range(300)
@@ -164,7 +164,7 @@ def test_elastic_displacements_have_their_deviation_at_the_grid_points(spacing):
 
 def test_elastic_displacements_are_smooth():
     warp = Elastic(10.0).move(Warp.still((101, 101)), np.random.default_rng(0))
-    assert np.abs(np.diff(warp.places(), n=2, axis=1)).max() < 0.2
+    assert np.abs(np.diff(warp.coordinates(), n=2, axis=1)).max() < 0.2
 
 
 def test_cubic_weights_keep_constants_and_straight_lines_inside():

@@ -64,7 +64,7 @@ class TestOnTheDirectRunner:
             datasets.open("packed", tmp_path / "second", split="val")
 
     def test_a_worker_that_is_lost_is_an_error_of_the_surroundings(self, tmp_path):
-        with pytest.raises(EnvironmentFailure, match=r"the pipeline failed \(the worker was lost.*Then run the same"):
+        with pytest.raises(EnvironmentFailure, match=r"the pipeline failed \(the worker was lost.*and pack again"):
             pack_on_beam(Lost(4), str(tmp_path), shards=2)
         pack_on_beam(Numbered(4), str(tmp_path), shards=2)
         assert len(datasets.open("packed", tmp_path, split="train")) == 4

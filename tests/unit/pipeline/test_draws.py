@@ -24,7 +24,7 @@ class End:
 
 def matrix_of(augmentation, upper):
     """How the warp turns and enlarges a step of one pixel down and one to the right: (2, 2)."""
-    rows, columns = (np.asarray(each) for each in augmentation.move(Warp.still((3, 3)), End(upper)).places())
+    rows, columns = (np.asarray(each) for each in augmentation.move(Warp.still((3, 3)), End(upper)).coordinates())
     return np.array(
         [
             [rows[2, 1] - rows[1, 1], columns[2, 1] - columns[1, 1]],
@@ -48,11 +48,11 @@ def test_a_scale_enlarges_and_makes_smaller_by_what_it_says():
 
 def test_a_shift_reaches_both_ends_and_its_axes_are_drawn_apart():
     for upper, end in ((False, -4), (True, 4)):
-        rows, columns = Shift(4).move(Warp.still((1, 1)), End(upper)).places()
+        rows, columns = Shift(4).move(Warp.still((1, 1)), End(upper)).coordinates()
         assert (abs(float(rows[0, 0])), abs(float(columns[0, 0]))) == (abs(end), abs(end))
     moves = []
     for seed in range(200):
-        rows, columns = Shift(4).move(Warp.still((1, 1)), np.random.default_rng(seed)).places()
+        rows, columns = Shift(4).move(Warp.still((1, 1)), np.random.default_rng(seed)).coordinates()
         moves.append((float(rows[0, 0]), float(columns[0, 0])))
     down, right = np.array(moves).T
     assert abs(np.corrcoef(down, right)[0, 1]) < 0.3  # of 200 pairs drawn apart, four deviations

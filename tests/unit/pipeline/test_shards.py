@@ -138,7 +138,7 @@ def test_another_data_set_or_division_does_not_go_on_in_the_same_folder(tmp_path
 
 
 def test_a_number_of_shards_that_can_not_be_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="--shards is 5, but train has 4 items. Give 1 to 4"):
+    with pytest.raises(ConfigError, match="^shards is 5, but train has 4 items. Give 1 to 4"):
         pack(Numbered(4), str(tmp_path), shards=5)
     with pytest.raises(DataError, match="numbered: the split train is empty"):
         pack(Numbered(0), str(tmp_path))
@@ -146,7 +146,7 @@ def test_a_number_of_shards_that_can_not_be_is_refused(tmp_path):
 
 def test_a_place_that_can_not_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(EnvironmentFailure, match="file/inner: can't be written .*The shards that are finished stay"):
+    with pytest.raises(EnvironmentFailure, match="file/inner: can't be written .*Finished shards stay"):
         pack(Numbered(1), str(tmp_path / "file" / "inner"))
 
 

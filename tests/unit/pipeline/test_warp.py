@@ -14,8 +14,8 @@ def test_what_is_cut_out_is_what_a_look_up_finds(signs, size, border):
     rng = np.random.default_rng(0)
     image, label = rng.integers(0, 256, (7, 9, 3)).astype(np.uint8), rng.integers(0, 9, (7, 9)).astype(np.int32)
     for shift in ((0, 0), (-3, 2), (5, -4), (20, 0)):
-        warp = Warp.still(size).turned(np.diag(signs)).moved(np.array(shift) + (np.array(size) - 1) / 2)
-        rows, columns = warp.places()
+        warp = Warp.still(size).transformed(np.diag(signs)).moved(np.array(shift) + (np.array(size) - 1) / 2)
+        rows, columns = warp.coordinates()
         for pixels, method in ((image, cv2.INTER_LINEAR), (label, cv2.INTER_NEAREST)):
             wanted = pixels.astype(np.float32) if pixels.ndim == 3 else pixels
             wanted = cv2.remap(wanted, columns, rows, method, borderMode=border, borderValue=(5,) * 4)
@@ -42,9 +42,9 @@ def test_places_are_those_of_each_step_on_all_pixels_in_turn():
     points = np.stack(np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in size), indexing="ij"))
     points = np.einsum("ab,brc->arc", TURN, points + spread(first)) + np.array([2.5, -7])[:, None, None]
     points = points + spread(second)
-    warp = Warp.still(size).bent(first).turned(TURN).moved(np.array([2.5, -7])).bent(second)
+    warp = Warp.still(size).bent(first).transformed(TURN).moved(np.array([2.5, -7])).bent(second)
     # Fourteen parts below 64 are added up in float32, each rounded by 2^-19.
-    np.testing.assert_allclose(warp.places(), points, rtol=0, atol=14 * 2**-19)
+    np.testing.assert_allclose(warp.coordinates(), points, rtol=0, atol=14 * 2**-19)
 
 
 def test_nothing_in_between_is_cut_out():

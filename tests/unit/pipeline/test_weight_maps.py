@@ -50,5 +50,8 @@ def test_the_gap_made_between_touching_cells_counts_fifty_times():
 
 @pytest.mark.parametrize("wrong", [{"background": 0}, {"separation": -1}, {"separation_sigma": 0}])
 def test_numbers_out_of_range_are_refused(wrong):
-    with pytest.raises(ConfigError, match=r"balanced_weight_map: background is .* are wanted\."):
+    with pytest.raises(
+        ConfigError,
+        match=r"balanced_weight_map: background is .* Give 0 < background <= 1, separation >= 0 and sigmas > 0\.",
+    ):
         balanced_weight_map(CELLS, **wrong)

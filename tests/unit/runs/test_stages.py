@@ -16,7 +16,7 @@ from kseg.runs.stages import of_stage, stages_of
 from kseg.runs.start import settled
 from kseg.runs.trainer import run_stage
 
-SLIM = {"model.width": 1 / 64, "model.fc_width": 4, "init_weights": "none", "steps": 2}
+SLIM = {"model.width": 1 / 64, "model.fc_width": 4, "init_weights": "none", "steps": 2, "precision": "float32"}
 trees = importlib.util.spec_from_file_location(
     "dataset_case", Path(__file__).resolve().parents[2] / "conformance" / "dataset_case.py"
 )

@@ -28,6 +28,19 @@ def network(precision: str = "float32", width: int = 2) -> keras.Model:
     return model
 
 
+def small(precision: str = "float32") -> keras.Model:
+    """What a U-Net has to keep in a checkpoint, in a network whose graph is quickly made."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 1))
+    with dtype_policy(precision):
+        x = keras.layers.Conv2D(2, 3, padding="same", use_bias=False)(keras.layers.Rescaling(1 / 255)(image))
+        x = keras.layers.Dropout(0.5)(keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x)))
+        x = keras.layers.Dropout(0.5)(keras.layers.Conv2D(2, 3, padding="same", activation="relu")(x))
+        model = keras.Model(image, keras.layers.Conv2D(2, 1, dtype="float32")(x))
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, 6)), PixelCrossEntropy())
+    return model
+
+
 def batches(start: int = 0):
     data = kseg.datasets.open("demo", split="val")
     return kseg.batches(data, crop=(16, 16), start=start, steps=6 - start)
@@ -77,7 +90,7 @@ def test_a_training_taken_up_in_the_middle_of_an_epoch_ends_as_the_unbroken_one(
     ends = []
     for folder, stops in ((tmp_path / "whole", [6]), (tmp_path / "broken", [3, 4, 6])):
         for stop in stops:
-            model, callbacks = network(precision), parts(folder)
+            model, callbacks = small(precision), parts(folder)
             keeper = keeper_of(folder, model, callbacks, every_steps=1)
             found = newest_whole(folder / "checkpoints")
             if found:
@@ -99,7 +112,7 @@ def test_a_training_taken_up_in_the_middle_of_an_epoch_ends_as_the_unbroken_one(
 def test_keras_callbacks_go_on_where_they_were(stops, tmp_path):
     watched = {"monitor": "val_mean_iu", "mode": "max", "min_delta": 0}
     for stop in stops:
-        model = network()
+        model = small()
         model.compile(keras.optimizers.SGD(0.1), PixelCrossEntropy())
         others = [
             keras.callbacks.ReduceLROnPlateau(patience=2, factor=0.5, **watched),
@@ -119,7 +132,7 @@ def test_keras_callbacks_go_on_where_they_were(stops, tmp_path):
 @pytest.mark.parametrize("stops", [[6], [3, 4, 6]])
 def test_a_row_of_skipped_steps_goes_on_after_a_break(stops, tmp_path):
     for stop in stops:
-        model = network()
+        model = small()
         keeper = keeper_of(tmp_path, model, every_steps=1)
         if found := newest_whole(tmp_path / "checkpoints"):
             keeper.restore(found)
@@ -182,7 +195,7 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(saved, harm, capsys):
 
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
-    model, callbacks = network(), parts(tmp_path, 0.1, 0.9, 0.2, 0.3, 0.4, 0.5)
+    model, callbacks = small(), parts(tmp_path, 0.1, 0.9, 0.2, 0.3, 0.4, 0.5)
     keeper = keeper_of(tmp_path, model, callbacks, keep=2)
     run_steps(model, batches(), Plan(6, 1), callbacks=callbacks, keeper=keeper)
     assert names(tmp_path) == ["step-000002", "step-000005", "step-000006"]
