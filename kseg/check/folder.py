@@ -14,19 +14,17 @@ from kseg.check.finding import Finding, in_order
 from kseg.check.labels.encodings import judge
 from kseg.check.labels.label_findings import Label, Options
 from kseg.check.pairs import Layout, lay_out
-from kseg.check.preflight import Needs, preflight
+from kseg.check.preflight import Needs
 from kseg.datasets.labels.colours import find_table
 from kseg.datasets.labels.label_files import scale_of
 from kseg.datasets.own.opening import advice_on_axes
 from kseg.datasets.own.pairing import Pair
 from kseg.datasets.text_files import read_lines
-from kseg.errors import ConfigError, DataError, Setting, SizeError
+from kseg.errors import Setting
 from kseg.images import SAVE_IN_ONE_DEPTH, DamagedFile, doubts_of_levels, doubts_of_no_data, question_of_label
 
 # Of an image that occurs twice, a corrected copy keeps the one in the split that is named first here.
 _KEPT = ("test", "val", "train", "")
-# Findings with which a training can begin.
-NO_HINDRANCE = ("leak", "duplicate", "blank", "unseen", "grey")
 WITHOUT_PAIR = "leaves the pair out"
 
 
@@ -61,8 +59,6 @@ def check_pairs(
     if has_objects:
         labels.settings["data.instances"] = "true"
     findings += _levels(pairs, needs)
-    if split is None and all(finding.kind in NO_HINDRANCE for finding in findings):
-        findings += refusals(dataset, data_dir, needs, options)
     for one in pairs:
         if one.pair.label in labels.hopeless:
             one.left_out = one.left_out or "the label's numbers are lost"
@@ -195,11 +191,3 @@ def _levels(pairs: Sequence[CheckedPair], needs: Needs) -> Iterator[Finding]:
     darkest, brightest = min(page.darkest for page in pages), max(page.brightest for page in pages)
     for doubt in doubts_of_levels(darkest, brightest, white or brightest):
         yield Finding.of("grey", "images", doubt)
-
-
-def refusals(dataset: str, data_dir: str | Path | None, needs: Needs, options: Mapping[str, Any]) -> Iterator[Finding]:
-    """What a training would stop at."""
-    try:
-        preflight(dataset, data_dir, needs, options)
-    except (ConfigError, DataError, SizeError) as error:
-        yield Finding.of("refused", dataset, error)
