@@ -98,9 +98,9 @@ def check_whole_images(found: Survey, geometry: Geometry, batch_size: int) -> No
             raise SizeError(error.what, *error.fix, *fix) from error
     if batch_size > 1 and len(found.sizes) > 1:
         (first, its_name), (second, other_name) = list(found.sizes.items())[:2]
-        advice = "Images in a batch are of one size: set ", Setting("data.crop"), ", or ", Setting("data.batch_size", 1)
+        one = Setting("data.batch_size", 1)
         raise ConfigError(
             f"data.crop is none and data.batch_size is {batch_size}, but the images are of {len(found.sizes)} sizes: "
             f"{its_name} is {first[0]} x {first[1]}, {other_name} {second[0]} x {second[1]}.",
-            *(*advice, "."),
+            *("Images in a batch are of one size: set ", Setting("data.crop"), ", or ", one, "."),
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, find_root
 from kseg.datasets.own.folder import Folder
-from kseg.datasets.own.layouts import CALLED
+from kseg.datasets.own.layouts import SPLIT_OF
 from kseg.datasets.own.pairing import Pair
 from kseg.errors import ConfigError, DataError, Setting, in_a_line
 
@@ -74,7 +74,7 @@ def pairs_of(table: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) -> dict
     parts: dict[str, list[Pair]] = {}
     for line, row in rows:
         name = row.get("split", "")
-        split = next((split for split, names in CALLED.items() if name.lower() in names), name)
+        split = SPLIT_OF.get(name.lower(), name)
         pair = Pair(table.parent / row["image"], table.parent / row["label"], weight=_weight(table, line, row))
         parts.setdefault(split, []).append(pair)
     return parts
