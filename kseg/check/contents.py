@@ -104,8 +104,8 @@ def image_content(path: Path, opening: Opening) -> ImageContent:
     """Reads the whole image."""
     try:
         pages = opening.pages(path)
-        looks = tuple(_image_page(pages[number]) for number in range(len(pages)))
-        return ImageContent(looks, pages.orientation, no_data=pages.no_data)
+        pages_seen = tuple(_image_page(pages[number]) for number in range(len(pages)))
+        return ImageContent(pages_seen, pages.orientation, no_data=pages.no_data)
     except KsegError as error:
         return ImageContent(trouble=error)
 

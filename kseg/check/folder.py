@@ -13,7 +13,7 @@ from kseg.check.contents import for_each, image_content, label_content
 from kseg.check.finding import Finding, in_order
 from kseg.check.labels.encodings import judge
 from kseg.check.labels.label_findings import Label, Options
-from kseg.check.pairs import Layout, lay_out
+from kseg.check.pairs import Layout, find_pairs
 from kseg.check.preflight import Needs
 from kseg.datasets.labels.colours import find_table
 from kseg.datasets.labels.label_files import scale_of
@@ -43,7 +43,7 @@ def check_pairs(
       DataError: the folder holds no such data set or split.
       ConfigError: an option does not hold.
     """
-    layout = lay_out(dataset, data_dir, split, options)
+    layout = find_pairs(dataset, data_dir, split, options)
     table = find_table(layout.root, options.get("colours"))
     names = layout.root / "classes.txt"
     said = Options.of(options, tuple(read_lines(names)) if names.is_file() else (), table)

@@ -39,7 +39,7 @@ class Layout:
         return path.as_posix() + ("" if page is None else f", page {page}")
 
 
-def lay_out(dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any]) -> Layout:
+def find_pairs(dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any]) -> Layout:
     """The pairs of a `folder` or `list`: those of one split, or all.
 
     Raises:

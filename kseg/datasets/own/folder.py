@@ -22,7 +22,7 @@ from kseg.datasets.own.cached import remembered
 from kseg.datasets.own.division import SplitRule, held_out
 from kseg.datasets.own.layouts import find
 from kseg.datasets.own.opening import Opening, question_of
-from kseg.datasets.own.pairing import Pair, checked, no_folder
+from kseg.datasets.own.pairing import Pair, complete_pairs, no_folder
 from kseg.datasets.text_files import read_lines
 from kseg.errors import Advice, ConfigError, DataError, Doubt, Setting
 from kseg.images import NO_CLASS, Drawn, doubts_of_no_data
@@ -114,7 +114,7 @@ class Folder(Dataset):
     def read(self, index: int) -> Item:
         pair = self._pairs[index]
         image, gaps = self._opening.read(pair)
-        label, void = (self._opening.laid(part, pair, image) for part in self._read_label(pair))
+        label, void = (self._opening.turned_onto(part, pair, image) for part in self._read_label(pair))
         if scale_of(image.shape[:2], label.shape):
             if not self._enlarge:
                 sizes = (
@@ -167,7 +167,7 @@ class Folder(Dataset):
             raise no_folder(folder, notes=notes)
         parts = {}
         for part, matched in found.parts.items():
-            parts[part] = checked(matched, root, leave=self._leave)
+            parts[part] = complete_pairs(matched, root, leave=self._leave)
             if matched.images:
                 notes.append(f"{len(matched.images)} images without a label are left out{f' of {part}' * bool(part)}")
         self.notes = tuple(notes)

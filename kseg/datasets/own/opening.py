@@ -68,7 +68,7 @@ class Opening(NamedTuple):
         """The image of a pair, (H, W, C), and its pixels without data, (H, W) bool, or None where all have data."""
         return self.pages(pair.image).read(pair.page or 0)
 
-    def laid(self, array: np.ndarray, pair: Pair, image: np.ndarray) -> np.ndarray:
+    def turned_onto(self, array: np.ndarray, pair: Pair, image: np.ndarray) -> np.ndarray:
         """The array of a label, (H, W), turned so that it lies on `image` (H, W, C)."""
         return turned(array, turn_of_label(image.shape[:2], array.shape, pair.tag, self.drawn) or 1)
 

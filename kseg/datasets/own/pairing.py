@@ -123,7 +123,7 @@ def pairs(images: Path, labels: Path) -> list[Pair]:
     for folder in (images, labels):
         if not folder.is_dir():
             raise no_folder(folder, images.name, labels.name)
-    return checked(match(names_in(images), names_in(labels)), images.parent)
+    return complete_pairs(match(names_in(images), names_in(labels)), images.parent)
 
 
 def no_folder(folder: Path, images: str = "images", labels: str = "labels", notes: Sequence[str] = ()) -> DataError:
@@ -132,7 +132,7 @@ def no_folder(folder: Path, images: str = "images", labels: str = "labels", note
     return DataError(f"{folder}: there is no such folder.", " ".join([fix, *notes]))
 
 
-def checked(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
+def complete_pairs(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
     """The pairs, where every file belongs to one.
 
     Args:

@@ -81,10 +81,10 @@ def arrange(path: Path, text: Text, directories: Sequence[int], page: str, axes:
                 raise DataError(f"{path}: its OME-XML names {len(text.order)} pages, of {count} in the file.", *_SAY)
             order = order[list(text.order)]
     grid = order.reshape(sizes)
-    channels = [place for place, letter in enumerate(letters) if letter in CHANNEL_AXES]
-    others = [place for place in range(len(letters)) if place not in channels]
-    grid = grid.transpose(*others, *channels).reshape(-1, math.prod(sizes[place] for place in channels))
-    kept = {letters[place]: sizes[place] for place in others if sizes[place] > 1}
+    channels = [axis for axis, letter in enumerate(letters) if letter in CHANNEL_AXES]
+    others = [axis for axis in range(len(letters)) if axis not in channels]
+    grid = grid.transpose(*others, *channels).reshape(-1, math.prod(sizes[axis] for axis in channels))
+    kept = {letters[axis]: sizes[axis] for axis in others if sizes[axis] > 1}
     return Arrangement(tuple(map(tuple, grid.tolist())), kept, True)
 
 
