@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import numpy as np
 
 from kseg import datasets
 from kseg.check.checked import Checked
-from kseg.check.contents import for_each
+from kseg.check.contents import digest_of, for_each
 from kseg.check.finding import Finding, in_order
 from kseg.check.sheet import draw_item
 from kseg.datasets.contract import VOID, Dataset, NoSuchSplit, OutsideClasses, SizesDiffer
@@ -98,11 +97,9 @@ def _read(data: Dataset, index: int) -> _Read:
         item = data[index]
     except KsegError as error:
         return _Read(data, index, error=error)
-    digest = hashlib.blake2b(digest_size=16)
-    for image in item.images.values():
-        digest.update(f"{image.shape} {image.dtype}".encode() + np.ascontiguousarray(image).tobytes())
+    digest = b"".join(map(digest_of, item.images.values()))
     pixels = {head: np.bincount(label.ravel(), minlength=VOID + 1) for head, label in item.labels.items()}
-    return _Read(data, index, digest.digest(), pixels)
+    return _Read(data, index, digest, pixels)
 
 
 def _copies(read: Sequence[_Read]) -> Iterator[Finding]:
