@@ -38,7 +38,8 @@ def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, fo
         table = {colour: number for number, colour in enumerate(drawn)}
     if table is not None and not set(drawn) <= table.keys():
         table = None
-    whose, fix = "they are PASCAL VOC's", tuple[str | Setting, ...]()
+    fix: Advice = ()
+    whose = "they are PASCAL VOC's"
     if options.table:
         whose = f"as {options.table.path.name} says"
     elif given is None:
