@@ -4,8 +4,9 @@
 
 SAMPLES holds voc/, nyudv2/, siftflow/ and pascal_context/ as they are published, with a few images each. The bound is
 the mean IU of the same labels, sampled once per stride and repeated. It is about what a network can reach whose scores
-lie on such a grid. Since these scores are interpolated, a network can also exceed it, as the table shows. Three things differ from the recipes: widths are an eighth, Adam replaces
-the papers' SGD, and the network is scored on the images that it was trained on.
+lie on such a grid. Since these scores are interpolated, a network can also exceed it, as the table shows. Three things
+differ from the recipes: widths are an eighth, Adam replaces the papers' SGD, and the network is scored on the images
+that it was trained on.
 
 Measured on two busy cores with AVX-512, with 400 steps for each form unless the table says otherwise. In a recipe with
 stages, each stage starts from the one before. VOC and PASCAL-Context: three real photographs each. NYUDv2: two frames;
