@@ -120,8 +120,7 @@ def newest_whole(folder: Path) -> Checkpoint | None:
 
 def newest_of(folder: Path) -> Path | None:
     """The newest checkpoint in `folder`, whole or not."""
-    found = _steps(folder)
-    return found[max(found)] if found else None
+    return max(_steps(folder).items(), default=(0, None))[1]
 
 
 class Keeper:
