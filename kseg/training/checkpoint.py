@@ -276,8 +276,7 @@ def _named(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Any]:
 
 def _plain(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """The attributes of a callback that are plain numbers and text."""
-    values = vars(callback).items()
-    return {name: value for name, value in values if value is None or isinstance(value, bool | int | float | str)}
+    return {name: value for name, value in vars(callback).items() if isinstance(value, int | float | str | None)}
 
 
 def sweep(run: Path) -> None:

@@ -59,4 +59,5 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     try:
         keras_class(name)(**options)
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"optimizer {name}, {dict(options)}: Keras refuses it ({in_a_line(error)}).") from error
+        chosen = ", ".join(f"{key}={value}" for key, value in options.items())
+        raise ConfigError(f"optimizer {name}, {chosen}: Keras refuses it ({in_a_line(error)}).") from error
