@@ -104,9 +104,7 @@ def _check_heeded(settings: Mapping[str, Any], prepared: Prepared) -> None:
         raise ConfigError(
             f"loss.border_weight would change nothing: it is a weight between objects, and the labels of {data.name} "
             "do not number their objects.",
-            "If they do, pass ",
-            Setting("data.instances", True),
-            ". Else leave it out.",
+            *("If they do, pass ", Setting("data.instances", True), ". Else leave it out."),
         )
     if "optimizer.power" in settings and recipe.optimizer.schedule != "polynomial":
         raise ConfigError(
@@ -149,9 +147,7 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], spec: Optimiz
             raise ConfigError(
                 f"callbacks: {type(each).__name__} sets the learning rate, and so does the recipe's schedule "
                 f"({spec.schedule}).",
-                "Pass ",
-                Setting("optimizer.schedule", "constant"),
-                ".",
+                *("Pass ", Setting("optimizer.schedule", "constant"), "."),
             )
 
 

@@ -178,9 +178,7 @@ def _check_surroundings(run: str | Path | None) -> None:
     if run is None and workers_named() > 1:
         raise ConfigError(
             f"{workers_named()} workers train together, but the run folder is not named.",
-            "Name a folder that they share: ",
-            Setting("run", "DIR"),
-            ".",
+            *("Name a folder that they share: ", Setting("run", "DIR"), "."),
         )
 
 
