@@ -18,8 +18,8 @@ class Train(Verb):
 
         formatter.write_paragraph()
         formatter.write_text(
-            "Settings of every recipe, for --set NAME=VALUE. `models describe RECIPE` tells the meaning, the value and the "
-            "bounds of each, and those of the options of its network, data set, loss, optimiser and augmentations."
+            "Settings of every recipe, for --set NAME=VALUE. `models describe RECIPE` tells the meaning, the value and "
+            "the bounds of each, and those of the options of its network, data set, loss, optimiser and augmentations."
         )
         with formatter.indentation():
             formatter.write_dl([(f"{part}." * bool(part), ", ".join(names)) for part, names in names_by_part().items()])
@@ -43,8 +43,8 @@ class Train(Verb):
 @click.option(
     "--init-weights",
     metavar="WHAT",
-    help="What the network starts from (in a recipe with stages, the first stage): imagenet, none, a file of weights or "
-    "a run. Default: the recipe's.",
+    help="What the network starts from (in a recipe with stages, the first stage): imagenet, none, a file of weights "
+    "or a run. Default: the recipe's.",
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Default: the recipe's, else what suits this device.")
 @click.option(
