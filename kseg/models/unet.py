@@ -5,8 +5,8 @@ activation, the cropped skip comes first in the concatenation; 31,030,658 parame
 the network of the authors' release u-net-release-2015-10-02: a ReLU after every up-convolution, the
 last of which keeps its 128 channels, and the up-sampled map first; 31,100,354 parameters.
 
-Dropout: the paper has it "at the end of the contracting path"; the release, and so both forms here,
-after the second ReLU of the two deepest levels, before the pooling and the skip.
+Dropout: the paper has it "at the end of the contracting path". The release, and so both forms here, has
+it after the second ReLU of the two deepest levels, before the pooling and the skip.
 
 Initialisation: Gaussian with deviation sqrt(2/N), biases zero. N is 9 times the channels read for a 3x3
 convolution. An output pixel of a 2x2 up-convolution of stride 2 reads one input pixel, so by the paper's
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pathlib
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -26,9 +26,8 @@ from keras import layers
 from kseg.errors import ConfigError
 from kseg.geometry import unet_geometry
 from kseg.layers import SCALINGS, InputScaling, ScaleInput, SizeCheck
-from kseg.models.bounds import check_classes, check_numbers
-from kseg.models.registry import NETWORKS
-from kseg.models.start import started
+from kseg.models.bounds import check_bounds, check_classes
+from kseg.models.registry import NETWORKS, started
 
 
 @NETWORKS.register("unet")
@@ -43,7 +42,7 @@ def unet(
     depth: int = 4,
     dropout: float = 0.5,
     normalization: Literal["none", "batch", "group"] = "none",
-    weights: str | pathlib.Path | None = None,
+    weights: str | Path | None = None,
 ) -> keras.Model:
     """A U-Net: images (N, H, W, C) to scores (N, H', W', K) float32, before softmax.
 
@@ -55,15 +54,15 @@ def unet(
       width: channels of the first level, 1 to 1024, doubled at each further one.
       preprocessing: the first layer's constants; None for none.
       variant: paper or phseg_v5.
-      padding: valid, as in both forms of the authors, or same.
+      padding: valid, as in both of the authors' forms, or same.
       depth: how many times the image is halved, 1 to 8.
-      dropout: the share dropped, in training only, 0 to 0.99.
+      dropout: the share of values dropped in training, 0 to 0.99.
       normalization: after each 3x3 convolution: none, as in the paper, batch, or group (8 groups at most).
-      weights: None for fresh ones, or a file of weights; there are none of ImageNet.
+      weights: None for fresh ones, or a file of weights; there are no ImageNet weights.
 
     Raises:
-      ConfigError: an option is not one of these.
-      SizeError: H or W does not fit; the message names the next that does.
+      ConfigError: an option is out of range.
+      SizeError: H or W does not fit; the message names the next size that does.
       WeightsError: the file can't be read, or is of another network.
     """
     _check_options(classes, width, variant, padding, depth, dropout, normalization)
@@ -103,7 +102,7 @@ def unet(
         )(x)
         skip = skips[level]
         if padding == "valid":
-            # Larger by what the path below lost of it, twice this number.
+            # The skip is larger by the border that the path below lost: this number on each side.
             skip = layers.Cropping2D(6 * 2 ** (depth - level) - 8, name=f"dec{level}_crop")(skip)
         x = layers.Concatenate(name=f"dec{level}_concat")([x, skip] if released else [skip, x])
         x = block(x, f"dec{level}", channels)
@@ -132,7 +131,7 @@ class _Block:
                 name=f"{name}_conv{number}",
             )(x)
             if self.normalization == "batch":
-                # Few steps of few images: an average over 10 rather than 100 of them follows the weights.
+                # Trainings have few steps of few images: an average over 10 steps, not 100, follows the weights.
                 x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm{number}")(x)
             if self.normalization == "group":
                 x = layers.GroupNormalization(math.gcd(8, channels), name=f"{name}_norm{number}")(x)
@@ -156,6 +155,6 @@ def _check_options(
         if value not in known:
             raise ConfigError(f"unet: {name} is {value!r}, but must be one of {', '.join(known)}.")
     check_classes("unet", classes, 255)
-    check_numbers("unet", width=(width, 1, 1024), depth=(depth, 1, 8), dropout=(dropout, 0, 0.99))
+    check_bounds("unet", width=(width, 1, 1024), depth=(depth, 1, 8), dropout=(dropout, 0, 0.99))
     if width != int(width):
         raise ConfigError(f"unet: width is {width}, but must be a whole number of channels.")
