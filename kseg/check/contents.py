@@ -95,7 +95,7 @@ class LabelContent:
 
 
 def for_each(function: Callable[[Work], Result], work: Sequence[Work], label: str) -> list[Result]:
-    """Calls `function` with each piece of work in several threads, since decoders run side by side; shows a bar."""
+    """The results of `function` for each piece of work. It runs in several threads, as decoders allow, with a bar."""
     with ThreadPoolExecutor() as pool, progress_bar(label, work=pool.map(function, work), length=len(work)) as bar:
         return list(bar)
 

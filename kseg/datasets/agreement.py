@@ -11,7 +11,7 @@ from kseg.datasets.survey import Survey
 from kseg.errors import ConfigError, DataError, Setting, SizeError
 from kseg.geometry import Geometry
 
-OF_OBJECTS = ("background", "object")  # what data sets that number their objects call their classes
+OF_OBJECTS = ("background", "object")  # the classes of data sets that number their objects
 
 
 def difference_of_classes(one: Sequence[str], other: Sequence[str]) -> str:

@@ -52,12 +52,12 @@ class Survey:
 
     @property
     def heights(self) -> tuple[int, int]:
-        """The smallest and the largest."""
+        """The smallest and the largest height."""
         return min(self.sizes)[0], max(self.sizes)[0]
 
     @property
     def widths(self) -> tuple[int, int]:
-        """The smallest and the largest."""
+        """The smallest and the largest width."""
         widths = [width for _, width in self.sizes]
         return min(widths), max(widths)
 

@@ -78,11 +78,11 @@ def read_label(path: str | Path, page: int = 0) -> np.ndarray:
 
 
 def _check_numbers(path: Path, numbers: np.ndarray) -> None:
-    """Raises DataError unless int32 holds `numbers` (H, W), NO_CLASS apart, each as it was written."""
+    """Raises DataError unless `numbers` (H, W) are whole and fit into int32, in which NO_CLASS is reserved."""
     if numbers.dtype.kind not in "buif":
         raise DataError(f"{path}: the label's values are of type {numbers.dtype}.", "Labels are whole numbers.")
     if numbers.dtype.kind == "f":
-        # float32 holds whole numbers up to 2^24
+        # A float32 holds every whole number up to 2^24.
         most = min(_LARGEST, 1 << (np.finfo(numbers.dtype).nmant + 1))
         if not ((numbers == np.round(numbers)) & (np.abs(numbers) <= most)).all():
             raise DataError(f"{path}: the label holds fractions.", "Labels are whole numbers, one per class or object.")

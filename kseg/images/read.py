@@ -231,10 +231,10 @@ def _foreign(path: Path) -> str | None:
 
 
 def _opened(path: Path) -> ImageFile.ImageFile:
-    """The file as Pillow sees it, no pixel decoded.
+    """Opens the file with Pillow and decodes no pixel.
 
-    As Image.open, but without its bound on the number of pixels, which is the whole process's, lies below kseg's and
-    warns as well. `_checked_shape` holds kseg's own, from the same head.
+    This does what Image.open does, but without its limit on the number of pixels. That limit belongs to the whole
+    process, is lower than kseg's, and also warns. `_checked_shape` checks kseg's own limit.
     """
     with open(path, "rb") as file:
         head = file.read(16)
@@ -245,19 +245,24 @@ def _opened(path: Path) -> ImageFile.ImageFile:
             Image.init()
         open_format, accepts = Image.OPEN.get(name, (None, None))
         accepted = accepts is None or accepts(head)
-        if open_format is not None and accepted and not isinstance(accepted, str):  # a text says what Pillow lacks
-            with suppress(SyntaxError):  # how it says that this is no such file
+        if open_format is not None and accepted and not isinstance(accepted, str):  # a str names a missing library
+            with suppress(SyntaxError):  # Pillow raises it for a file of another format
                 return open_format(path, None)  # type: ignore[arg-type]  # typed for names as bytes
     raise UnidentifiedImageError
 
 
 def _checked_shape(picture: ImageFile.ImageFile, path: Path) -> tuple[int, int, int]:
-    """(H, W, C) of a file that Pillow has opened, and that may be read."""
+    """(H, W, C) of a file that Pillow has opened.
+
+    Raises:
+      DataError: the file is a film, or too large.
+      ValueError: its head is damaged.
+    """
     if picture.format in _FILMS and getattr(picture, "is_animated", False):
         raise DataError(
             f"{path}: an animation, and only one of its pictures would be read.", "Save it as a TIFF stack."
         )
-    if picture.format == "PPM" and picture.mode != "1":  # of which kseg.images.portable could not read the head
+    if picture.format == "PPM" and picture.mode != "1":  # portable.py reads these, unless their head is damaged
         raise ValueError("its head is no PGM's, PPM's or PFM's")
     shape = picture.height, picture.width, len(picture.getbands())
     check_extent(path, shape)

@@ -21,7 +21,7 @@ FEWEST_SHADES = 2  # between two colours; a single one may be the colour of thin
 
 
 def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, found: LabelFindings) -> None:
-    """Numbers the colours by the table that was given, or as VOC's, or anew where nothing contradicts that."""
+    """Numbers the colours by the table that was given, or by VOC's, or in a new order where nothing contradicts it."""
     seen: Counter[Colour] = Counter()
     flat: Counter[int] = Counter()
     for label in coloured:

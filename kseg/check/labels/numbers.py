@@ -63,7 +63,7 @@ def _add_at_largest(kind: str, labels: Sequence[Label], what: str, fix: str | Se
 
 
 def _levels(labels: Sequence[Label], order: Sequence[int], found: LabelFindings) -> dict[int, int]:
-    """Evenly spaced grey levels, made to be looked at: the classes are 0, 1, ... in their order."""
+    """Evenly spaced grey levels, made for viewing: their classes are 0, 1, ... in this order."""
     what = f"grey levels {', '.join(map(str, order))}, which are for viewing, not class numbers"
     fix, in_copy = Setting("data.values", tuple(order)), f"makes them 0 to {len(order) - 1}"
     for label in labels:

@@ -28,7 +28,8 @@ from kseg.errors import Advice, ConfigError, DataError, Doubt, Setting
 from kseg.images import NO_CLASS, Drawn, doubts_of_no_data
 from kseg.instances import are_numbered, count_numbered
 
-MOST_GUESSED, MANY_CLASSES = 64, 20  # more classes without names than the first are refused, than the second doubted
+MOST_GUESSED = 64  # more classes without names are refused
+MANY_CLASSES = 20  # more classes without names are doubted
 FEW = 8  # labels that are read where reading all would take too long
 SMOOTHED = (
     "These are the grey levels of a mask of 0 and 255 with smoothed edges, no class numbers: the corrected copy of "
