@@ -85,7 +85,7 @@ else:
         return _resolve(name)
 
     def _start_tensorflow():
-        """Imports TensorFlow without its notes, where it has not been imported and is what Keras computes with."""
+        """Imports TensorFlow without its notes, unless it is imported already or Keras has another backend."""
         import os
         import sys
 

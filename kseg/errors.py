@@ -57,7 +57,7 @@ def spelled(advice: Advice, spelling: Spelling = str) -> str:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Something that may be wrong; it is told, but is not an error.
+    """Something that may be wrong, but does not stop anything.
 
     Attributes:
       what: what looks wrong, where, and what was found.

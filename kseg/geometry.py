@@ -67,15 +67,7 @@ class Geometry:
         return self.next_input(max(1024, 4 * (self.border + (self.margin or 0))))
 
     def check(self, height: int, width: int, what: str) -> None:
-        """Checks that an input of this size fits.
-
-        Args:
-          height, width: pixels.
-          what: the name of what has this size, for the message.
-
-        Raises:
-          SizeError: it does not fit; the message names the nearest sizes that do.
-        """
+        """Raises SizeError unless both sizes fit; the message says that they are of `what`, and which ones fit."""
         for side, size in (("height", height), ("width", width)):
             if not self.fits(size):
                 below, above = self.previous_input(size), self.next_input(size)

@@ -26,7 +26,7 @@ class _OnStandardError(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         head = "warning: " if record.levelno >= logging.WARNING else ""
         over_bar = "\r\x1b[K" if sys.stderr.isatty() else ""  # a terminal's progress bar is drawn again below the line
-        # Not click.echo: in some locales it prints past a bar that is drawn, and into the bar's line.
+        # Not click.echo: in some locales it prints into the line of a bar that is drawn.
         print(f"{over_bar}{head}{record.getMessage()}", file=sys.stderr, flush=True)
 
 
@@ -53,7 +53,7 @@ def told(*advice: str | Setting) -> str:
 
 @contextmanager
 def settings_spelled(spelling: Spelling) -> Iterator[None]:
-    """Within the block `told` writes settings by `spelling`: the command line's verbs work within one."""
+    """Within the block `told` writes settings by `spelling`; every verb of the command line runs in such a block."""
     before, _HANDLER.spelling = _HANDLER.spelling, spelling
     try:
         yield
@@ -62,13 +62,13 @@ def settings_spelled(spelling: Spelling) -> Iterator[None]:
 
 
 def is_shown() -> bool:
-    """Whether progress is to be shown."""
+    """Whether progress is shown."""
     return LOG.isEnabledFor(logging.INFO)
 
 
 @contextmanager
 def progress_bar(label: str, *, work: Iterable[Any] | None = None, length: int | None = None) -> Iterator[Any]:
-    """A bar of click on standard error: iterate over it, or call its `update`; hidden where the logger is silenced."""
+    """A bar of click on standard error: iterate over it, or call its `update`; hidden if the logger is silenced."""
     import click
 
     with click.progressbar(work, length=length, label=label, file=sys.stderr, hidden=not is_shown()) as bar:

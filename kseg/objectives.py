@@ -42,7 +42,9 @@ def pixel_cross_entropy(label: Any, scores: Any, ignore_class: int = 255) -> tup
     """
     scores = ops.cast(scores, "float32")
     label, counts, has_strays = _classes(label, scores, ignore_class)
-    loss = ops.logsumexp(scores, axis=-1) - ops.sum(_truth(label, scores) * scores, axis=-1)
+    loss = ops.logsumexp(scores, axis=-1) - ops.sum(
+        ops.one_hot(label, scores.shape[-1], dtype="float32") * scores, axis=-1
+    )
     return loss * counts, counts, has_strays
 
 
@@ -112,14 +114,14 @@ def _classes(label: Any, scores: Any, ignore_class: int) -> tuple[Any, Any, Any]
     return ops.where(counts & is_class, label, 0), ops.cast(counts, "float32"), ops.any(counts & ~is_class)
 
 
-def _truth(label: Any, scores: Any) -> Any:
-    """1 for the class of each pixel, 0 for all others, (N, H', W', K) float32."""
-    return ops.one_hot(label, scores.shape[-1], dtype="float32")
-
-
 def _ratio(above: Any, below: Any, empty: float) -> Any:
     """`above` / `below`, and `empty` where `below` is 0."""
     return ops.where(below == 0, empty, above / ops.where(below == 0, 1.0, below))
+
+
+def _mean_or_sum(total: Any, whole: Any, *, is_sum: bool) -> Any:
+    """`total` / `whole`, 0 if `whole` is 0; or `total` itself, NaN if `whole` is NaN."""
+    return ops.where(ops.isnan(whole), whole, total) if is_sum else _ratio(total, whole, 0.0)
 
 
 def _weights(weight_map: Any, counts: Any, scores: Any) -> Any:
@@ -178,10 +180,7 @@ class PixelCrossEntropy(BatchLoss):
         return [ops.sum(loss * weights), ops.where(has_strays, float("nan"), whole)]
 
     def of_sums(self, sums: Sequence[Any]) -> Any:
-        total, whole = sums
-        if self.average == "none":
-            return ops.where(ops.isnan(whole), whole, total)
-        return _ratio(total, whole, 0.0)
+        return _mean_or_sum(*sums, is_sum=self.average == "none")
 
     def get_config(self) -> dict:
         return {"ignore_class": self.ignore_class, "average": self.average, "name": self.name}
@@ -204,7 +203,8 @@ class Dice(BatchLoss):
     def sums(self, label: Any, scores: Any, weight_map: Any = None) -> list[Any]:
         scores = ops.cast(scores, "float32")
         label, counts, has_strays = _classes(label, scores, self.ignore_class)
-        truth, probabilities = _truth(label, scores), ops.softmax(scores, axis=-1)
+        truth = ops.one_hot(label, scores.shape[-1], dtype="float32")
+        probabilities = ops.softmax(scores, axis=-1)
         weights = ops.expand_dims(_weights(weight_map, counts, scores), -1)
         common = ops.sum(weights * probabilities * truth, axis=(0, 1, 2))
         whole = ops.sum(weights * (probabilities + truth), axis=(0, 1, 2))
@@ -264,10 +264,7 @@ class KerasLoss(BatchLoss):
         return [total, ops.where(has_strays, float("nan"), ops.sum(counts))]
 
     def of_sums(self, sums: Sequence[Any]) -> Any:
-        total, whole = sums
-        if self.loss.reduction == "sum":
-            return ops.where(ops.isnan(whole), whole, total)
-        return _ratio(total, whole, 0.0)
+        return _mean_or_sum(*sums, is_sum=self.loss.reduction == "sum")
 
     def get_config(self) -> dict:
         loss = keras.saving.serialize_keras_object(self.loss)

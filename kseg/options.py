@@ -7,6 +7,8 @@ import functools
 import inspect
 import math
 import operator
+import re
+import textwrap
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -115,20 +117,10 @@ def meanings(entry: Any) -> dict[str, str]:
       entry: a function or a class with a docstring in Google's form, like this one.
     """
     found: dict[str, str] = {}
-    inside, names = False, list[str]()
-    for line in (inspect.getdoc(entry) or "").splitlines() if entry.__doc__ else []:
-        depth = len(line) - len(line.lstrip())
-        if line.strip() and depth == 0:
-            inside = line.strip() in ("Args:", "Attributes:")
-            margin = 0
-        elif inside and line.strip():
-            margin = margin or depth
-            before, colon, text = line.strip().partition(":")
-            if depth == margin and colon:
-                names = before.replace("`", "").split(", ")
-                found |= {name: text.strip() for name in names}
-            else:
-                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    text = inspect.getdoc(entry) if entry.__doc__ else None
+    for part in re.findall(r"^(?:Args|Attributes):\n((?: .*\n?|\n)*)", text or "", re.MULTILINE):
+        for names, meaning in re.findall(r"^(\S[^:\n]*):(.*(?:\n .*)*)", textwrap.dedent(part), re.MULTILINE):
+            found |= dict.fromkeys(names.replace("`", "").split(", "), " ".join(meaning.split()))
     return found
 
 
@@ -206,22 +198,6 @@ def check_values(entry: Any, values: Mapping[str, Any], prefix: str = "") -> Non
     for name, hint in typing.get_type_hints(entry, include_extras=True).items():
         if isinstance(values.get(name), int | float):
             _check_number(values[name], _bounds(hint), prefix + name)
-
-
-def check_numbers(owner: str, positive: Collection[str] = (), **numbers: float | None) -> None:
-    """Checks that numbers are finite and not below 0; those named in `positive` must be above 0. None is ignored.
-
-    Raises:
-      ConfigError: one is not; the message names it as OWNER.NAME.
-    """
-    for name, value in numbers.items():
-        if value is None:
-            continue
-        if not math.isfinite(value):
-            raise ConfigError(f"{owner}.{name} is {value}, but must be a finite number.")
-        if value < 0 or (value == 0 and name in positive):
-            bound = "must be above 0" if name in positive else "must not be below 0"
-            raise ConfigError(f"{owner}.{name} is {value}, but {bound}.")
 
 
 def _check_number(value: Any, bounds: Sequence[Bound], name: str) -> None:

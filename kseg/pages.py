@@ -94,7 +94,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str
     for row in rows:
         cells = "".join(f"<td{kind}>{escape(_cell(value))}" for value, kind in zip(row, kinds, strict=True))
         lines.append(f"<tr>{cells}")
-    return '<div class="frame"><table>\n' + "\n".join(lines) + "\n</table></div>"
+    return _framed(lines)
 
 
 def bars(head: Sequence[str], values: Mapping[str, float]) -> str:
@@ -103,7 +103,7 @@ def bars(head: Sequence[str], values: Mapping[str, float]) -> str:
     for name, value in values.items():
         bar = "" if value != value else f'<meter value="{value:.4f}"></meter>'
         lines.append(f'<tr><td>{escape(name)}<td>{bar}<td class="number">{in_share(value)}')
-    return '<div class="frame"><table>\n' + "\n".join(lines) + "\n</table></div>"
+    return _framed(lines)
 
 
 def shaded(names: Sequence[str], counts: np.ndarray, *, caption: str = "") -> str:
@@ -121,7 +121,7 @@ def shaded(names: Sequence[str], counts: np.ndarray, *, caption: str = "") -> st
     for number, (name, row) in enumerate(zip(names, shares, strict=True)):
         cells = "".join(_shade(value, f"{name} as {names[column]}") for column, value in enumerate(row.tolist()))
         lines.append(f"<tr><th>{number} {escape(name)}{cells}<td>{int(totals[number, 0]):,}")
-    return '<div class="frame"><table class="shaded">\n' + "\n".join(lines) + "\n</table></div>"
+    return _framed(lines, ' class="shaded"')
 
 
 def key(colours: Mapping[str, Sequence[int] | None]) -> str:
@@ -143,6 +143,10 @@ def picture(png: bytes, caption: str, *, wide: bool = False) -> str:
         f'<figure><div class="frame"><img{kind} alt="{words}" src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{words}</figcaption></figure>"
     )
+
+
+def _framed(lines: Sequence[str], kind: str = "") -> str:
+    return f'<div class="frame"><table{kind}>\n' + "\n".join(lines) + "\n</table></div>"
 
 
 def _shade(share: float, words: str) -> str:

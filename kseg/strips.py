@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,8 +11,7 @@ import numpy as np
 from kseg.datasets import Dataset, Item, by_name
 from kseg.inference import Predictor, predict, predictor
 from kseg.instances import number
-from kseg.layers import Average
-from kseg.metrics import compare_objects
+from kseg.metrics import compare_objects, confusion_matrix
 from kseg.pictures import (
     EDGE_FALSE,
     EDGE_MISSED,
@@ -39,30 +37,31 @@ ERRORS = {WRONG: "another class", MISSED: "missed", FALSE: "false", SPLIT: "spli
 
 
 def write_strips(
-    model: keras.Model | Predictor,
-    data: Dataset,
-    folder: Path,
-    indices: Sequence[int] | None = None,
-    average: Average | None = None,
-) -> dict[str, np.ndarray]:
+    model: keras.Model | Predictor, data: Dataset, folder: Path, indices: Sequence[int]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Draws items as strips, `folder`/ID.png.
 
     Args:
       model: the network, which predicts the items.
       data: the data set; of several streams and heads the first of each is drawn.
       folder: the folder for the pictures.
-      indices: of the items; None for four that are evenly spaced.
-      average: as in `kseg.predict`.
+      indices: of the items.
 
     Returns:
-      The strips, (H, W, 3) uint8, by the items' ids.
+      The strips, (H, W, 3) uint8, by the items' ids; and the confusion matrices of all items, (K, K), rows truth, by
+      head.
     """
     call, strips = predictor(model), {}
-    for index in evenly_spaced(len(data), 4) if indices is None else indices:
+    confusions = {head: np.zeros((len(names),) * 2, np.int64) for head, names in data.heads.items()}
+    for index in indices:
         item = data[index]
-        strips[item.id] = draw_strip(data, item, predicted(call, item, average), call)
-        write_strip(folder, item.id, strips[item.id])
-    return strips
+        found = by_name(predict(call, call.image_of(item.image, item.id)))
+        for head, label in item.labels.items():
+            confusions[head] += confusion_matrix(label, found[head], len(data.heads[head]), data.ignore_class)
+        strips[item.id] = draw_strip(data, item, found, call)
+        with aside(folder / f"{item.id}.png") as temporary:
+            temporary.write_bytes(png(strips[item.id]))
+    return strips, confusions
 
 
 def evenly_spaced(length: int, count: int) -> list[int]:
@@ -132,14 +131,3 @@ def _with_legend(picture: np.ndarray, kinds: Mapping[int, str]) -> np.ndarray:
     if not kinds:
         return picture
     return stacked(picture, legend(kinds, picture.shape[1], clear=None, own=ERROR_COLOURS, exact=True))
-
-
-def predicted(call: Predictor, item: Item, average: Average | None) -> dict[str, Any]:
-    """The class ids (H, W) that the network predicts for an item, by head."""
-    return by_name(predict(call, call.image_of(item.image, item.id), average=average))
-
-
-def write_strip(folder: Path, name: str, strip: np.ndarray) -> None:
-    """Writes a strip as `folder`/NAME.png, completely or not at all."""
-    with aside(folder / f"{name}.png") as temporary:
-        temporary.write_bytes(png(strip))

@@ -10,8 +10,7 @@ import numpy as np
 from kseg.callbacks.throttle import Throttle
 from kseg.datasets import Dataset
 from kseg.inference.in_training import SharedPredictor
-from kseg.metrics import confusion_matrix
-from kseg.strips import draw_strip, evenly_spaced, predicted, write_strip
+from kseg.strips import evenly_spaced, write_strips
 
 
 class Samples(keras.callbacks.Callback):
@@ -39,15 +38,6 @@ class Samples(keras.callbacks.Callback):
         self._throttle(self._draw)
 
     def _draw(self) -> None:
-        call, data = self._shared(self.model), self.data
-        self.confusions = {head: np.zeros((len(names),) * 2, np.int64) for head, names in data.heads.items()}
-        self.drawn = {}
-        for index in evenly_spaced(len(data), self.count):
-            item = data[index]
-            found = predicted(call, item, None)
-            for head, label in item.labels.items():
-                self.confusions[head] += confusion_matrix(label, found[head], len(data.heads[head]), data.ignore_class)
-            self.drawn[item.id] = draw_strip(data, item, found, call)
-        for name, strip in self.drawn.items():
-            write_strip(self.folder, name, strip)
+        indices = evenly_spaced(len(self.data), self.count)
+        self.drawn, self.confusions = write_strips(self._shared(self.model), self.data, self.folder, indices)
         self.drawings += 1

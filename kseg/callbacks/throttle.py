@@ -7,12 +7,7 @@ from collections.abc import Callable
 
 
 class Throttle:
-    """Runs occasional work, such as drawing, only so often that it takes at most `share` of the time.
-
-    Args:
-      share: of the time that passes.
-      wait_s: seconds before the first run.
-    """
+    """Runs occasional work so rarely that it takes at most `share` of the time, and first after `wait_s` seconds."""
 
     def __init__(self, share: float = 0.0025, wait_s: float = 0.0) -> None:
         self._share, self._next = share, time.monotonic() + wait_s

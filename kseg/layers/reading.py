@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import keras
@@ -97,26 +97,16 @@ def check_average(average: str, *, upright: bool) -> None:
 class ReadScores(keras.layers.Layer):
     """Returns scores as float32. Its configuration holds a `ScoreReading`, so every copy of the network has it.
 
+    It takes the fields of a ScoreReading by name, and what every layer takes.
+
     Attributes:
       reading: the ScoreReading.
     """
 
-    def __init__(
-        self,
-        classes: Sequence[str] = (),
-        colours: Sequence[Sequence[int]] = (),
-        average: Average = "none",
-        threshold: float | None = None,
-        upright: bool = False,
-        min_size: int = 0,
-        fill_holes: bool = False,
-        separate: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        kwargs.setdefault("dtype", "float32")
-        super().__init__(**kwargs)
-        named = (tuple(classes), tuple(map(tuple, colours)))
-        self.reading = ScoreReading(*named, average, threshold, upright, min_size, fill_holes, separate)  # type: ignore[arg-type]
+    def __init__(self, **kwargs: Any) -> None:
+        own = {each.name for each in dataclasses.fields(ScoreReading)}
+        self.reading = ScoreReading(**{name: kwargs[name] for name in own & kwargs.keys()})
+        super().__init__(**{"dtype": "float32", **{name: kwargs[name] for name in kwargs.keys() - own}})
 
     def call(self, inputs: Any) -> Any:
         """(N, H, W, K), unchanged."""

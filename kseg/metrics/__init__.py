@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kseg.lazy import lazy
-from kseg.metrics import registered as registered  # fills MEASURES
+from kseg.metrics import built_in as built_in  # fills MEASURES
 from kseg.metrics.confusion import (
     class_accuracy,
     class_dice,

@@ -17,14 +17,14 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 
 from kseg.datasets import VOID, Item
 from kseg.errors import ConfigError
-from kseg.options import check_numbers
+from kseg.options import Above, AtLeast, check_values
 from kseg.pipeline.warp import Warp
 from kseg.registry import Registry
 
@@ -58,18 +58,18 @@ class Elastic:
     Image: linear or cubic, as `interpolation` says. Label: the nearest pixel.
 
     Attributes:
-      sigma: the displacements' Gaussian deviation along each axis, pixels, not below 0.
-      spacing: the greatest distance between grid points, pixels, above 0; None for 3 x 3 points over the whole crop,
+      sigma: the displacements' Gaussian deviation along each axis, pixels.
+      spacing: the greatest distance between grid points, pixels; None for 3 x 3 points over the whole crop,
         corners included, as the paper is mostly understood (the authors' later code has a spacing).
 
     Source: U-Net paper, section 3.1.
     """
 
-    sigma: float = 10.0
-    spacing: float | None = None
+    sigma: Annotated[float, AtLeast(0)] = 10.0
+    spacing: Annotated[float | None, Above(0)] = None
 
     def __post_init__(self) -> None:
-        check_numbers("data.augment.elastic", positive=("spacing",), sigma=self.sigma, spacing=self.spacing)
+        check_values(type(self), vars(self), "data.augment.elastic.")
 
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         spacing = self.spacing
@@ -105,13 +105,13 @@ class Rotation:
     Image: linear or cubic, as `interpolation` says. Label: the nearest pixel.
 
     Attributes:
-      degrees: the largest angle to either side, not below 0.
+      degrees: the largest angle to either side.
     """
 
-    degrees: float = 180.0
+    degrees: Annotated[float, AtLeast(0)] = 180.0
 
     def __post_init__(self) -> None:
-        check_numbers("data.augment.rotation", degrees=self.degrees)
+        check_values(type(self), vars(self), "data.augment.rotation.")
 
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
@@ -127,13 +127,13 @@ class Shift:
     Image: linear or cubic, as `interpolation` says. Label: the nearest pixel.
 
     Attributes:
-      pixels: the largest shift along each axis, not below 0.
+      pixels: the largest shift along each axis.
     """
 
-    pixels: float = 10.0
+    pixels: Annotated[float, AtLeast(0)] = 10.0
 
     def __post_init__(self) -> None:
-        check_numbers("data.augment.shift", pixels=self.pixels)
+        check_values(type(self), vars(self), "data.augment.shift.")
 
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         return warp.moved(rng.uniform(-self.pixels, self.pixels, size=2))
@@ -147,13 +147,13 @@ class Scale:
     Image: linear or cubic, as `interpolation` says; it is not smoothed before shrinking. Label: the nearest pixel.
 
     Attributes:
-      most: the largest factor, above 0; 1 does not change the size.
+      most: the largest factor; 1 does not change the size.
     """
 
-    most: float = 1.25
+    most: Annotated[float, Above(0)] = 1.25
 
     def __post_init__(self) -> None:
-        check_numbers("data.augment.scale", positive=("most",), most=self.most)
+        check_values(type(self), vars(self), "data.augment.scale.")
 
     def move(self, warp: Warp, rng: np.random.Generator) -> Warp:
         return warp.transformed(np.eye(2) / math.exp(rng.uniform(-1, 1) * math.log(self.most)))
@@ -167,13 +167,13 @@ class Saturation:
     Grey is the mean of the three channels, which stays the same. Nothing is interpolated; the label does not change.
 
     Attributes:
-      most: the largest difference of the factor from 1, not below 0.
+      most: the largest difference of the factor from 1.
     """
 
-    most: float = 0.3
+    most: Annotated[float, AtLeast(0)] = 0.3
 
     def __post_init__(self) -> None:
-        check_numbers("data.augment.saturation", most=self.most)
+        check_values(type(self), vars(self), "data.augment.saturation.")
 
     def tone(self, image: np.ndarray, rng: np.random.Generator, white: float) -> np.ndarray:
         factor = np.float32(1 + rng.uniform(-self.most, self.most))
@@ -230,15 +230,15 @@ class Grey:
     leave the range 0 to white: they are not clipped. Nothing is interpolated; the label does not change.
 
     Attributes:
-      gain: the largest difference of the factor from 1, not below 0.
-      offset: the largest shift of the levels up or down, as a share of white, not below 0.
+      gain: the largest difference of the factor from 1.
+      offset: the largest shift of the levels up or down, as a share of white.
     """
 
-    gain: float = 0.25
-    offset: float = 0.05
+    gain: Annotated[float, AtLeast(0)] = 0.25
+    offset: Annotated[float, AtLeast(0)] = 0.05
 
     def __post_init__(self) -> None:
-        check_numbers("data.augment.grey", gain=self.gain, offset=self.offset)
+        check_values(type(self), vars(self), "data.augment.grey.")
 
     def tone(self, image: np.ndarray, rng: np.random.Generator, white: float) -> np.ndarray:
         gain, offset = rng.uniform(1 - self.gain, 1 + self.gain), rng.uniform(-self.offset, self.offset)

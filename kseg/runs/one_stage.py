@@ -108,9 +108,7 @@ def _check_together(stage: Stage, saved: Checkpoint | None, devices: Devices) ->
         raise EnvironmentFailure(
             f"{stage.folder}: worker {devices.worker} finds {f'step {step}' if step else 'no checkpoint'} there, "
             "another worker does not.",
-            "Name a folder that all workers share (",
-            Setting("run", "DIR"),
-            "), and start them all again.",
+            *("Name a folder that all workers share (", Setting("run", "DIR"), "), and start them all again."),
         )
 
 
@@ -213,7 +211,8 @@ def _report(stage: Stage, seconds: float, events: EventFiles) -> Report:
         warnings=read_warnings(folder),
         config=read_config(folder) or {},
     )
-    events.finish(write_strips(best, prepared.scored, folder / "samples", sorted({*result.worst, *result.spread})))
+    shown = sorted({*result.worst, *result.spread})
+    events.finish(write_strips(best, prepared.scored, folder / "samples", shown)[0])
     write_card(result)
     write_page(result)
     # The last file: a run folder that has it is finished.

@@ -115,7 +115,7 @@ class LabelFindings:
     doubts: list[Doubt] = field(default_factory=list)
 
     def mend(self, labels: Sequence[Label], mend: Mend) -> None:
-        """Says how labels are to be mended."""
+        """Records how labels are to be mended."""
         self.mends |= {(label.path, label.number): mend for label in labels}
 
     def add(self, kind: str, label: Label, value: int, what: str, *fix: str | Setting, in_copy: str = "") -> None:

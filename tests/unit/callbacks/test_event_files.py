@@ -1,4 +1,6 @@
+import itertools
 import json
+import time
 
 import keras
 import numpy as np
@@ -50,7 +52,9 @@ def test_curves_pictures_and_the_graph_are_read_back_by_tensorboard(network, tmp
     assert {node.name for node in found.Graph().node} >= {"image", "scaling", "enc0_conv1", "dec0_concat"}
 
 
-def test_no_step_is_there_twice_after_a_training_was_taken_up_again(network, tmp_path):
+def test_no_step_is_there_twice_after_a_training_was_taken_up_again(network, tmp_path, monkeypatch):
+    seconds = itertools.count(1_700_000_000)  # TensorBoard orders files by the second in their names
+    monkeypatch.setattr(time, "time", lambda: float(next(seconds)))
     first = EventFiles(tmp_path)
     first.set_model(network)
     first.on_train_begin()

@@ -1,4 +1,5 @@
 import io
+import logging
 import re
 import sys
 
@@ -6,6 +7,7 @@ import pytest
 
 from kseg.callbacks import Progress
 from kseg.formats import clock
+from kseg.log import LOG
 
 
 class Clock:
@@ -132,6 +134,19 @@ def test_the_bar_has_the_chosen_measure_where_there_is_room(hand, monkeypatch, m
     progress.on_train_end()
     lines = [line for line in terminal.getvalue().replace("\r", "\n").split("\n") if "skipped" in line]
     assert shown in lines[-1] and len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", lines[-1])) <= columns
+
+
+@pytest.mark.parametrize("stderr", [Terminal, io.StringIO])
+def test_a_silenced_logger_shows_neither_bar_nor_line(hand, monkeypatch, stderr):
+    monkeypatch.setattr(sys, "stderr", stderr())
+    LOG.setLevel(logging.ERROR)
+    progress = Progress(20, epoch_steps=10)
+    progress.on_train_begin()
+    hand.steps(progress, 10, 60.0)
+    progress.on_epoch_end(0, {"loss": 1.0})
+    progress.on_train_end()
+    LOG.setLevel(logging.INFO)
+    assert sys.stderr.getvalue() == ""
 
 
 def test_times_are_written_as_clocks_do():
