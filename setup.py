@@ -9,7 +9,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    package_data={"kseg": ["py.typed", "presets/*/*", "datasets/ids/*.txt"]},
+    package_data={"kseg": ["py.typed", "presets/*/*", "datasets/ids/*.txt", "weights/*.csv"]},
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["kseg", "kseg.*"]),
     install_requires=[

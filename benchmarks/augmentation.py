@@ -1,21 +1,22 @@
-"""Augmented images per second: kseg's one warp beside albumentations and beside plain OpenCV, step by step.
+"""Augmented images per second: kseg's single warp compared with albumentations and with plain OpenCV.
 
     python -m benchmarks.augmentation [--size 512] [--crop 512] [--images 60]
 
-Each way deforms a grey image (8 bits) and its label elastically (displacements of deviation 10 pixels, smooth over
-about 64), turns them by any angle, mirrors them, changes the grey levels' gain and offset, and cuts a crop out. The
-deformation fields are not the same: kseg's are a coarse grid, in between bicubic, the others' filtered noise, as is
-usual. So outputs are not compared across the ways; kseg's is compared with a plain OpenCV remap by the same field.
-kseg looks only the crop up, and gives float32; the others deform the whole image and cut the crop last (cut first,
-they are quicker, but what is turned into the crop is then mirrored rather than true), in 8 bits.
+Each method deforms a grey 8-bit image and its label elastically (displacements with a standard deviation of 10 pixels,
+smooth over about 64), rotates them by any angle, mirrors them, changes gain and offset of the grey levels, and cuts out
+a crop. The deformation fields differ: kseg interpolates a coarse grid bicubically, the others filter noise, as is
+usual. So the outputs of the methods are not compared. kseg's output is compared with a plain OpenCV remap by the same
+field. kseg computes only the crop, and returns float32. The others deform the whole image in 8 bits and cut the crop
+last. Cutting it first would be faster, but then rotation would fill the crop's corners with mirrored pixels instead of
+true ones.
 
-albumentations is timed where it is installed. OpenCV has one thread; inside tf.data two examples are made at a time.
+albumentations is timed only if it is installed. OpenCV uses one thread; inside tf.data two examples are made at a time.
 
-Measured with AVX-512, OpenCV 5.0.0, albumentations 2.0.8, two cores that others kept busy (load 9), `--images 6`.
-Whole, per second of processor time in one thread: kseg 332 images, plain OpenCV 24 (kseg 13.6 times as many),
-albumentations 21 (15.8). Three quarters of plain OpenCV's time is the filter that smooths the noise, two times 15 ms.
-Of kseg's 3 ms a half is OpenCV's two look-ups and 0.6 ms writing out the places, as a product of thin matrices in
-float32; in float64, with every turn and mirror on all the pixels, it was 11 ms.
+Measured with AVX-512, OpenCV 5.0.0, albumentations 2.0.8, on two cores that other jobs kept busy (load 9), with
+`--images 6`. Whole images per second of processor time, in one thread: kseg 332, plain OpenCV 24 (kseg 13.6 times as
+many), albumentations 21 (15.8). Plain OpenCV spends three quarters of its time on the filter that smooths the noise,
+two times 15 ms. kseg needs 3 ms: OpenCV's two look-ups take half of it. Writing out the coordinates takes 0.6 ms, as a
+product of thin matrices in float32. In float64, with every rotation and mirroring applied to all pixels, it took 11 ms.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Way = Callable[[int], np.ndarray]
 
 
 def example(size: int) -> Item:
-    """A grey image of smooth noise, its brighter half the label."""
+    """A grey image of smooth noise; its label is the brighter half."""
     noise = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 8)
     image = np.interp(smooth, (smooth.min(), smooth.max()), (0, 255)).astype(np.uint8)
@@ -56,7 +57,7 @@ def ours(item: Item, crop: int) -> Way:
 
 
 def plain_opencv(item: Item, crop: int) -> Way:
-    """One operation after the other, image and label each looked up twice."""
+    """Applies one operation after the other, so that image and label are each interpolated twice."""
     size = item.label.shape[0]
     rows, columns = np.indices(item.label.shape, np.float32)
     border = cv2.BORDER_REFLECT_101
@@ -80,7 +81,7 @@ def plain_opencv(item: Item, crop: int) -> Way:
 
 
 def with_albumentations(item: Item, crop: int) -> Way:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks the network for newer versions
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it looks for newer versions on the network
     import albumentations
 
     border = cv2.BORDER_REFLECT_101
@@ -99,7 +100,7 @@ def with_albumentations(item: Item, crop: int) -> Way:
 
 
 def equals_plain_remap(item: Item) -> bool:
-    """Whether kseg's warp is, bit for bit, OpenCV's remap by the same field."""
+    """Whether kseg's warp equals OpenCV's remap by the same field, bit for bit."""
     warps = []
 
     class Recorded(Elastic):
@@ -117,7 +118,7 @@ def equals_plain_remap(item: Item) -> bool:
 
 
 def per_second(make: Way, images: int, first: int) -> float:
-    """Images per second of processor time in this one thread, so that what else runs does not count."""
+    """Images per second of processor time in this thread; other jobs on the machine do not count."""
     start = time.thread_time()
     for seed in range(first, first + images):
         make(seed)
@@ -125,10 +126,10 @@ def per_second(make: Way, images: int, first: int) -> float:
 
 
 def per_second_in_tf_data(make: Way, images: int, first: int) -> float:
-    """Images per second by the clock, in a tf.data chain that makes two examples at a time."""
+    """Images per second of elapsed time, in a tf.data chain that makes two examples at a time."""
 
     def load(seed: np.int64) -> np.float32:
-        return np.float32(make(int(seed))[0, 0].sum())  # the picture stays: what is timed is the making
+        return np.float32(make(int(seed))[0, 0].sum())  # only the making is timed, so the image is not returned
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = 2
@@ -154,7 +155,7 @@ def main() -> None:
     print(f"{arguments.size} x {arguments.size} to {crop} x {crop}; OpenCV {cv2.__version__}, 1 thread")
     print(f"kseg's warp equals a plain remap by the same field: {equals_plain_remap(item)}")
     for place, measure in (("1 thread", per_second), ("tf.data, 2 threads", per_second_in_tf_data)):
-        # In turns, so that what else runs on the machine meets all alike; the first turn warms up.
+        # The methods take turns, so that other jobs slow all of them equally. The first turn warms up.
         turns = [[measure(make, arguments.images, 1000 * turn) for make in ways.values()] for turn in range(6)]
         middle = dict(zip(ways, np.median(turns[1:], axis=0), strict=True))
         for name, rate in middle.items():

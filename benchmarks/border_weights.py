@@ -1,12 +1,12 @@
-"""Seconds of `border_weight_map` beside the plain way: one distance transform of the whole image per cell.
+"""Seconds of `border_weight_map` compared with the plain method: a distance transform of the whole image for each cell.
 
     python -m benchmarks.border_weights [--cells 100] [--size 512]
 
-The plain way is timed with SciPy's transform, which most implementations use, where it is installed, and with
-OpenCV's exact one, which is quicker and is ours. The maps are compared. One thread.
+The plain method is timed with two transforms: SciPy's, which most implementations use (only if it is installed), and
+OpenCV's exact one, which is faster and which kseg uses. The maps are compared. One thread.
 
-Measured with AVX-512, the machine otherwise idle, 100 cells of 512 x 512: 0.023 s, against 0.81 s with SciPy's
-transform (35 times) and 0.46 s with OpenCV's (20 times); equal to the former bit for bit.
+Measured with AVX-512 on an otherwise idle machine, for 100 cells in 512 x 512: 0.023 s, against 0.81 s with SciPy's
+transform (35 times) and 0.46 s with OpenCV's (20 times). The map equals that of SciPy's bit for bit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kseg.pipeline import border_weight_map
 
 
 def naive(cells: np.ndarray, transform: Callable, w0: float = 10.0, sigma: float = 5.0) -> np.ndarray:
-    """Equation 2 with a distance transform of the whole image for every cell."""
+    """Computes equation 2 with a distance transform of the whole image for every cell."""
     nearest = np.full(cells.shape, np.inf)
     second = nearest.copy()
     for cell in np.unique(cells[cells > 0]):
@@ -35,7 +35,7 @@ def naive(cells: np.ndarray, transform: Callable, w0: float = 10.0, sigma: float
 
 
 def scattered_cells(count: int, size: int) -> np.ndarray:
-    """(size, size) int32: discs of radius 14 on a jittered grid, many of them touching."""
+    """(size, size) int32: discs of radius 14 on a jittered grid; many of them touch."""
     rng = np.random.default_rng(0)
     side = int(np.ceil(np.sqrt(count)))
     cells = np.zeros((size, size), np.int32)

@@ -1,13 +1,13 @@
-"""A hundred thousand damaged .caffemodel and .caffemodel.h5 files, read.
+"""Reads a hundred thousand damaged .caffemodel and .caffemodel.h5 files.
 
     python -m benchmarks.caffemodel_fuzz [--files 100000] [--seed 0]
 
-Every file must be read or be refused in a WeightsError that begins with its name, without taking more memory than its
-size justifies (tests/unit/weights/caffe_fuzz.py); of those that were read every fiftieth is imported, which may end in
-no other way either. A file that does something else is kept, and named.
+Every file must either be read, or be refused by a WeightsError that begins with the file's name. Reading must not take
+more memory than the size of the file justifies (tests/unit/weights/caffe_fuzz.py). Every fiftieth file that was read is
+also imported, and the same rule holds there. A file that breaks the rule is kept, and its name is printed.
 
-Measured, seed 0: 90,344 refused, 9,656 read (337 of them of no network of kseg's), 187 of 187 imports refused, none
-that ended otherwise; 537 s on a busy core.
+Measured with seed 0: 90,344 refused; 9,656 read (337 of them hold no network that kseg has); 187 of 187 imports
+refused; no other result. It took 537 s on a busy core.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IMPORTED_EVERY = 50
 
 
 def imported(path: Path) -> str:
-    """What importing the file ended in."""
+    """The result of importing the file."""
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
             import_caffemodel(path)

@@ -1,15 +1,15 @@
-"""Seconds and memory of importing FCN-8s on VGG16 at full width from a .caffemodel of 538 MB.
+"""Seconds and memory for the import of FCN-8s on VGG16 at full width from a .caffemodel of 538 MB.
 
     python -m benchmarks.caffemodel_import [--hdf5]
 
-Writes such a file (random weights, 21 classes) aside, then measures resident memory in three processes: one builds the
-network, one builds it and loads the file into it, one imports the file. Their networks begin with zeros: what random
-numbers leave in TensorFlow's pool, 0.8 GB, would hide what the import takes.
+It writes such a file (random weights, 21 classes) into a temporary folder. Then it measures resident memory in three
+processes: one builds the network, one builds it and loads the file into it, and one imports the file. Their networks
+start from zeros: random numbers leave 0.8 GB in TensorFlow's pool, which would hide the memory of the import.
 
-The promise: while the file is imported, memory peaks at no more than half its size, 269 MB, above the built network.
+The goal: during the import, peak memory exceeds that of the built network by at most half the file's size, 269 MB.
 
-Measured on two cores, one of them busy: 88 MB above the built network while it is loaded (4.0 s), 87 MB while it is
-imported (10.1 s, the building in it); from a .caffemodel.h5 76 MB (5.3 s) and 77 MB (7.3 s).
+Measured on two cores, one of them busy, above the built network: 88 MB for loading (4.0 s) and 87 MB for importing
+(10.1 s, which includes building); from a .caffemodel.h5, 76 MB (5.3 s) and 77 MB (7.3 s).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def resident_bytes() -> int:
 
 
 class Peak:
-    """The most resident memory while the block runs, sampled every 2 ms, in bytes."""
+    """The peak of resident memory during the block in bytes, sampled every 2 ms."""
 
     def __enter__(self) -> Peak:
         self.before = self.most = resident_bytes()
@@ -56,7 +56,7 @@ class Peak:
 
 
 def measure(what: str, path: str) -> None:
-    """Prints seconds, then megabytes before the work, at most while it was done, and after it."""
+    """Prints the seconds, and the megabytes before the work, at its peak and after it."""
     import keras
 
     keras.initializers.RandomNormal = lambda *_, **__: keras.initializers.Zeros()
@@ -76,7 +76,7 @@ def measure(what: str, path: str) -> None:
 
 
 def write(path: Path, hdf5: bool) -> None:
-    """A full FCN-8s with Gaussian weights, as a .caffemodel or a .caffemodel.h5."""
+    """Writes a full FCN-8s with Gaussian weights, as a .caffemodel or a .caffemodel.h5."""
     import kseg
 
     model = kseg.build("fcn8s")
@@ -98,7 +98,7 @@ def write(path: Path, hdf5: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hdf5", action="store_true", help="a .caffemodel.h5 instead")
+    parser.add_argument("--hdf5", action="store_true", help="Use a .caffemodel.h5 instead.")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -115,7 +115,7 @@ def main() -> None:
         for what in ("build", "load", "import"):
             out = subprocess.run([*this, "--measure", what, path], check=True, stdout=subprocess.PIPE, text=True).stdout
             seconds, before, most, after = map(float, out.split())
-            print(f"{what:<7} {seconds:6.1f} s, before {before:5.0f} MB, most {most:5.0f} MB, after {after:5.0f} MB")
+            print(f"{what:<7} {seconds:6.1f} s, before {before:5.0f} MB, peak {most:5.0f} MB, after {after:5.0f} MB")
     return None
 
 

@@ -1,22 +1,24 @@
-"""The share of a training's time that callbacks and checkpoints take, each on its own.
+"""The share of a training's time that callbacks and checkpoints take, for each of them.
 
     python -m benchmarks.callbacks_share [--recipe demo] [--steps 450] [--set KEY=VALUE]...
 
-Time inside every method of every callback, and inside the keeper of checkpoints, over that of the loop: by the clock,
-and of the processor, which is the surer figure where others use the machine too. A step takes all cores where a
-callback takes one: on N quiet cores the clock's share lies between the processor's and N times that. What the first
-epoch traces, imports and draws for the first time comes once in a training, and is told apart; so is the computing of
-the scores on val, which is work that was asked for.
+It measures the time inside every method of every callback, and inside the keeper of checkpoints, and divides it by the
+time of the whole loop. It does so with elapsed time and with processor time. Processor time is more reliable if others
+use the machine too. A step uses all cores, but a callback uses one: on N quiet cores the share of elapsed time lies
+between the share of processor time and N times that share. Two things are shown separately. The first epoch traces,
+imports and draws for the first time, which happens once in a training. The scores on val are work that the user asked
+for.
 
-Measured on two quiet and slow cores with AVX2, TensorFlow 2.21.0, the demo's 450 steps and 9 validations in 210 s, by
-the clock and in brackets of the processor's time: after the first epoch 1.47 % (0.73 %), of which the best network 0.54
-(0.29), curves 0.46 (0.24) and checkpoints 0.41 (0.17); with the first epoch, its imports and first pictures, 1.1 s that
-come once, 1.73 % (0.94 %). The scores on val are 2.5 % (2.1 %) beside that. On two quicker cores with AVX-512, in 69 s,
-it was 1.42 and 2.05 % while curves were drawn after the first epoch too, and their last drawing was not counted.
+Measured on two quiet and slow cores with AVX2, TensorFlow 2.21.0, the demo's 450 steps and 9 validations in 210 s.
+Shares of elapsed time, with those of processor time in brackets. After the first epoch: 1.47 % (0.73 %), of which the
+best network takes 0.54 (0.29), curves 0.46 (0.24) and checkpoints 0.41 (0.17). Together with the first epoch, whose
+imports and first pictures take 1.1 s once: 1.73 % (0.94 %). The scores on val take another 2.5 % (2.1 %). On two faster
+cores with AVX-512 the training took 69 s, and the shares were 1.42 and 2.05 %; at that time curves were also drawn
+after the first epoch, and their last drawing was not counted.
 
-Tried: strips drawn by two threads (a fifth quicker, not worth it), and once more after the last epoch (0.4 % more; the
-report's strips go to TensorBoard in their place). Three quarters of the best network's time is Keras' walk through the
-layers, which it does anew for each file.
+Two ideas were tried: drawing strips in two threads (a fifth faster, not worth it), and drawing them once more after the
+last epoch (0.4 % more; the report's strips go to TensorBoard instead). Three quarters of the best network's time is
+spent by Keras, which walks through all layers again for each file.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ METHODS = (
 
 
 class Meter:
-    """Seconds of the clock and of the processor by what they were spent in, in the first epoch and after it."""
+    """Elapsed and processor seconds for each part of the loop, in the first epoch and after it."""
 
     def __init__(self) -> None:
         self.seconds: dict[bool, dict[str, np.ndarray]] = {
@@ -56,7 +58,7 @@ class Meter:
         return np.array([time.perf_counter(), time.process_time()])
 
     def around(self, name: str, function: Callable) -> Callable:
-        """`function`, its seconds counted under `name`."""
+        """`function`, with its seconds counted under `name`."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             began = self.now()
@@ -68,14 +70,14 @@ class Meter:
         return timed
 
     def ends(self) -> None:
-        """Counts what the loop took since the last call."""
+        """Counts the time of the loop since the last call."""
         now = self.now()
         self.seconds[self.is_first]["loop"] += now - self._begun
         self._begun, self.is_first = now, False
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="demo")
     parser.add_argument("--data-dir")
     parser.add_argument("--steps", type=int, default=450)
@@ -114,9 +116,9 @@ def main() -> None:
 
 
 def show(title: str, seconds: dict[str, np.ndarray]) -> None:
-    """Prints each callback's seconds and shares, and the sum of all but validation."""
+    """Prints the seconds and shares of each callback, and the sum of all except validation."""
     whole = seconds["loop"]
-    print(f"{title}: {whole[0]:.1f} s, of the processor {whole[1]:.1f} s")
+    print(f"{title}: {whole[0]:.1f} s, processor {whole[1]:.1f} s")
     parts = {name: value for name, value in seconds.items() if name != "loop"}
     parts["all but Validate"] = sum((value for name, value in parts.items() if name != "Validate"), np.zeros(2))
     for name, value in sorted(parts.items(), key=lambda part: -part[1][0]):

@@ -1,12 +1,13 @@
-"""Seconds, files per second and peak memory of `data check` over generated photographs and masks with a few faults.
+"""Seconds, files per second and peak memory of `data check` on generated photographs and masks with a few faults.
 
     python -m benchmarks.data_check [--files 10000] [--height 375] [--width 500]
 
-Half of the files are JPEG photographs, half their masks of five classes as PNG, in train/ and val/. Of every kind that
-can stand beside the others five faults are planted; what was found of each kind is printed. The command runs as a
-person starts it, in a process of its own, on the cores that this one may use.
+Half of the files are JPEG photographs. The other half are their masks of five classes as PNG. They lie in train/ and
+val/. Five faults are planted of every kind that can occur together with the others, and the number found of each kind
+is printed. The command runs as a user starts it, in its own process, on the cores that this process may use.
 
-Measured on two cores with AVX-512 that others kept busy (load 8): 51 s, 196 files per second, 176 MiB; none missed.
+Measured on two cores with AVX-512 that other jobs kept busy (load 8): 51 s, 196 files per second, 176 MiB; no fault was
+missed.
 """
 
 from __future__ import annotations
@@ -45,14 +46,14 @@ def photograph(number: int, height: int, width: int) -> np.ndarray:
 
 
 def mask(number: int, height: int, width: int) -> np.ndarray:
-    """(height, width) uint8: large patches of the classes, background among them."""
+    """(height, width) uint8: large patches of the classes, including the background."""
     random = np.random.default_rng(number + (1 << 32))
     fields = cv2.resize(random.random((5, 6, CLASSES)), (width, height), interpolation=cv2.INTER_CUBIC)
     return fields.argmax(axis=2).astype(np.uint8)
 
 
 def write_tree(folder: Path, pairs: int, height: int, width: int) -> list[tuple[Path, Path]]:
-    """A whole data set: the paths of each image and its label."""
+    """Writes a whole data set. Returns the paths of each image and its label."""
 
     def write(number: int) -> tuple[Path, Path]:
         split = folder / ("val" if number % 5 == 4 else "train")
@@ -105,7 +106,7 @@ def patch(value: int) -> Callable[[np.ndarray], np.ndarray]:
     return change
 
 
-# By the kind that is to be found: what is done to an image, its label, another image of its split, one of the other.
+# By kind of fault: a function of the image, its label, another image of its split, and an image of the other split.
 FAULTS: dict[str, Callable[..., object]] = {
     "unpaired": lambda image, label, near, far: label.unlink(),
     "name": lambda image, label, near, far: label.rename(label.with_stem(f"{label.stem}_mask")),
@@ -130,12 +131,12 @@ FAULTS: dict[str, Callable[..., object]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=10_000, help="images and labels together")
+    parser.add_argument("--files", type=int, default=10_000, help="Number of images and labels together.")
     parser.add_argument("--height", type=int, default=375)
     parser.add_argument("--width", type=int, default=500)
     given = parser.parse_args()
     if given.files < 2 * 10 * EACH * len(FAULTS):
-        sys.exit(f"--files must be {20 * EACH * len(FAULTS)} at least, for the faults to be few.")
+        sys.exit(f"--files must be at least {20 * EACH * len(FAULTS)}, so that faults are rare.")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "mine"
         pairs = write_tree(folder, given.files // 2, given.height, given.width)
@@ -154,13 +155,13 @@ def main() -> None:
         )
         seconds = time.perf_counter() - start
         if done.returncode != 1:
-            sys.exit(f"data check ended with {done.returncode}, not with 1.")
+            sys.exit(f"The exit code of data check is {done.returncode}, but must be 1.")
         kinds = Counter(finding["kind"] for finding in json.loads(found.read_text())["findings"])
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"data check  {seconds:.1f} s, {given.files / seconds:,.0f} files per second, peak {peak:,.0f} MiB a process")
+    print(f"data check  {seconds:.1f} s, {given.files / seconds:,.0f} files per second, {peak:,.0f} MiB per process")
     print(", ".join(f"{kind} {count}" for kind, count in kinds.items()))
     missed = [kind for kind in FAULTS if kinds[kind] < EACH]
-    print(f"planted and missed: {', '.join(missed) or 'none'}")
+    print(f"planted but not found: {', '.join(missed) or 'none'}")
 
 
 def cores() -> int:

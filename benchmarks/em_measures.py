@@ -2,15 +2,15 @@
 
     python -m benchmarks.em_measures [--labels train-labels.tif]
 
-The labels are the challenge's 30 training slices of 512 x 512; the proposal is each label displaced
-by about 3 pixels, blurred and with smooth noise, at a level that leaves a few false gaps and lines.
-Processor seconds, so that what else runs on the machine does not count.
+The labels are the challenge's 30 training slices of 512 x 512. The proposal is each label displaced by about 3 pixels,
+blurred, and with smooth noise, at a level that makes a few false gaps and lines. Times are processor seconds, so other
+jobs on the machine do not count.
 
-Measured on one core of a shared AMD EPYC (avx2, avx512f), numba 0.68.1, numpy 2.4.6: v_rand 1.5 s,
-v_info 1.3, rand_error 0.6, warping_error 1.8, pixel_error 0.13, all five in one pass 3.0; peak 265 MiB,
-of which the measures take 48. The first call takes 3.1 s to compile, 0.4 with the cache. The official
-Java code takes 22 to 51 s for one such slice. What costs most is a proposal that has little to do with
-the label: white noise takes 1.2 s per slice, nearly all of it for tens of thousands of false splits.
+Measured on one core of a shared AMD EPYC (avx2, avx512f), numba 0.68.1, numpy 2.4.6: v_rand 1.5 s, v_info 1.3,
+rand_error 0.6, warping_error 1.8, pixel_error 0.13, all five in one pass 3.0. Peak memory is 265 MiB, of which the
+measures take 48. The first call takes 3.1 s to compile, or 0.4 s with the cache. The official Java code takes 22 to
+51 s for one such slice. A proposal that has little to do with the label costs most: white noise takes 1.2 s per slice,
+nearly all of it for tens of thousands of false splits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHARED = Path(os.environ.get("KSEG_SHARED") or Path(__file__).resolve().parents[
 
 
 def noisy_proposal(label: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A label as a middling network might predict it.
+    """A label as a mediocre network might predict it.
 
     Args:
       label: (H, W), non-zero inside a cell.
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, default=SHARED / "data" / "isbi2012" / "train-labels.tif")
     labels_file = parser.parse_args().labels
     if not labels_file.is_file():
-        sys.exit(f"No labels at {labels_file}: give the challenge's training labels with --labels FILE.")
+        sys.exit(f"No labels at {labels_file}. Give the challenge's training labels with --labels FILE.")
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
 

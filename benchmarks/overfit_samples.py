@@ -1,16 +1,17 @@
-"""Every form of the FCN papers, made slim, overfits a few images: mean IU on them beside the bound of its stride.
+"""Slim forms of the networks of the FCN papers overfit a few images: mean IU, and the bound that the stride sets.
 
-    python -m benchmarks.overfit_samples SAMPLES [--only RECIPE,...] [--steps 1200] [--json FILE]
+    python -m benchmarks.overfit_samples SAMPLES [--only RECIPE,...] [--steps 400] [--json FILE]
 
-SAMPLES holds voc/, nyudv2/, siftflow/ and pascal_context/ as they are published, a few images each. The bound: the same
-labels taken once per stride and repeated, which is the most a network that scores on such a grid could reach (nearly:
-its scores are interpolated). Widths are an eighth, Adam takes the place of the papers' SGD, and the images that are
-trained on are those that are scored; all else is the recipe.
+SAMPLES holds voc/, nyudv2/, siftflow/ and pascal_context/ as they are published, with a few images each. The bound is
+the mean IU of the same labels, sampled once per stride and repeated. It is about what a network can reach whose scores
+lie on such a grid. Since these scores are interpolated, a network can also exceed it, as the table shows. Three things
+differ from the recipes: widths are an eighth, Adam replaces the papers' SGD, and the network is scored on the images
+that it was trained on.
 
-Measured on two busy cores with AVX-512, 400 steps for each form but where said; a recipe's stages begin where the one
-before ended. VOC and PASCAL-Context: three real photographs each. NYUDv2: two frames, of which one has a coarse
-label, the other a made-up depth and a constant HHA. SIFT Flow: two synthetic scenes. Mean IU, the bound, and their
-ratio:
+Measured on two busy cores with AVX-512, with 400 steps for each form unless the table says otherwise. In a recipe with
+stages, each stage starts from the one before. VOC and PASCAL-Context: three real photographs each. NYUDv2: two frames;
+one has a coarse label, the other an artificial depth and a constant HHA. SIFT Flow: two synthetic scenes. Mean IU, the
+bound, and their ratio:
 
 | form | mean IU | bound | ratio |
 | --- | --- | --- | --- |
@@ -39,7 +40,7 @@ from kseg.datasets import VOID, by_name
 from kseg.metrics import confusion_matrix, mean_iu
 from kseg.recipes.recipe import Recipe
 
-# Recipe, folder of the samples, and settings of its own; the stages of a recipe are forms too.
+# For each recipe the folder of its samples, and its own settings. The stages of a recipe are forms too.
 FORMS = {
     "siftflow-fcn8s": ("siftflow", {}),
     "voc-fcn8s": ("voc", {"data.name": "voc2012"}),
@@ -64,7 +65,7 @@ STRIDES = {"32s": 32, "16s": 16, "8s": 8, "alexnet": 32, "googlenet": 32}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("samples", type=Path)
     parser.add_argument("--only", default=",".join(FORMS))
     parser.add_argument("--steps", type=int, default=400)
@@ -95,7 +96,7 @@ def main() -> None:
 
 
 def trained_is_scored(samples: Path, place: Path) -> Path:
-    """A copy of the samples in which val, by which the best network is chosen, names the images of train."""
+    """Copies the samples, with the images of train also as val, so that the best network is chosen on them."""
     shutil.copytree(samples, place)
     for lists in place.rglob("ImageSets/*/train.txt"):
         shutil.copyfile(lists, lists.with_name("val.txt"))
@@ -103,7 +104,7 @@ def trained_is_scored(samples: Path, place: Path) -> Path:
 
 
 def rows_of(run: Path) -> list[dict]:
-    """A form's mean IU and its bound, of each head."""
+    """The mean IU of a form and its bound, for each head."""
     config = json.loads((run / "config.json").read_text())
     recipe = Recipe.from_json(config["recipe"])
     data = kseg.datasets.open(
@@ -123,7 +124,7 @@ def rows_of(run: Path) -> list[dict]:
 
 
 def coarse(label: np.ndarray, stride: int) -> np.ndarray:
-    """The label (H, W) once per stride, repeated; what is void there is class 0."""
+    """The label (H, W) sampled once per stride and repeated; void becomes class 0."""
     centres = [np.minimum(np.arange(size) // stride * stride + stride // 2, size - 1) for size in label.shape]
     kept = label[np.ix_(*centres)]
     return np.where(kept == VOID, 0, kept)

@@ -1,25 +1,26 @@
-"""Decoded-and-augmented images per second: kseg beside PyTorch with albumentations and beside Keras layers.
+"""Decoded and augmented images per second: kseg compared with PyTorch and albumentations, and with Keras layers.
 
     python -m benchmarks.pipeline [--only voc,em] [--workers 1,2] [--seconds 2] [--turns 5] [--json FILE]
 
-Two works, both read from files that are made first: `voc`, photograph-like JPEG of 500 x 375 with palette PNG, scaled
-by 2/3 to 3/2, mirrored, colours and grey levels changed, a random crop of 320 x 320; `em`, grey PNG tiles of 512 x 512
-with PNG labels, deformed elastically, turned by any angle, mirrored, grey levels changed. What comes out are batches
-of 8, image float32, label int32: ids, and void where there is nothing.
+There are two jobs, and both read files that are generated first. `voc` reads JPEG of 500 x 375 that look like
+photographs, and labels as palette PNG. It scales by 2/3 to 3/2, mirrors, changes colours and grey levels, and takes a
+random crop of 320 x 320. `em` reads grey PNG tiles of 512 x 512 with PNG labels. It deforms elastically, rotates by any
+angle, mirrors, and changes grey levels. The results are batches of 8: image float32, label int32 with class ids, and
+void outside the image.
 
-A worker is what makes the examples, one at a time: of kseg and of Keras a thread of tf.data's private pool (which also
-batches them), of PyTorch a process. OpenCV and TensorFlow's operators have one thread each. Each system has a process
-of its own for every number of workers; they are asked in turns, the others idle, so that what else runs on the machine
-meets all alike; the first turn warms up, and the middle of the others counts. Processor time is that of the process
-and its workers over the same span: what it says is free of what else runs, but not of waiting.
+A worker makes examples, one at a time. For kseg and Keras it is a thread of tf.data's private pool (which also batches
+them); for PyTorch it is a process. OpenCV and TensorFlow's operators have one thread each. Each system runs in its own
+process for every number of workers. The systems take turns while the others are idle, so that other jobs on the machine
+slow all of them equally. The first turn warms up, and the median of the others counts. Processor time is that of the
+process and its workers in the same turn. It does not depend on other jobs, and it does not count waiting.
 
-Keras' layers read the label from a grey copy of its PNG: tf.io would give a palette's colours for its ids. They do not
-deform elastically here: RandomElasticTransform takes more than three seconds a tile. A peer that is not installed is
-left out: PyTorch and albumentations are no part of kseg.
+For Keras' layers the labels are grey copies of the PNG files, because tf.io would turn the ids of a palette into
+colours. They do not deform elastically here, because RandomElasticTransform takes more than three seconds per tile. A
+system that is not installed is left out: PyTorch and albumentations are not part of kseg.
 
 Measured on two quiet cores with AVX-512 (load 1.5), OpenCV 5.0.0, TensorFlow 2.21.0, Keras 3.15.1, PyTorch 2.13.0,
-albumentations 2.0.8. Images per second by the clock with one and two workers, in brackets how many times as many kseg
-makes; then the same of processor time:
+albumentations 2.0.8. Images per second of elapsed time with one and with two workers, and in brackets how many times as
+many kseg makes; then the same per second of processor time:
 
     voc   kseg 248, 363   albumentations 255 (0.97), 427 (0.85)   Keras layers 69 (3.6), 135 (2.7)
     em    kseg 126, 219   albumentations 21 (6.0), 35 (6.2)       Keras layers 90 (1.4), 127 (1.7)
@@ -27,11 +28,11 @@ makes; then the same of processor time:
     voc   kseg 263, 238   albumentations 231 (1.14), 223 (1.07)   Keras layers 69 (3.8), 69 (3.4)
     em    kseg 134, 129   albumentations 21 (6.5), 19 (6.9)       Keras layers 91 (1.5), 89 (1.5)
 
-A second run said 0.99 and 0.80 for VOC by the clock, 1.17 and 1.02 by the processor. So kseg needs the least work for
-an image, but on VOC two of its threads do not fill two cores (1.5 of them): what Python does of an example, one
-thread at a time, keeps the other waiting, where PyTorch has two processes and a third that collects. More threads (3,
-4) or a shorter turn of the interpreter changed nothing. Peak memory is 0.7 GB each, PyTorch's with two workers 1.0
-GB.
+A second run gave 0.99 and 0.80 for VOC by elapsed time, and 1.17 and 1.02 by processor time. So kseg does the least
+work per image, but on VOC two of its threads use only 1.5 cores: Python handles one example at a time, and the other
+thread waits meanwhile. PyTorch has two processes, and a third that collects. More threads (3, 4) or a shorter switch
+interval of the interpreter changed nothing. Peak memory is 0.7 GB for each system, and 1.0 GB for PyTorch with two
+workers.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def noise(rng: np.random.Generator, size: tuple[int, int], finest: int) -> np.ndarray:
-    """Grey levels (H, W) that look like a photograph's: equal contrast in every octave, coarse and fine."""
+    """Grey levels (H, W) like those of a photograph: the same contrast in every octave, from coarse to fine."""
     octaves = [finest * 2**octave for octave in range(7)]
     fields = [rng.normal(size=(size[0] // step + 2, size[1] // step + 2)).astype(np.float32) for step in octaves]
     total = sum(cv2.resize(field, size[::-1], interpolation=cv2.INTER_CUBIC) for field in fields)
@@ -71,7 +72,7 @@ def noise(rng: np.random.Generator, size: tuple[int, int], finest: int) -> np.nd
 
 
 def regions(rng: np.random.Generator, size: tuple[int, int], classes: int) -> np.ndarray:
-    """A label (H, W) uint8 of a few objects on background, VOC's void around each."""
+    """A label (H, W) uint8 of a few objects on the background; with several classes, VOC's void surrounds each."""
     label = np.zeros(size, np.uint8)
     for _ in range(4):
         centre, axes = rng.integers(0, size[::-1]).tolist(), rng.integers(30, 110, 2).tolist()
@@ -83,14 +84,14 @@ def regions(rng: np.random.Generator, size: tuple[int, int], classes: int) -> np
 
 
 def write_voc(root: Path, files: int = FILES) -> None:
-    """VOC2012's layout, and the labels as grey PNG besides."""
+    """Writes the layout of VOC2012, and grey copies of the labels."""
     palette = np.random.default_rng(0).integers(0, 256, 768).tolist()
     for folder in ("JPEGImages", "SegmentationClass", "Grey", "ImageSets/Segmentation"):
         (root / "VOC2012" / folder).mkdir(parents=True)
     for number in range(files):
         rng = np.random.default_rng(number)
         image = np.stack([noise(rng, (375, 500), 2) for _ in range(3)], axis=-1)
-        image = (0.7 * image[..., :1] + 0.3 * image).astype(np.uint8)  # colours of a photograph go together
+        image = (0.7 * image[..., :1] + 0.3 * image).astype(np.uint8)  # the colours of a photograph are correlated
         label = regions(rng, (375, 500), 21)
         Image.fromarray(image).save(root / "VOC2012/JPEGImages" / f"{number:03d}.jpg", quality=95)
         Image.fromarray(label).save(root / "VOC2012/Grey" / f"{number:03d}.png")
@@ -101,7 +102,7 @@ def write_voc(root: Path, files: int = FILES) -> None:
 
 
 def write_em(root: Path) -> None:
-    """Images and labels by stem."""
+    """Writes images and labels with the same stems."""
     for folder in ("images", "labels"):
         (root / folder).mkdir(parents=True)
     for number in range(FILES):
@@ -111,7 +112,7 @@ def write_em(root: Path) -> None:
 
 
 def pairs(work: str, root: Path, grey: bool) -> list[tuple[str, str]]:
-    """The files of images and labels."""
+    """The paths of the images and their labels."""
     images, labels = {
         "voc": ("VOC2012/JPEGImages", "VOC2012/Grey" if grey else "VOC2012/SegmentationClass"),
         "em": ("images", "labels"),
@@ -120,7 +121,7 @@ def pairs(work: str, root: Path, grey: bool) -> list[tuple[str, str]]:
 
 
 def limited(workers: int) -> Any:
-    """Options by which a tf.data chain has so many threads."""
+    """Options that limit the threads of a tf.data chain."""
     import tensorflow as tf
 
     options = tf.data.Options()
@@ -134,7 +135,7 @@ def kseg_batches(work: str, root: Path, workers: int) -> Batches:
     from kseg.device import keep_freed_memory
     from kseg.pipeline import Elastic, Grey, Mirror, Rotation, Saturation, Scale, batches
 
-    keep_freed_memory()  # as `kseg train`
+    keep_freed_memory()  # as `kseg train` does
     if work == "voc":
         data = datasets.open("voc2012", root, split="train")
         augment = [Mirror(vertical=False), Scale(SCALE), Saturation(SATURATION), Grey(GAIN, OFFSET)]
@@ -155,7 +156,7 @@ def keras_batches(work: str, root: Path, workers: int) -> Batches:
     crop = CROPS[work]
     grey = {"value_range": (0, 255)}
     if work == "voc":
-        # A factor f shows 1 + f of the image: from 2/3 of it to 3/2. Layers can't fill labels with void, but with 0.
+        # A factor f shows 1 + f of the image: from 2/3 of it to 3/2. Layers can't fill labels with void, only with 0.
         steps = [
             layers.RandomZoom((1 / SCALE - 1, SCALE - 1), fill_mode="constant"),
             layers.RandomCrop(crop, crop),
@@ -172,7 +173,7 @@ def keras_batches(work: str, root: Path, workers: int) -> Batches:
         decode = tf.io.decode_jpeg if work == "voc" else tf.io.decode_png
         image = tf.cast(decode(tf.io.read_file(files[0]), channels=channels), tf.float32)
         label = tf.cast(tf.io.decode_png(tf.io.read_file(files[1]), channels=1), tf.int32)
-        # RandomCrop wants to know the size: all files here are of one.
+        # RandomCrop needs to know the size. All files here have the same size.
         image, label = tf.ensure_shape(image, (*size, channels)), tf.ensure_shape(label, (*size, 1))
         sample = {"images": image, "segmentation_masks": label}
         for step in steps:
@@ -248,24 +249,24 @@ SYSTEMS: dict[str, tuple[tuple[str, ...], Callable[[str, Path, int], Batches]]] 
 
 
 def family() -> list[int]:
-    """This process and those it started."""
+    """The ids of this process and of those it started."""
     me = os.getpid()
     return [me, *(child.pid for child in multiprocessing.active_children() if child.pid)]
 
 
 def processor_seconds() -> float:
-    """Processor time of the family so far, by each process's clock (clock_getcpuclockid)."""
+    """The processor time of the family so far, from the clock of each process (clock_getcpuclockid)."""
     return sum(time.clock_gettime((~pid << 3) | 2) for pid in family())
 
 
 def status(field: str) -> int:
-    """A field of /proc/PID/status, added up over the family."""
+    """A field of /proc/PID/status, summed over the family."""
     lines = [line for pid in family() for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
     return sum(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
 def sample(batches: Batches, work: str) -> dict[str, Any]:
-    """What a batch is, checked: sizes, types, and that labels are ids."""
+    """Checks a batch (sizes, types, and that labels are ids), and describes it."""
     image, label = next(batches)
     crop, channels = CROPS[work], {"voc": 3, "em": 1}[work]
     assert image.shape == (BATCH, crop, crop, channels) and image.dtype == np.float32, (image.shape, image.dtype)
@@ -277,13 +278,13 @@ def sample(batches: Batches, work: str) -> dict[str, Any]:
 
 
 def serve(pipe: Connection, system: str, work: str, root: Path, workers: int) -> None:
-    """Answers each number of seconds asked for with how many images were made per second, until it is 0."""
+    """For each number of seconds that it receives, sends how many images per second it made; ends at 0."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     cv2.setNumThreads(1)
     batches = SYSTEMS[system][1](work, root, workers)
     pipe.send(sample(batches, work))
     while wanted := pipe.recv():
-        for _ in range(max(3, 2 * workers)):  # what was made in advance while others were asked
+        for _ in range(max(3, 2 * workers)):  # discards what was made in advance during the others' turns
             next(batches)
         before, start, images = processor_seconds(), time.perf_counter(), 0
         while time.perf_counter() - start < wanted:
@@ -294,14 +295,14 @@ def serve(pipe: Connection, system: str, work: str, root: Path, workers: int) ->
         pipe.send({**rates, "peak_mb": status("VmHWM") / 1024, "threads": status("Threads")})
     for worker in multiprocessing.active_children():
         worker.kill()
-    os._exit(0)  # not to be waited for: tf.data and DataLoader take seconds to end
+    os._exit(0)  # does not wait for tf.data and DataLoader, which take seconds to end
 
 
 def measure(work: str, workers: list[int], seconds: float, turns: int) -> list[dict[str, Any]]:
     """A row for each system and number of workers."""
     present = [name for name, (needs, _) in SYSTEMS.items() if all(map(importlib.util.find_spec, needs))]
     for name in SYSTEMS.keys() - set(present):
-        print(f"{name}: not installed here ({' and '.join(SYSTEMS[name][0])}), left out")
+        print(f"{name}: left out ({' and '.join(SYSTEMS[name][0])} not installed)")
     spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         {"voc": write_voc, "em": write_em}[work](Path(folder))
@@ -355,7 +356,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def machine() -> str:
-    """The processor, what it does quickly, and how busy it is."""
+    """The processor, its vector instructions, and its load."""
     lines = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
     named = {name.strip(): value.strip() for name, value in lines.items()}
     wanted = ("sse4_2", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")

@@ -1,22 +1,22 @@
-"""The share of a training step spent waiting for data, and memory from the second epoch to the tenth.
+"""The share of a training step that is spent waiting for data, and memory from the second epoch to the tenth.
 
     python -m benchmarks.waiting [--steps 30] [--images 256] [--json FILE]
 
-Waiting: a small U-Net (16 channels at its first level, batches of 4 tiles of 256 x 256, deformed elastically, turned,
-mirrored, grey levels changed) and a slim FCN-8s (1/4 of VGG16's width, whole images of 500 x 375, one at a time, as
-published), trained on files like those of benchmarks.pipeline, with the actual batches. While a step computes, the
-next batches are made on the same processors: what waiting is left is what prefetching can not hide, and the step
-itself is timed with and without the making beside it.
+Waiting: two networks are trained with the real batches, on files like those of benchmarks.pipeline. One is a small
+U-Net (16 channels at its first level, batches of 4 tiles of 256 x 256, deformed elastically, rotated, mirrored, with
+changed grey levels). The other is a slim FCN-8s (1/4 of VGG16's width, whole images of 500 x 375, one at a time, as
+published). While a step computes, the next batches are made on the same processors. The remaining wait is what
+prefetching cannot hide. The step itself is timed with and without batches being made at the same time.
 
-Memory: what is resident after each epoch of `--images` photographs, all augmentations on, by itself and with training
-steps. The promise: less than 2 % more after the tenth than after the second.
+Memory: resident memory after each epoch of `--images` photographs with all augmentations, first without and then with
+training steps. The goal: after the tenth epoch it is less than 2 % above that after the second.
 
-Measured on two cores with AVX-512 that other jobs used too (load 9), `--steps 20 --images 128`: the U-Net waits 3.0 ms
-of 953 (0.3 %), FCN-8s 5.5 ms of 867 (0.6 %). Resident after the second and the tenth epoch: batches alone 665 and
-669 MB (+0.6 %). With training steps, of 256 images, two runs: 1192 and 1205 MB (+1.2 %), 1467 and 1479 MB (+0.8 %);
-of 128 images, where the second epoch is still early, +2.6 %. What grows are the pools of malloc's threads, which level
-out. Where blocks up to 64 MB were kept (kseg.device keeps those up to 16), training on one fixed batch once
-took 80 MB more in its seventh epoch.
+Measured on two cores with AVX-512 that other jobs used too (load 9), with `--steps 20 --images 128`: the U-Net waits
+3.0 ms of 953 (0.3 %), FCN-8s 5.5 ms of 867 (0.6 %). Resident memory after the second and the tenth epoch, batches
+alone: 665 and 669 MB (+0.6 %). With training steps and 256 images, in two runs: 1192 and 1205 MB (+1.2 %), 1467 and
+1479 MB (+0.8 %); with 128 images, where the second epoch comes early, +2.6 %. The growth comes from the pools of
+malloc's threads, which level out. When freed blocks of up to 64 MB were kept (kseg.device keeps those of up to 16), a
+training on one fixed batch once took 80 MB more in its seventh epoch.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def unet_work(root: Path) -> tuple[Any, Any]:
     from kseg.device import keep_freed_memory
     from kseg.pipeline import Elastic, Grey, Mirror, Rotation, batches
 
-    keep_freed_memory()  # as `kseg train`
+    keep_freed_memory()  # as `kseg train` does
     data = datasets.open("folder", root, split="train")
     augment = [Elastic(8.0, 64.0), Mirror(), Rotation(), Grey(0.2, 0.05)]
     model = kseg.build("unet", classes=2, input_shape=(256, 256, 1), width=16, padding="same")
@@ -63,7 +63,7 @@ def fcn_work(root: Path) -> tuple[Any, Any]:
     from kseg.device import keep_freed_memory
     from kseg.pipeline import batches
 
-    keep_freed_memory()  # as `kseg train`
+    keep_freed_memory()  # as `kseg train` does
     data = datasets.open("voc2012", root, split="train")
     return kseg.build("fcn8s", width=1 / 4, fc_width=256), batches(data)
 
@@ -72,7 +72,7 @@ WORKS = {"unet": (write_em, unet_work), "fcn8s": (write_voc, fcn_work)}
 
 
 def waiting(root: Path, steps: int, work: Callable[[Path], tuple[Any, Any]]) -> dict[str, float]:
-    """Milliseconds per step: waiting for a batch, training on it, and training where no batches are made beside."""
+    """Milliseconds per step: waiting for a batch, training on it, and training while no batches are made."""
     from kseg.objectives import PixelCrossEntropy
 
     model, chain = work(root)
@@ -108,7 +108,7 @@ def epochs(root: Path, images: int, train: bool) -> list[float]:
     from kseg.device import keep_freed_memory
     from kseg.pipeline import Elastic, Grey, Mirror, Rotation, Saturation, Scale, batches
 
-    keep_freed_memory()  # as `kseg train`
+    keep_freed_memory()  # as `kseg train` does
     data = datasets.open("voc2012", root, split="train")
     augment = [Mirror(), Scale(1.5), Rotation(10), Elastic(5.0, 64.0), Saturation(), Grey()]
     chain = iter(batches(data, size=8, augment=augment, crop=(320, 320), beyond="void"))
@@ -137,7 +137,7 @@ def child(pipe: Any, function: Callable, *arguments: Any) -> None:
 
 
 def apart(function: Callable, *arguments: Any) -> Any:
-    """What `function` returns, in a process of its own."""
+    """The result of `function`, computed in a separate process."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=child, args=(theirs, function, *arguments))
@@ -164,7 +164,7 @@ def main() -> None:
             found[name] = row = apart(waiting, Path(folder), arguments.steps, work)
         print(
             f"{name:<6} waits {row['wait_ms']:6.1f} ms of {row['wait_ms'] + row['train_ms']:7.1f} ms "
-            f"({row['waiting']:.1%}); a step with nothing made beside it {row['alone_ms']:7.1f} ms"
+            f"({row['waiting']:.1%}); a step while no batches are made {row['alone_ms']:7.1f} ms"
         )
     with tempfile.TemporaryDirectory() as folder:
         write_voc(Path(folder), arguments.images)

@@ -90,8 +90,8 @@ class KsegError(Exception):
     spelling: Spelling | None = None
 
     def __init__(self, what: str = "", *fix: str | Setting) -> None:
-        super().__init__(what)
         self.what, self.fix = what, fix
+        super().__init__(self.told())  # whole: Keras makes an error of a layer again, from its first argument alone
 
     def told(self, spelling: Spelling = str) -> str:
         """The whole message, its settings written by `spelling`."""

@@ -7,13 +7,14 @@ from typing import Any
 
 from kseg.check.checked import Checked
 from kseg.check.copy import write_copy
-from kseg.check.finding import Finding
+from kseg.check.finding import NO_HINDRANCE, Finding
 from kseg.check.folder import check_pairs
-from kseg.check.preflight import Needs
+from kseg.check.preflight import Needs, preflight
 from kseg.check.registered import check_items
 from kseg.check.sheet import contact_sheet
 from kseg.check.text import in_words
 from kseg.datasets import options_taken
+from kseg.errors import ConfigError, DataError, SizeError
 from kseg.options import checked
 
 __all__ = ["Checked", "Finding", "Needs", "check", "contact_sheet", "in_words", "write_copy"]
@@ -42,5 +43,13 @@ def check(
     """
     options = checked(f"The data set {dataset!r}", options_taken(dataset), options)
     if dataset in ("folder", "list"):
-        return check_pairs(dataset, data_dir, split, options, needs or Needs())
-    return check_items(dataset, data_dir, split, options, needs)
+        needs = needs or Needs()
+        found = check_pairs(dataset, data_dir, split, options, needs)
+    else:
+        found = check_items(dataset, data_dir, split, options)
+    if needs is not None and split is None and all(finding.kind in NO_HINDRANCE for finding in found.findings):
+        try:
+            preflight(dataset, data_dir, needs, options)
+        except (ConfigError, DataError, SizeError) as error:
+            found.findings.append(Finding.of("refused", dataset, error))
+    return found

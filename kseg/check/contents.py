@@ -14,7 +14,7 @@ import numpy as np
 from kseg.datasets.contract import VOID
 from kseg.datasets.labels.colours import Colour, ColourTable, codes_of, colour_of
 from kseg.datasets.labels.label_files import pages_of, read_stored
-from kseg.datasets.labels.smoothed import flat_counts
+from kseg.datasets.labels.smoothed import counts_of, flat_counts
 from kseg.datasets.own.opening import Opening
 from kseg.errors import DataError, KsegError
 from kseg.images import NO_CLASS, ColouredLabel, LossyLabel, open_pages
@@ -95,7 +95,7 @@ class LabelContent:
 
 
 def for_each(function: Callable[[Work], Result], work: Sequence[Work], label: str) -> list[Result]:
-    """Calls `function` with each piece of work in several threads, since decoders run side by side; shows a bar."""
+    """The results of `function` for each piece of work. It runs in several threads, as decoders allow, with a bar."""
     with ThreadPoolExecutor() as pool, progress_bar(label, work=pool.map(function, work), length=len(work)) as bar:
         return list(bar)
 
@@ -104,8 +104,8 @@ def image_content(path: Path, opening: Opening) -> ImageContent:
     """Reads the whole image."""
     try:
         pages = opening.pages(path)
-        looks = tuple(_image_page(pages[number]) for number in range(len(pages)))
-        return ImageContent(looks, pages.orientation, no_data=pages.no_data)
+        pages_seen = tuple(_image_page(pages[number]) for number in range(len(pages)))
+        return ImageContent(pages_seen, pages.orientation, no_data=pages.no_data)
     except KsegError as error:
         return ImageContent(trouble=error)
 
@@ -121,7 +121,7 @@ def label_content(path: Path, table: ColourTable | None = None, void: int = VOID
 def _image_page(array: np.ndarray) -> ImagePage:
     grey = array.shape[2] == 1 or array.shape[2] == 3 and bool((array == array[..., :1]).all())
     levels = float(array.min()), float(array.max())
-    return ImagePage(array.shape, str(array.dtype), _digest(array), grey, *levels)
+    return ImagePage(array.shape, str(array.dtype), digest_of(array), grey, *levels)
 
 
 def _label_page(path: Path, number: int, table: ColourTable | None, void: int) -> LabelPage:
@@ -137,7 +137,7 @@ def _label_page(path: Path, number: int, table: ColourTable | None, void: int) -
         if isinstance(error, LossyLabel):
             return _lossy(array)
         codes = codes_of(np.repeat(array, 4 - array.shape[2], axis=2)[..., :3])
-        return LabelPage(array.shape[:2], "colours", _digest(array), colours=_colours(codes), flat=flat_counts(codes))
+        return LabelPage(array.shape[:2], "colours", digest_of(array), colours=_colours(codes), flat=flat_counts(codes))
 
 
 def _numbers(label: np.ndarray) -> LabelPage:
@@ -157,22 +157,20 @@ def _numbers(label: np.ndarray) -> LabelPage:
     pixels, objects = dict(zip(keys, counts.tolist(), strict=True)), count_numbered(label, keys)
     pixels.pop(NO_CLASS, None)  # GDAL's tag says that it is void
     drawn = flat_counts(label) if keys[0] >= 0 and keys[-1] <= VOID else {}
-    return LabelPage(label.shape, "numbers", _digest(label), pixels, first, objects, flat=drawn)
+    return LabelPage(label.shape, "numbers", digest_of(label), pixels, first, objects, flat=drawn)
 
 
 def _lossy(array: np.ndarray) -> LabelPage:
-    grey = array[..., 0] if (array == array[..., :1]).all() else None
-    counts = {} if grey is None else {level: count for level, count in enumerate(np.bincount(grey.ravel())) if count}
-    return LabelPage(array.shape[:2], "lossy", _digest(array), {level: int(count) for level, count in counts.items()})
+    is_grey = (array == array[..., :1]).all()
+    return LabelPage(array.shape[:2], "lossy", digest_of(array), counts_of(array[..., 0]) if is_grey else {})
 
 
 def _colours(codes: np.ndarray) -> dict[Colour, int] | None:
-    values, counts = np.unique(codes, return_counts=True)
-    if len(values) > MOST_COLOURS:
-        return None
-    return dict(zip(map(colour_of, values.tolist()), counts.tolist(), strict=True))
+    counts = counts_of(codes)
+    return None if len(counts) > MOST_COLOURS else {colour_of(code): count for code, count in counts.items()}
 
 
-def _digest(array: np.ndarray) -> bytes:
+def digest_of(array: np.ndarray) -> bytes:
+    """A digest of the shape, the type and the numbers of an array."""
     head = f"{array.shape} {array.dtype}".encode()
     return hashlib.blake2b(head + np.ascontiguousarray(array).tobytes(), digest_size=16).digest()

@@ -95,14 +95,18 @@ def _write_upright(path: Path, stem: Path) -> bool:
     pages = [open_pages(path)[number] for number in range(len(open_pages(path)))]
     if any((page.dtype.name, page.shape[2]) not in _HELD for page in pages):
         return False
-    pages = [page[..., 0] if page.shape[2] == 1 else page for page in pages]
-    if is_stack(path):
-        with stack_writer(stem.with_name(f"{stem.name}.tif")) as write:
-            for page in pages:
-                write(page)
-    else:
-        write_image(stem.with_name(f"{stem.name}.png"), pages[0])
+    _write_pages(stem, [page[..., 0] if page.shape[2] == 1 else page for page in pages], as_stack=is_stack(path))
     return True
+
+
+def _write_pages(stem: Path, pages: Sequence[np.ndarray], *, as_stack: bool) -> None:
+    """Writes all pages as `stem`.tif, or the only one as `stem`.png."""
+    if not as_stack:
+        write_image(stem.with_name(f"{stem.name}.png"), pages[0])
+        return
+    with stack_writer(stem.with_name(f"{stem.name}.tif")) as write:
+        for page in pages:
+            write(page)
 
 
 def _mended(path: Path, number: int, mend: Mend | None) -> np.ndarray:
@@ -128,12 +132,7 @@ def _write_label(stem: Path, pages: Sequence[np.ndarray]) -> None:
     lowest, highest = min(int(page.min()) for page in pages), max(int(page.max()) for page in pages)
     kind = np.int32 if lowest < 0 or highest > 65535 else np.uint8 if highest <= 255 else np.uint16
     pages = [np.ascontiguousarray(page, kind) for page in pages]
-    if len(pages) == 1 and kind != np.int32:
-        write_image(stem.with_name(f"{stem.name}.png"), pages[0])
-        return
-    with stack_writer(stem.with_name(f"{stem.name}.tif")) as write:
-        for page in pages:
-            write(page)
+    _write_pages(stem, pages, as_stack=len(pages) > 1 or kind == np.int32)
 
 
 def _deed(mend: Mend) -> str:

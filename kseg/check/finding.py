@@ -38,6 +38,7 @@ KINDS = {
     "blank": "labels without foreground",
     "refused": "what a training would stop at",
 }
+NO_HINDRANCE = ("leak", "duplicate", "blank", "unseen", "grey")  # a training can begin all the same
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class Finding:
     draw: Callable[[], np.ndarray] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, kind: str, file: str, found: KsegError | Doubt, **more: Any) -> Finding:
-        """The finding that an error or a doubt stands for."""
-        return cls(kind, file, found.what.rstrip("."), found.fix, **more)
+    def of(cls, kind: str, file: str, found: KsegError | Doubt, otherwise: Advice = (), **more: Any) -> Finding:
+        """The finding of an error or a doubt; `otherwise` is the fix where it has none."""
+        return cls(kind, file, found.what.rstrip("."), found.fix or otherwise, **more)
 
     @property
     def mendable(self) -> bool:

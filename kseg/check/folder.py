@@ -13,20 +13,18 @@ from kseg.check.contents import for_each, image_content, label_content
 from kseg.check.finding import Finding, in_order
 from kseg.check.labels.encodings import judge
 from kseg.check.labels.label_findings import Label, Options
-from kseg.check.pairs import Layout, lay_out
-from kseg.check.preflight import Needs, preflight
+from kseg.check.pairs import Layout, find_pairs
+from kseg.check.preflight import Needs
 from kseg.datasets.labels.colours import find_table
 from kseg.datasets.labels.label_files import scale_of
 from kseg.datasets.own.opening import advice_on_axes
 from kseg.datasets.own.pairing import Pair
 from kseg.datasets.text_files import read_lines
-from kseg.errors import ConfigError, DataError, Setting, SizeError
+from kseg.errors import Setting
 from kseg.images import SAVE_IN_ONE_DEPTH, DamagedFile, doubts_of_levels, doubts_of_no_data, question_of_label
 
 # Of an image that occurs twice, a corrected copy keeps the one in the split that is named first here.
 _KEPT = ("test", "val", "train", "")
-# Findings with which a training can begin.
-NO_HINDRANCE = ("leak", "duplicate", "blank", "unseen", "grey")
 WITHOUT_PAIR = "leaves the pair out"
 
 
@@ -45,7 +43,7 @@ def check_pairs(
       DataError: the folder holds no such data set or split.
       ConfigError: an option does not hold.
     """
-    layout = lay_out(dataset, data_dir, split, options)
+    layout = find_pairs(dataset, data_dir, split, options)
     table = find_table(layout.root, options.get("colours"))
     names = layout.root / "classes.txt"
     said = Options.of(options, tuple(read_lines(names)) if names.is_file() else (), table)
@@ -61,11 +59,9 @@ def check_pairs(
     if has_objects:
         labels.settings["data.instances"] = "true"
     findings += _levels(pairs, needs)
-    if split is None and all(finding.kind in NO_HINDRANCE for finding in findings):
-        findings += refusals(dataset, data_dir, needs, options)
     for one in pairs:
         if one.pair.label in labels.hopeless:
-            one.left_out = one.left_out or "the label's numbers can't be told"
+            one.left_out = one.left_out or "the label's numbers are lost"
     return Checked(
         dataset,
         layout.root,
@@ -82,7 +78,7 @@ def check_pairs(
 
 def _look(said: Options, split: str, pair: Pair) -> CheckedPair:
     label = label_content(pair.label, said.table, said.void)
-    return CheckedPair(split, pair, image_content(pair.image, said.opening), label, said.orientation)
+    return CheckedPair(split, pair, image_content(pair.image, said.opening), label, said.opening.drawn)
 
 
 def _labels(layout: Layout, one: CheckedPair) -> Iterator[Label]:
@@ -163,7 +159,7 @@ def _copies(layout: Layout, pairs: Sequence[CheckedPair]) -> Iterator[Finding]:
             differ = one.label.pages[number:][:1] != same.label.pages[at:][:1]
             what = f"the same pixels as {its}" + (", with another label" if differ else "")
             leak = one.split != same.split
-            fix = "remove one of them" + (": a score on what was trained on is none" if leak else "")
+            fix = "remove one of them" + (": a score on images of the training says nothing" if leak else "")
             in_copy = "" if None in known else "leaves this one out"
             yield Finding("leak" if leak else "duplicate", name, what, (fix,), in_copy=in_copy, draw=one.draw(number))
         if known and None not in known:
@@ -195,11 +191,3 @@ def _levels(pairs: Sequence[CheckedPair], needs: Needs) -> Iterator[Finding]:
     darkest, brightest = min(page.darkest for page in pages), max(page.brightest for page in pages)
     for doubt in doubts_of_levels(darkest, brightest, white or brightest):
         yield Finding.of("grey", "images", doubt)
-
-
-def refusals(dataset: str, data_dir: str | Path | None, needs: Needs, options: Mapping[str, Any]) -> Iterator[Finding]:
-    """What a training would stop at."""
-    try:
-        preflight(dataset, data_dir, needs, options)
-    except (ConfigError, DataError, SizeError) as error:
-        yield Finding.of("refused", dataset, error)

@@ -39,7 +39,7 @@ class Layout:
         return path.as_posix() + ("" if page is None else f", page {page}")
 
 
-def lay_out(dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any]) -> Layout:
+def find_pairs(dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any]) -> Layout:
     """The pairs of a `folder` or `list`: those of one split, or all.
 
     Raises:
@@ -84,7 +84,7 @@ def _unpaired(layout: Layout, matched: Matched, leave: bool) -> Iterator[Finding
     """The files of one split that are no pair."""
     for rivals in matched.rivals:
         names = [layout.name(path) for path in rivals]
-        what = f"it can't be told which of these belong together: {', '.join(names)}"
+        what = f"it is not clear which of these belong together: {', '.join(names)}"
         for name in names:
             yield Finding("name", name, what, ("remove or rename what is not meant",), in_copy="leaves them out")
     for path in sorted([*([] if leave else matched.images), *matched.labels]):

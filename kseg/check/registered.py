@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,8 @@ import numpy as np
 
 from kseg import datasets
 from kseg.check.checked import Checked
-from kseg.check.contents import for_each
+from kseg.check.contents import digest_of, for_each
 from kseg.check.finding import Finding, in_order
-from kseg.check.folder import NO_HINDRANCE, refusals
-from kseg.check.preflight import Needs
 from kseg.check.sheet import draw_item
 from kseg.datasets.contract import VOID, Dataset, NoSuchSplit, OutsideClasses, SizesDiffer
 from kseg.errors import DataError, KsegError
@@ -25,25 +21,29 @@ from kseg.images import DamagedFile
 
 # The splits that protocols keep apart; other splits share items with these.
 _APART = (("train", "val", "test"), ("trainval", "test"), ("all",))
-_PUBLISHED = "Is this the data set as published, unpacked whole?"
+_PUBLISHED = ("Is this the data set as published, unpacked whole?",)
 _KINDS = {DamagedFile: "truncated", SizesDiffer: "size", OutsideClasses: "outside"}
 
 
 @dataclass(frozen=True)
 class _Read:
-    """An item: its split, its index there, the digest of its images and its pixels by class, or the error of it."""
+    """Item `index` of `data`: the digest of its images and its pixels by class, or the error of reading it."""
 
-    split: str
+    data: Dataset
     index: int
-    item_id: str
     digest: bytes = b""
     pixels: Mapping[str, np.ndarray] = field(default_factory=dict)
     error: KsegError | None = None
 
+    @property
+    def name(self) -> str:
+        return f"{self.data.split}/{self.data.ids[self.index]}"
 
-def check_items(
-    dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any], needs: Needs | None
-) -> Checked:
+    def draw(self) -> np.ndarray:
+        return draw_item(self.data, self.index)
+
+
+def check_items(dataset: str, data_dir: str | Path | None, split: str | None, options: Mapping[str, Any]) -> Checked:
     """Reads every item of one split of a registered data set, or of the splits that its protocol keeps apart.
 
     Raises:
@@ -58,16 +58,12 @@ def check_items(
         splits, findings = {split: datasets.open(dataset, data_dir, split=split, **options)}, []
     work = [(data, index) for data in splits.values() for index in range(len(data))]
     read = for_each(lambda one: _read(*one), work, "checking")
-    for (data, _), one in zip(work, read, strict=True):
+    for one in read:
         if one.error is not None:
-            error = one.error if one.error.fix else DataError(one.error.what, _PUBLISHED)
             kind = next((kind for types, kind in _KINDS.items() if isinstance(one.error, types)), "unreadable")
-            draw = partial(draw_item, data, one.index)
-            findings.append(Finding.of(kind, f"{one.split}/{one.item_id}", error, draw=draw))
-    findings += _copies(splits, read)
+            findings.append(Finding.of(kind, one.name, one.error, otherwise=_PUBLISHED, draw=one.draw))
+    findings += _copies(read)
     findings += _unseen(splits, read)
-    if needs is not None and split is None and all(finding.kind in NO_HINDRANCE for finding in findings):
-        findings += refusals(dataset, data_dir, needs, options)
     return Checked(dataset, None, {part: len(data) for part, data in splits.items()}, in_order(findings))
 
 
@@ -89,7 +85,7 @@ def _splits(
     there = {*opened, *refused}
     wanted = next(group for group in _APART if group[0] in there)
     findings = [
-        Finding.of("layout", f"split {split}", error if error.fix else DataError(error.what, _PUBLISHED))
+        Finding.of("layout", f"split {split}", error, otherwise=_PUBLISHED)
         for split, error in refused.items()
         if split in wanted
     ]
@@ -97,31 +93,25 @@ def _splits(
 
 
 def _read(data: Dataset, index: int) -> _Read:
-    item_id = data.ids[index]
     try:
         item = data[index]
     except KsegError as error:
-        return _Read(data.split, index, item_id, error=error)
-    digest = hashlib.blake2b(digest_size=16)
-    for image in item.images.values():
-        digest.update(f"{image.shape} {image.dtype}".encode() + np.ascontiguousarray(image).tobytes())
+        return _Read(data, index, error=error)
+    digest = b"".join(map(digest_of, item.images.values()))
     pixels = {head: np.bincount(label.ravel(), minlength=VOID + 1) for head, label in item.labels.items()}
-    return _Read(data.split, index, item_id, digest.digest(), pixels)
+    return _Read(data, index, digest, pixels)
 
 
-def _copies(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Finding]:
+def _copies(read: Sequence[_Read]) -> Iterator[Finding]:
+    """Images with the same pixels as another."""
     first: dict[bytes, _Read] = {}
     for one in reversed(read):  # held-out splits are last, so the item of train is the one to report
-        if one.error:
-            continue
-        same = first.setdefault(one.digest, one)
-        if same is one:
-            continue
-        leak = same.split != one.split
-        fix = "leave one of them out" + (": a score on what was trained on is none" if leak else "")
-        what = f"the same pixels as {same.split}/{same.item_id}"
-        draw = partial(draw_item, splits[one.split], one.index)
-        yield Finding("leak" if leak else "duplicate", f"{one.split}/{one.item_id}", what, (fix,), draw=draw)
+        same = one if one.error else first.setdefault(one.digest, one)
+        if same is not one:
+            leak = same.data.split != one.data.split
+            fix = "leave one of them out" + (": a score on images of the training says nothing" if leak else "")
+            kind, what = "leak" if leak else "duplicate", f"the same pixels as {same.name}"
+            yield Finding(kind, one.name, what, (fix,), draw=one.draw)
 
 
 def _unseen(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Finding]:
@@ -129,9 +119,10 @@ def _unseen(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Fi
     totals: dict[tuple[str, str], np.ndarray] = {}
     counted: Counter[str] = Counter()
     for one in read:
-        counted[one.split] += not one.error
+        split = one.data.split
+        counted[split] += not one.error
         for head, pixels in one.pixels.items():
-            totals[one.split, head] = totals.get((one.split, head), 0) + pixels
+            totals[split, head] = totals.get((split, head), 0) + pixels
     for head, names in next(iter(splits.values())).heads.items():
         seen = {
             split: {n for n in range(len(names)) if total[n]} for (split, at), total in totals.items() if at == head
@@ -142,10 +133,10 @@ def _unseen(splits: Mapping[str, Dataset], read: Sequence[_Read]) -> Iterator[Fi
         empty = [name for number, name in enumerate(names) if number not in everywhere]
         what = f"no label has {len(empty)} of {len(names)} {head} classes: ".replace("  ", " ") + ", ".join(empty)
         if empty:
-            yield Finding("unseen", "all splits", what, (_PUBLISHED,))
+            yield Finding("unseen", "all splits", what, _PUBLISHED)
         learned = next(iter(splits))
         for split in list(splits)[1:]:
             late = [names[number] for number in sorted(seen.get(split, set()) - seen.get(learned, set()))]
             if late and counted[learned]:
                 what = f"{', '.join(late)}: here, but never in {learned}"
-                yield Finding("unseen", split, what, (_PUBLISHED,))
+                yield Finding("unseen", split, what, _PUBLISHED)

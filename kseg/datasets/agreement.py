@@ -11,7 +11,7 @@ from kseg.datasets.survey import Survey
 from kseg.errors import ConfigError, DataError, Setting, SizeError
 from kseg.geometry import Geometry
 
-OF_OBJECTS = ("background", "object")  # what data sets that number their objects call their classes
+OF_OBJECTS = ("background", "object")  # the classes of data sets that number their objects
 
 
 def difference_of_classes(one: Sequence[str], other: Sequence[str]) -> str:
@@ -69,10 +69,8 @@ def check_parts_agree(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey
         if other.kind != found.kind:
             raise DataError(f"{where} has images of {other.kind}, train of {found.kind}.", "Save all in one depth.")
         if other.channels != found.channels and {other.channels, found.channels} != {1, 3}:
-            raise DataError(
-                f"{where} has images of {other.channels} channels, train of {found.channels}.",
-                "Save all with the same channels.",
-            )
+            what = f"{where} has images of {other.channels} channels, train of {found.channels}."
+            raise DataError(what, "Save all with the same channels.")
 
 
 def _listed(heads: Mapping[str, Any]) -> str:
@@ -95,22 +93,14 @@ def check_whole_images(found: Survey, geometry: Geometry, batch_size: int) -> No
         try:
             geometry.check(height, width, f"image {name}")
         except SizeError as error:
-            crop = geometry.previous_input(height), geometry.previous_input(width)
-            raise SizeError(
-                error.what,
-                *error.fix,
-                " Without a crop whole images are trained on: set one that fits, as ",
-                Setting("data.crop", crop),
-                ".",
-            ) from error
+            crop = Setting("data.crop", (geometry.previous_input(height), geometry.previous_input(width)))
+            fix = " Without a crop whole images are trained on: set one that fits, as ", crop, "."
+            raise SizeError(error.what, *error.fix, *fix) from error
     if batch_size > 1 and len(found.sizes) > 1:
         (first, its_name), (second, other_name) = list(found.sizes.items())[:2]
+        one = Setting("data.batch_size", 1)
         raise ConfigError(
             f"data.crop is none and data.batch_size is {batch_size}, but the images are of {len(found.sizes)} sizes: "
             f"{its_name} is {first[0]} x {first[1]}, {other_name} {second[0]} x {second[1]}.",
-            "Images in a batch are of one size: set ",
-            Setting("data.crop"),
-            ", or ",
-            Setting("data.batch_size", 1),
-            ".",
+            *("Images in a batch are of one size: set ", Setting("data.crop"), ", or ", one, "."),
         )

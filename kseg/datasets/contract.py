@@ -165,19 +165,15 @@ class Dataset(abc.ABC):
         for label in item.labels.values():
             for image in item.images.values():
                 if image.shape[:2] != label.shape:
-                    raise SizesDiffer(
-                        f"{self.location(index)}: {_sizes_differ(image, label)}",
-                        "They must be of one size, pixel for pixel; export the label again.",
-                    )
+                    what = f"{self.location(index)}: {_sizes_differ(image, label)}"
+                    raise SizesDiffer(what, "They must be of one size, pixel for pixel; export the label again.")
         for head, label in item.labels.items():
             count = len(self.heads[head])
             stray = (label < 0) | (label >= count) & (label != VOID)
             if stray.any():
                 kind = f"{head} classes".strip()
-                raise OutsideClasses(
-                    f"{self.location(index)}: {first_of(label, stray)}, but there are {count} {kind}.",
-                    *self.advice(label),
-                )
+                what = f"{self.location(index)}: {first_of(label, stray)}, but there are {count} {kind}."
+                raise OutsideClasses(what, *self.advice(label))
         return item
 
     def location(self, index: int) -> str:

@@ -258,10 +258,8 @@ def obtain(part: Part, folder: str | Path) -> str | None:
     if part.file.endswith(ENDINGS):
         found = unpack(path, folder)
         if not _is_there(part, folder):
-            raise DataError(
-                f"{path}: unpacked, but it holds no {part.holds} (found {', '.join(found[:8])}).",
-                f"Is it what {part.addresses[0]} names? Remove what it holds, and fetch it again.",
-            )
+            what = f"{path}: unpacked, but it holds no {part.holds} (found {', '.join(found[:8])})."
+            raise DataError(what, f"Is it what {part.addresses[0]} names? Remove what it holds, and fetch it again.")
         path.unlink()
     return digest
 

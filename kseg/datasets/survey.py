@@ -52,12 +52,12 @@ class Survey:
 
     @property
     def heights(self) -> tuple[int, int]:
-        """The smallest and the largest."""
+        """The smallest and the largest height."""
         return min(self.sizes)[0], max(self.sizes)[0]
 
     @property
     def widths(self) -> tuple[int, int]:
-        """The smallest and the largest."""
+        """The smallest and the largest width."""
         widths = [width for _, width in self.sizes]
         return min(widths), max(widths)
 
@@ -69,12 +69,8 @@ class Survey:
           ConfigError: the images are float, whose scale can't be known.
         """
         if self.kind == "float32":
-            raise ConfigError(
-                f"The images are float32, up to {self.brightest:g}: their white can't be known.",
-                "Pass ",
-                white_setting(self.brightest),
-                ", or what else is white.",
-            )
+            what = f"The images are float32, up to {self.brightest:g}: their white can't be known."
+            raise ConfigError(what, "Pass ", white_setting(self.brightest), ", or the level that is white.")
         return {"uint8": 255.0, "uint16": 65535.0}[self.kind]
 
 

@@ -36,10 +36,8 @@ def opened(path: Path) -> BinaryIO:
     try:
         return open(path, "rb")
     except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: there is no such file.", "Is this the data set as published, unpacked whole?"
-        ) from error
+        fix = "Is this the data set as published, unpacked whole?"
+        raise DataError(f"{path}: there is no such file.", fix) from error
     except OSError as error:
-        raise EnvironmentFailure(
-            f"{path}: can't be read ({error.strerror}).", "Mend that, or copy it elsewhere."
-        ) from error
+        what = f"{path}: can't be read ({error.strerror})."
+        raise EnvironmentFailure(what, "Mend that, or copy it elsewhere.") from error

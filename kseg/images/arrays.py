@@ -25,10 +25,8 @@ TURNS = {
 def check_extent(path: Path, page: tuple[int, ...]) -> None:
     """Raises DataError where a page of this shape is empty or too large."""
     if not 0 < math.prod(page) <= LARGEST_PAGE:
-        raise DataError(
-            f"{path}: a page of {' x '.join(map(str, page))} values; up to 2^30 values a page are read.",
-            "Cut it into pieces.",
-        )
+        what = f"{path}: a page of {' x '.join(map(str, page))} values; up to 2^30 values a page are read."
+        raise DataError(what, "Cut it into pieces.")
 
 
 def turned(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -83,13 +81,10 @@ def opaque(array: np.ndarray, path: Path) -> np.ndarray:
     clear = transparent(array)
     if not clear.any():
         return np.ascontiguousarray(array[..., :-1])
-    raise DataError(
-        f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent.",
-        "Flatten it onto a background first: what lies below is not defined. Where that channel is a band like the "
-        "others, as the near infrared of aerial images, pass ",
-        Setting("data.alpha", "channel"),
-        ".",
-    )
+    flatten = "Flatten it onto a background first: what lies below is not defined. "
+    band = "Where that channel is a band like the others, as the near infrared of aerial images, pass "
+    what = f"{path}: an image with an alpha channel, {clear.mean():.1%} of it transparent."
+    raise DataError(what, flatten, band, Setting("data.alpha", "channel"), ".")
 
 
 def transparent(array: np.ndarray) -> np.ndarray:
@@ -111,11 +106,7 @@ def with_channels(image: np.ndarray, channels: int, name: str) -> np.ndarray:
     if found == 3 and channels == 1:
         if (image == image[..., :1]).all():
             return image[..., :1]
-        raise DataError(
-            f"{name}: a colour image, but the network takes one grey channel.",
-            "Convert it, or train a network on colour images.",
-        )
-    raise DataError(
-        f"{name}: {found} channel{'s' * (found > 1)}, but the network takes {channels}.",
-        "Give it images like those it was trained on.",
-    )
+        what = f"{name}: a colour image, but the network takes one grey channel."
+        raise DataError(what, "Convert it, or train a network on colour images.")
+    what = f"{name}: {found} channel{'s' * (found > 1)}, but the network takes {channels}."
+    raise DataError(what, "Give it images like those it was trained on.")

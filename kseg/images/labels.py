@@ -67,13 +67,10 @@ def read_label(path: str | Path, page: int = 0) -> np.ndarray:
     first = array[..., :1]
     if array.shape[2] > 1 and not (array == first).all():
         colours = len(np.unique(array.reshape(-1, array.shape[2]), axis=0))
-        raise ColouredLabel(
-            f"{path}: the label holds {colours} colours, not class numbers.",
-            "Save it as a grey or palette image whose values are 0, 1, 2, ..., as the corrected copy of `kseg data "
-            "check` does; a table can say which colour is which class: ",
-            Setting("data.colours"),
-            ".",
-        )
+        save = "Save it as a grey or palette image whose values are 0, 1, 2, ..., as the corrected copy of `kseg data "
+        save += "check` does; a table can say which colour is which class: "
+        what = f"{path}: the label holds {colours} colours, not class numbers."
+        raise ColouredLabel(what, save, Setting("data.colours"), ".")
     numbers = first[..., 0] if missing is None else np.where(missing, 0, first[..., 0])
     _check_numbers(path, numbers)
     whole = numbers.astype(np.int32)
@@ -81,16 +78,14 @@ def read_label(path: str | Path, page: int = 0) -> np.ndarray:
 
 
 def _check_numbers(path: Path, numbers: np.ndarray) -> None:
-    """Raises DataError unless int32 holds `numbers` (H, W), NO_CLASS apart, each as it was written."""
+    """Raises DataError unless `numbers` (H, W) are whole and fit into int32, in which NO_CLASS is reserved."""
     if numbers.dtype.kind not in "buif":
         raise DataError(f"{path}: the label's values are of type {numbers.dtype}.", "Labels are whole numbers.")
     if numbers.dtype.kind == "f":
-        # float32 holds whole numbers up to 2^24
+        # A float32 holds every whole number up to 2^24.
         most = min(_LARGEST, 1 << (np.finfo(numbers.dtype).nmant + 1))
         if not ((numbers == np.round(numbers)) & (np.abs(numbers) <= most)).all():
             raise DataError(f"{path}: the label holds fractions.", "Labels are whole numbers, one per class or object.")
     elif numbers.dtype.itemsize >= 4 and numbers.size and not -_LARGEST <= numbers.min() <= numbers.max() <= _LARGEST:
-        raise DataError(
-            f"{path}: the label holds numbers from {numbers.min()} to {numbers.max()}; up to 2,147,483,647 are read.",
-            "Number the objects anew, from 1 on.",
-        )
+        what = f"{path}: the label holds numbers from {numbers.min()} to {numbers.max()}; up to 2,147,483,647 are read."
+        raise DataError(what, "Number the objects again, from 1 on.")

@@ -125,13 +125,9 @@ class Pages:
         """
         together = 1 if self.tiff is None else len(self.tiff.slices[0])
         if together > 1 and self.shape[3] != channels > 0:
-            raise DataError(
-                f"{self.path}: its pages are {self.shape[3]} channels of {len(self)} slice{'s' * (len(self) > 1)}, but "
-                f"the network takes {channels}.",
-                "Where the pages are slices, pass ",
-                Setting("axes", "ZYX"),
-                ".",
-            )
+            slices = f"{len(self)} slice{'s' * (len(self) > 1)}"
+            what = f"{self.path}: its pages are {self.shape[3]} channels of {slices}, but the network takes {channels}."
+            raise DataError(what, "Where the pages are slices, pass ", Setting("axes", "ZYX"), ".")
         if self.shape[3] == channels in (2, 4):
             return replace(self, alpha=True)
         if self.tiff is None or self.tiff.is_stated or channels in (1, 3):
@@ -235,10 +231,10 @@ def _foreign(path: Path) -> str | None:
 
 
 def _opened(path: Path) -> ImageFile.ImageFile:
-    """The file as Pillow sees it, no pixel decoded.
+    """Opens the file with Pillow and decodes no pixel.
 
-    As Image.open, but without its bound on the number of pixels, which is the whole process's, lies below kseg's and
-    warns as well. `_checked_shape` holds kseg's own, from the same head.
+    This does what Image.open does, but without its limit on the number of pixels. That limit belongs to the whole
+    process, is lower than kseg's, and also warns. `_checked_shape` checks kseg's own limit.
     """
     with open(path, "rb") as file:
         head = file.read(16)
@@ -249,17 +245,24 @@ def _opened(path: Path) -> ImageFile.ImageFile:
             Image.init()
         open_format, accepts = Image.OPEN.get(name, (None, None))
         accepted = accepts is None or accepts(head)
-        if open_format is not None and accepted and not isinstance(accepted, str):  # a text says what Pillow lacks
-            with suppress(SyntaxError):  # how it says that this is no such file
+        if open_format is not None and accepted and not isinstance(accepted, str):  # a str names a missing library
+            with suppress(SyntaxError):  # Pillow raises it for a file of another format
                 return open_format(path, None)  # type: ignore[arg-type]  # typed for names as bytes
     raise UnidentifiedImageError
 
 
 def _checked_shape(picture: ImageFile.ImageFile, path: Path) -> tuple[int, int, int]:
-    """(H, W, C) of a file that Pillow has opened, and that may be read."""
+    """(H, W, C) of a file that Pillow has opened.
+
+    Raises:
+      DataError: the file is a film, or too large.
+      ValueError: its head is damaged.
+    """
     if picture.format in _FILMS and getattr(picture, "is_animated", False):
-        raise DataError(f"{path}: an animation, of which one picture would be read.", "Save it as a TIFF stack.")
-    if picture.format == "PPM" and picture.mode != "1":  # of which kseg.images.portable could not read the head
+        raise DataError(
+            f"{path}: an animation, and only one of its pictures would be read.", "Save it as a TIFF stack."
+        )
+    if picture.format == "PPM" and picture.mode != "1":  # portable.py reads these, unless their head is damaged
         raise ValueError("its head is no PGM's, PPM's or PFM's")
     shape = picture.height, picture.width, len(picture.getbands())
     check_extent(path, shape)
@@ -280,10 +283,8 @@ def stored_numbers(path: Path) -> np.ndarray | None:
     with _opened(path) as picture:
         _checked_shape(picture, path)
         if picture.format in LOSSY:
-            raise LossyLabel(
-                f"{path}: a label saved as {picture.format}, which blurs class numbers.",
-                "Export it again as PNG or TIFF.",
-            )
+            what = f"{path}: a label saved as {picture.format}, which blurs class numbers."
+            raise LossyLabel(what, "Export it again as PNG or TIFF.")
         if picture.mode not in ("P", "1", "L"):
             return None
         stored = np.asarray(ImageOps.exif_transpose(picture)).astype(np.int32)

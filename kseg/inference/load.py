@@ -16,24 +16,24 @@ from kseg.inference.precision import set_precision, settled_precision
 from kseg.inference.predictor import Predictor
 from kseg.inference.signature import parts_of
 from kseg.layers import ScoreReading, readings_of, with_reading
-from kseg.weights.keras_file import read_keras_file
+from kseg.weights.keras_files import read_keras_file
 
 
 def load(path: str | Path, *, precision: str | None = None) -> keras.Model | Predictor:
     """The network at `path`.
 
     Args:
-      path: a run folder (its best network), a preset's name, a `.keras` file, or a bundle (the folder of a
-        version, or of its name: then the newest).
-      precision: what its layers compute in: float32, mixed_float16, mixed_bfloat16 or auto; None for what it was
-        trained in. `kseg.predict` and all that is built on it compute in float32 unless asked, whatever this is.
+      path: a run folder (for its best network), a preset's name, a `.keras` file, or a bundle: the folder of a version,
+        or of all versions for the newest.
+      precision: what its layers compute in: float32, mixed_float16, mixed_bfloat16 or auto; None for the precision of
+        its training. `kseg.predict`, and everything that uses it, has a precision of its own: float32 by default.
 
     Returns:
-      A keras.Model; for a bundle a Predictor, which is called the same way and answers at the input's size.
+      A keras.Model; for a bundle a Predictor, which is called in the same way and gives scores of the input's size.
 
     Raises:
-      WeightsError: there is nothing there, or it can't be read.
-      ConfigError: there is no such precision, or a bundle computes in another.
+      WeightsError: there is no network, or it can't be read.
+      ConfigError: there is no such precision, or the bundle computes in another one.
     """
     path = path_of(path)
     file = keras_file(path)

@@ -1,4 +1,4 @@
-"""In which precision a network computes; its weights are float32 in each."""
+"""The precision in which a network computes; its weights are always float32."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from kseg.errors import ConfigError, did_you_mean
 from kseg.layers import ReadScores, ScaleInput, SizeCheck
 
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
-_ALWAYS_FLOAT32 = (SizeCheck, ScaleInput, ReadScores)  # grey levels of 16 bits overflow a half
+_ALWAYS_FLOAT32 = (SizeCheck, ScaleInput, ReadScores)  # grey levels of 16 bits overflow float16
 
 
 def settled_precision(name: str) -> str:
-    """The name of a precision, "auto" replaced by what this device computes fastest.
+    """The name of a precision, with "auto" replaced by what this device computes fastest.
 
-    A GPU with tensor cores (compute capability 7.0) takes mixed_float16, a processor with AMX mixed_bfloat16, any other
-    device float32.
+    That is mixed_float16 for a GPU with tensor cores (compute capability 7.0), mixed_bfloat16 for a processor with AMX,
+    float32 for any other device.
 
     Raises:
       ConfigError: there is no such precision.
     """
     if name not in PRECISIONS:
-        raise ConfigError(f"There is no precision {name!r}. {did_you_mean(name, PRECISIONS)}")
+        raise ConfigError(f"There is no precision {name!r}.", did_you_mean(name, PRECISIONS))
     if name != "auto":
         return name
     import tensorflow as tf
@@ -45,9 +45,10 @@ def precision_of(model: keras.Model) -> str:
 
 
 def set_precision(model: keras.Model, precision: str) -> None:
-    """Makes the layers of `model` compute in `precision` from now on, but those that stay float32 in each.
+    """Makes the layers of `model` compute in `precision` from now on.
 
-    These are the first layers, which take grey levels, and the last ones, from the convolutions that give scores on.
+    Some layers stay float32: the first ones, which read grey levels, and the last ones, from the convolutions on that
+    give the scores.
     """
     kept = set() if precision == "float32" else _last_layers(model)
     for layer in model.layers:
@@ -60,7 +61,7 @@ def set_precision(model: keras.Model, precision: str) -> None:
 
 @contextmanager
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
-    """Within it `model` computes in `precision`, behind it as before."""
+    """A context in which `model` computes in `precision`; afterwards as before."""
     if precision == precision_of(model):
         yield
         return
@@ -74,6 +75,7 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
 
 
 def _policies(model: keras.Model) -> list[tuple[keras.Layer, Any]]:
+    """All layers with their policies, with those of networks within the network."""
     found: list[tuple[keras.Layer, Any]] = []
     for layer in model.layers:
         found += _policies(layer) if isinstance(layer, keras.Model) else [(layer, layer.dtype_policy)]
@@ -81,7 +83,7 @@ def _policies(model: keras.Model) -> list[tuple[keras.Layer, Any]]:
 
 
 def _last_layers(model: keras.Model) -> set[str]:
-    """The names of the layers behind the last convolutions, and of these: they give the scores."""
+    """The names of the last convolutions, which give the scores, and of the layers behind them."""
     kept: set[str] = set()
     waiting = list(keras.tree.flatten(model.output))
     makers = {id(tensor): layer for layer in model.layers for tensor in keras.tree.flatten(layer.output)}

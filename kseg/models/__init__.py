@@ -12,14 +12,13 @@ import keras
 from kseg.errors import ConfigError, did_you_mean
 from kseg.layers import SCALINGS, InputScaling
 from kseg.models import fcn
-from kseg.models.alexnet import alexnet
+from kseg.models.classifiers.alexnet import alexnet
+from kseg.models.classifiers.googlenet import googlenet
+from kseg.models.classifiers.vgg16 import vgg16
 from kseg.models.describe import describe, draw
 from kseg.models.fcn import fcn8s, fcn8s_atonce, fcn16s, fcn32s, fcn32s_rgbd
-from kseg.models.googlenet import googlenet
-from kseg.models.registry import NETWORKS
-from kseg.models.start import started
+from kseg.models.registry import NETWORKS, started
 from kseg.models.unet import unet
-from kseg.models.vgg16 import vgg16
 from kseg.options import check_required, options_of
 
 __all__ = [
@@ -42,7 +41,7 @@ __all__ = [
 
 
 def names() -> list[str]:
-    """The networks that `build` takes, by name. The built-in ones are functions here as well."""
+    """The names of all networks, for `build`. The built-in ones are functions here as well."""
     return NETWORKS.names()
 
 
@@ -62,17 +61,17 @@ def build(
       name: a registered name (`kseg models list`).
       classes: K, or by the names of several heads; None for the network's own.
       input_shape: (H, W, C), H and W may be None; None for the network's own.
-      width: a measure of its channels, which one the network's docstring says; None for its own.
-      preprocessing: what its first layer does to grey levels: "own", another name of the table
-        `kseg.layers.SCALINGS`, an InputScaling, or by the names of several streams; None or "none" for nothing.
-      weights: None for fresh ones; "imagenet" for those of the backbone's classifier, fetched or from the cache; or a
-        file of weights.
+      width: its channels, in the unit that the network's docstring says; None for its own.
+      preprocessing: the scaling of grey levels by its first layer: "own", another name of the table
+        `kseg.layers.SCALINGS`, an InputScaling, or one by the name of each stream; None or "none" for no scaling.
+      weights: None for fresh ones; "imagenet" for those of the backbone's classifier, from the cache or downloaded; or
+        a file of weights.
       options: the network's further options.
 
     Raises:
       ConfigError: no such network or option, or no ImageNet weights for it.
-      SizeError: H or W does not fit; the message names the next that does.
-      EnvironmentFailure: the ImageNet weights could not be fetched; the message says which file to bring.
+      SizeError: H or W does not fit; the message names the next size that does.
+      EnvironmentFailure: the ImageNet weights could not be downloaded; the message says which file to bring.
       WeightsError: the file of weights can't be read, or is of another network.
     """
     builder = NETWORKS.get(name)
@@ -80,8 +79,8 @@ def build(
         preprocessing = None
     elif isinstance(preprocessing, str) and preprocessing != "own":
         if preprocessing not in SCALINGS:
-            there_are = did_you_mean(preprocessing, ["own", "none", *SCALINGS])
-            raise ConfigError(f"There is no preprocessing {preprocessing!r}. {there_are}")
+            known_names = ["own", "none", *SCALINGS]
+            raise ConfigError(f"There is no preprocessing {preprocessing!r}.", did_you_mean(preprocessing, known_names))
         preprocessing = SCALINGS[preprocessing]
     known = inspect.signature(builder).parameters
     given = {"classes": classes, "input_shape": input_shape, "width": width}
@@ -90,20 +89,20 @@ def build(
         options["preprocessing"] = preprocessing
     for key in options:
         if key not in known:
-            raise ConfigError(f"The network {name!r} has no option {key!r}. {did_you_mean(key, known)}")
+            raise ConfigError(f"The network {name!r} has no option {key!r}.", did_you_mean(key, known))
     check_required(f"The network {name!r}", options_of(builder), options, "model.")
     built = builder(**options)
     if not isinstance(built, keras.Model):
         raise ConfigError(
-            f"The network {name!r}: its function gave {type(built).__name__}, but a keras.Model is wanted."
+            f"The network {name!r}: its function returned {type(built).__name__}.", "Let it return a keras.Model."
         )
     return started(built, weights)
 
 
 def own_scaling(name: str, options: Mapping[str, Any]) -> Any:
-    """What the network `name` with these options does to its images when nothing is said: by stream, where it has some.
+    """The default scaling of the network `name` with these options; by stream if it has several.
 
-    None for a network without such an option.
+    None for a network without the option `preprocessing`.
 
     Raises:
       ConfigError: no such network.

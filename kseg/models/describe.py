@@ -1,4 +1,4 @@
-"""What a network is made of: in words, and as a picture with its receptive fields."""
+"""Describes a network: as a table, and as a picture with its receptive fields."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from kseg.geometry import Grid
 from kseg.layers import CaffePooling2D, CropTo, SizeCheck
 from kseg.models.fields import CONVOLUTIONS, POOLINGS, UPSAMPLINGS, grids, reading_all
 
-Pair = tuple[Grid | None, Grid | None]  # along the height, along the width
-Fields = dict[str, Pair]
+Grids = tuple[Grid | None, Grid | None]  # along the height, along the width
+Fields = dict[str, Grids]
 
 
 def describe(model: keras.Model) -> str:
-    """A table of the layers with weights, and the sizes the network takes.
+    """A table of the layers with weights, and the sizes that the network takes.
 
-    Kernel, output, parameters, and how many pixels lie between two cells and are read by one, at the most; "unknown" at
-    and behind a layer of which that is not known.
+    Its columns are kernel, output, parameters, the distance of two cells (stride), and the largest number of pixels
+    that a cell reads. The last two are "unknown" at and behind a layer whose kind is unknown.
     """
     found = _fields(model)
     whole = reading_all(model)
@@ -39,7 +39,7 @@ def describe(model: keras.Model) -> str:
                     "" if kernel is None else " x ".join(map(str, kernel.shape)),
                     " x ".join("-" if side is None else str(side) for side in size),
                     f"{layer.count_params():,}",
-                    _in_words(*_strides(found[layer.name])) if layer.name in found else "",
+                    _joined(*_strides(found[layer.name])) if layer.name in found else "",
                     _reads(layer.name, found, whole) if layer.name in found else "",
                 )
             )
@@ -55,14 +55,14 @@ def describe(model: keras.Model) -> str:
 
 
 def draw(model: keras.Model, path: str | Path, image: np.ndarray | None = None) -> None:
-    """Draws the maps of `model` by size and channels and, on an image, what a cell of some reads; as PNG.
+    """Draws the maps of `model` by size and channels, and on an image what a cell of some reads; as PNG.
 
-    Left out is what is not known, or differs between height and width.
+    Maps whose grid is unknown, or differs between height and width, are left out.
 
     Args:
       model: a network.
-      path: where to.
-      image: (H, W, C); None for an empty one as large as the network reads.
+      path: the file to write.
+      image: (H, W, C); None for an empty one, slightly larger than a cell reads.
     """
     known = {name: rows for name, (rows, columns) in _fields(model).items() if rows is not None and rows == columns}
     whole = reading_all(model)
@@ -72,7 +72,7 @@ def draw(model: keras.Model, path: str | Path, image: np.ndarray | None = None) 
         if layer.name in known and isinstance(layer, (*CONVOLUTIONS, *UPSAMPLINGS, CropTo))
     ]
     chosen: dict[str, Grid] = {}
-    for layer in model.layers:  # the last map of each stride on the way down
+    for layer in model.layers:  # the last map of each stride before the up-sampling
         grid = None if layer.name in whole else known.get(layer.name)
         if grid is not None and grid.stride > 1 and isinstance(layer, (*CONVOLUTIONS, *POOLINGS)):
             chosen = {name: other for name, other in chosen.items() if other.stride != grid.stride}
@@ -99,38 +99,38 @@ def _fields(model: keras.Model) -> Fields:
     return {name: (rows, columns[name]) for name, rows in grids(model).items()}
 
 
-def _in_words(*values: Any) -> str:
-    """A number along the height and along the width: once where they agree."""
+def _joined(*values: Any) -> str:
+    """The numbers along height and width, as text: a single one if they are equal."""
     if None in values:
         return "unknown"
     return " x ".join(str(value) for value in dict.fromkeys(values))
 
 
 def _coarsest(model: keras.Model, found: Fields, whole: set[str]) -> Iterator[str]:
-    """A line on the last map of the largest stride above 1, or on where the first layer stands that is not known."""
+    """A line on the last map with the largest stride above 1, or on the first layer of an unknown kind."""
     for layer in getattr(model, "operations", model.layers):  # a Sequential has layers alone
         if None in found.get(layer.name, ()):
-            yield f"unknown     from {layer.name} on: it is not known what a {type(layer).__name__} reads"
+            yield f"unknown     from {layer.name} on: kseg does not know what a {type(layer).__name__} reads"
             return
     kinds = (*CONVOLUTIONS, *POOLINGS, CaffePooling2D, layers.Concatenate)
     named = [layer.name for layer in model.layers if isinstance(layer, kinds) and layer.name in found]
     most = max((_strides(found[name]) for name in named), default=(1, 1))
     if most > (1, 1):
         last = next(name for name in reversed(named) if _strides(found[name]) == most)
-        yield f"coarsest    {last}: a cell every {_in_words(*most)} pixels, reading {_reads(last, found, whole)}"
+        yield f"coarsest    {last}: a cell every {_joined(*most)} pixels, reading {_reads(last, found, whole)}"
 
 
-def _strides(pair: Pair) -> tuple[Any, ...]:
-    return tuple(grid and grid.stride for grid in pair)
+def _strides(both: Grids) -> tuple[Any, ...]:
+    return tuple(grid and grid.stride for grid in both)
 
 
 def _reads(name: str, found: Fields, whole: set[str]) -> str:
     """How many pixels a cell of layer `name` reads."""
-    return "the whole image" if name in whole else _in_words(*(grid and grid.receptive_field for grid in found[name]))
+    return "the whole image" if name in whole else _joined(*(grid and grid.receptive_field for grid in found[name]))
 
 
 def _sizes(model: keras.Model) -> list[str]:
-    """The sizes the network takes, in a line."""
+    """A line on the sizes that the network takes."""
     for layer in model.layers:
         if isinstance(layer, SizeCheck):
             geometry = layer.geometry

@@ -4,16 +4,17 @@ The networks of the authors' release. The first convolution pads by 100, so that
 fc6, and every crop follows from the grids of the maps (kseg.geometry.Grid). With VGG16: FCN-32s 134,346,581, FCN-16s
 134,357,354, FCN-8s 134,362,751 trained parameters, the up-sampling not counted; a cell of fc7 reads 404 pixels.
 
-`padding="same"` is the cheap alternative, not the authors': the classifier's own padding, fc6 padded, and the
-up-sampled map cropped to the skip where that is the smaller one. The same weights fit; near the border scores differ.
+`padding="same"` is a cheap alternative, which the authors do not have: the classifier's own padding, fc6 padded, and
+the up-sampled map cropped to the skip if the skip is smaller. The same weights fit; near the border scores differ.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, ParamSpec
 
 import keras
@@ -22,18 +23,17 @@ from keras import layers
 from kseg.errors import ConfigError
 from kseg.geometry import Geometry
 from kseg.layers import SCALINGS, InputScaling, ScaleChannels, SizeCheck
-from kseg.models.alexnet import ALEXNET
-from kseg.models.backbone import Backbone, scaled_input, widths
-from kseg.models.bounds import check_classes, check_numbers
-from kseg.models.feature_map import Path, averaged
-from kseg.models.googlenet import GOOGLENET
-from kseg.models.registry import NETWORKS
-from kseg.models.start import started
-from kseg.models.vgg16 import VGG16
+from kseg.models.checks import check_bounds, check_choice, check_classes
+from kseg.models.classifiers.alexnet import ALEXNET
+from kseg.models.classifiers.backbone import Backbone, scaled_input, widths
+from kseg.models.classifiers.googlenet import GOOGLENET
+from kseg.models.classifiers.vgg16 import VGG16
+from kseg.models.feature_map import FeatureMap, mean_of
+from kseg.models.registry import NETWORKS, started
 
 BACKBONES: dict[str, Backbone] = {"vgg16": VGG16, "alexnet": ALEXNET, "googlenet": GOOGLENET}
-HEADS = {"semantic": "_sem", "geometric": "_geo"}  # how SIFT Flow's layers end in the release
-STREAMS = {"rgb": "color", "hha": "hha"}  # how NYUDv2's do
+HEADS = {"semantic": "_sem", "geometric": "_geo"}  # the ends of SIFT Flow's layer names in the release
+STREAMS = {"rgb": "color", "hha": "hha"}  # the ends of NYUDv2's
 STREAM_SCALINGS = {"rgb": SCALINGS["nyud-rgb"], "hha": SCALINGS["nyud-hha"]}
 AT_ONCE = {"pool4": 0.01, "pool3": 0.0001}
 
@@ -55,27 +55,28 @@ def fcn32s(
     padding: Literal["released", "same"] = "released",
     upsampling: Literal["fixed", "learned"] = "fixed",
     streams: Sequence[str] = (),
-    weights: str | pathlib.Path | None = None,
+    weights: str | Path | None = None,
 ) -> keras.Model:
     """FCN-32s: the scores of fc7, up-sampled by 32.
 
     Images (N, H, W, C) of any size to scores (N, H, W, K) float32, before softmax.
 
     Args:
-      classes: K, or one per head ({"semantic": 33, "geometric": 3}), which gives a dict of scores.
+      classes: K, or one number per head ({"semantic": 33, "geometric": 3}); then scores are a dict.
       input_shape: (H, W, C); H and W may be None.
       width: a factor for the channels of the convolutions, 1/1024 to 16.
       fc_width: channels of fc6 and fc7, 1 to 65536.
-      preprocessing: the first layer's constants, by stream where there are several; None for none.
-      backbone: vgg16, alexnet (upsampled by a kernel of 63) or googlenet (likewise; no network of it was released).
+      preprocessing: the first layer's constants, by stream if there are several; None for none.
+      backbone: vgg16, alexnet or googlenet. The last two are up-sampled with a kernel of 63; the authors did
+        not release a network with googlenet.
       padding: released (100 pixels) or same.
       upsampling: fixed bilinear, or learned from there.
       streams: names of several inputs ("rgb", "hha"), a backbone for each; their scores are averaged.
-      weights: None for fresh ones; "imagenet" for those of the backbone's classifier, fetched or from the cache; or a
-        file of weights.
+      weights: None for fresh ones; "imagenet" for those of the backbone's classifier, from the cache or downloaded; or
+        a file of weights.
 
     Raises:
-      ConfigError: an option is not one of these, or the backbone has no skips.
+      ConfigError: an option is out of range, or the backbone has no skips.
       WeightsError: the file can't be read, or is of another network.
     """
     return _fcn("fcn32s", (), **locals())
@@ -84,7 +85,7 @@ def fcn32s(
 def _with_skips(
     family: Callable[Options, keras.Model], name: str, summary: str, skips: tuple[str, ...], *, at_once: bool = False
 ) -> Callable[Options, keras.Model]:
-    """The builder of network `name`, entered among the networks; it takes the options of `family`."""
+    """Makes and registers the builder of network `name`. It has the signature and the docstring of `family`."""
     signature = inspect.signature(family)
 
     @functools.wraps(family)
@@ -120,14 +121,14 @@ def fcn32s_rgbd(
     preprocessing: Scalings | Literal["own"] = SCALINGS["nyud-rgbd"],
     padding: Literal["released", "same"] = "released",
     upsampling: Literal["fixed", "learned"] = "fixed",
-    weights: str | pathlib.Path | None = None,
+    weights: str | Path | None = None,
 ) -> keras.Model:
-    """FCN-32s on colour and depth together: images (N, H, W, 4), RGB and millimetres; the rest is as `fcn32s` has it.
+    """FCN-32s on colour and depth together: images (N, H, W, 4), RGB and millimetres; otherwise as `fcn32s`.
 
     The first convolution is `conv1_1_bgrd`.
 
     Args:
-      classes, input_shape, weights: as `fcn32s` takes them.
+      classes, input_shape, weights: as in `fcn32s`.
       width: a factor for the channels of the convolutions, 1/1024 to 16.
       fc_width: channels of fc6 and fc7, 1 to 65536.
       preprocessing: the first layer's constants; None for none.
@@ -138,7 +139,7 @@ def fcn32s_rgbd(
 
 
 def own_scaling(streams: Sequence[str]) -> Scalings:
-    """The means of the release's training images: PASCAL VOC's, for several streams NYUDv2's by stream."""
+    """The means of the release's training images: PASCAL VOC's; for several streams NYUDv2's by stream."""
     return {stream: STREAM_SCALINGS[stream] for stream in streams} or SCALINGS["voc"]
 
 
@@ -155,92 +156,91 @@ def _fcn(
     padding: str,
     upsampling: str,
     streams: Sequence[str],
-    weights: str | pathlib.Path | None,
+    weights: str | Path | None,
     first: str | None = None,
     at_once: bool = False,
 ) -> keras.Model:
+    """The network `name`. The builders hand their options on by `**locals()`, as to `backbone.classifier`."""
     heads = dict(classes) if isinstance(classes, Mapping) else {"": classes}
     for count in heads.values():
         check_classes(name, count, 65535)
-    check_numbers(name, **widths(width, fc_width))
+    check_bounds(name, **widths(width, fc_width))
     trunk = _checked(name, skips, backbone, padding, upsampling, streams)
     if preprocessing == "own":
         preprocessing = own_scaling(streams)
 
     size = SizeCheck(name="size")
     images = {stream: layers.Input(input_shape, name=stream or "image") for stream in streams or ("",)}
-    maps: list[dict[str, Path]] = []
+    maps: list[dict[str, FeatureMap]] = []
     for stream, image in images.items():
         suffix = STREAMS.get(stream, "")
         scaling = preprocessing.get(stream) if isinstance(preprocessing, Mapping) else preprocessing
-        x = scaled_input(image if maps else size(image), scaling, f"scaling{suffix}")
-        path = Path(x, suffix=suffix)
-        maps.append(trunk.levels(path, width=width, fc_width=fc_width, padding=padding, first=first))
+        x = FeatureMap(scaled_input(image if maps else size(image), scaling, f"scaling{suffix}"), suffix=suffix)
+        maps.append(trunk.levels(x, width=width, fc_width=fc_width, padding=padding, first=first))
 
     scales = {level: AT_ONCE[level] for level in skips} if at_once else {}
     for levels in maps:
         for level, value in scales.items():
-            scale = ScaleChannels(value, name=levels[level].named(f"scale_{level}"))
-            levels[level] = Path(scale(levels[level].x), levels[level].grid, levels[level].suffix)
+            x = levels[level]
+            scale = ScaleChannels(value, name=x.named(f"scale_{level}"))
+            levels[level] = replace(x, tensor=scale(x.tensor))
 
-    over = Path(next(iter(images.values())))
+    over = FeatureMap(next(iter(images.values())))
     scores = {
         head: _scores(maps, skips, count, HEADS.get(head, f"_{head}" if head else ""), trunk, upsampling, over)
         for head, count in heads.items()
     }
-    reach = max(path.grid.reach for path in scores.values())
-    # 32 pixels of shift leave the numbers as they are; any size fits.
+    reach = max(x.grid.reach for x in scores.values())
+    # A shift by 32 pixels does not change the numbers; any size fits.
     size.geometry = Geometry(stride=32, margin=-(-reach // 32) * 32, step=1)
     inputs: Any = images if streams else images[""]
-    outputs: Any = {head: path.x for head, path in scores.items()} if heads.keys() != {""} else scores[""].x
+    outputs: Any = {head: x.tensor for head, x in scores.items()} if heads.keys() != {""} else scores[""].tensor
     return started(keras.Model(inputs, outputs, name=name), weights)
 
 
 def _scores(
-    maps: list[dict[str, Path]],
+    maps: list[dict[str, FeatureMap]],
     skips: tuple[str, ...],
     classes: int,
     head: str,
     trunk: Backbone,
     upsampling: str,
-    image: Path,
-) -> Path:
-    """One head: the last maps scored, up-sampled, summed with the skips' scores, laid over the image."""
+    image: FeatureMap,
+) -> FeatureMap:
+    """One head: scores the last maps, up-samples them, adds the skips' scores, and crops to the image."""
     learned = upsampling == "learned"
 
-    def scored(level: str, name: str, mean: str) -> Path:
+    def scored(level: str, name: str, mean: str) -> FeatureMap:
         """A level's scores, averaged over the streams."""
         each = [levels[level].score(name, classes) for levels in maps]
-        return each[0] if len(each) == 1 else averaged(each, mean)
+        return each[0] if len(each) == 1 else mean_of(each, mean)
 
-    path = scored(list(maps[0])[-1], f"score_fr{head}", f"score_fused{head}")
+    x = scored(list(maps[0])[-1], f"score_fr{head}", f"score_fused{head}")
     factor, up = 32, f"upscore2{head}"
     for level in skips:
         skip = scored(level, f"score_{level}{head}", f"score_{level}{head}_fused")
-        path = path.upsampled(up, 4, 2, learned=learned)
-        path = path.fused(skip, f"fuse_{level}{head}", f"score_{level}{head}c")
+        x = x.upsampled(up, 4, 2, learned=learned)
+        x = x.fused(skip, f"fuse_{level}{head}", f"score_{level}{head}c")
         factor, up = factor // 2, f"upscore_{level}{head}"
     name, kernel = (f"upscore{factor}{head}", 2 * factor) if skips else (f"upscore{head}", trunk.upscore)
-    return path.upsampled(name, kernel, factor, learned=learned).cropped_to(image, f"score{head}")
+    return x.upsampled(name, kernel, factor, learned=learned).cropped_to(image, f"score{head}")
 
 
 def _checked(
     name: str, skips: tuple[str, ...], backbone: str, padding: str, upsampling: str, streams: Sequence[str]
 ) -> Backbone:
-    """The backbone, once all options are ones there are."""
-    for option, value, known in (
-        ("backbone", backbone, tuple(BACKBONES)),
-        ("padding", padding, ("released", "same")),
-        ("upsampling", upsampling, ("fixed", "learned")),
-        *(("streams", stream, tuple(STREAMS)) for stream in streams),
-    ):
-        if value not in known:
-            raise ConfigError(f"{name}: {option} is {value!r}, but must be one of {', '.join(known)}.")
+    """The backbone. Raises ConfigError if an option is not one of those that exist."""
+    check_choice(name, backbone=(backbone, BACKBONES))
+    check_choice(name, padding=(padding, ("released", "same")))
+    check_choice(name, upsampling=(upsampling, ("fixed", "learned")))
+    for stream in streams:
+        check_choice(name, streams=(stream, STREAMS))
     if skips and backbone != "vgg16":
         raise ConfigError(
             f"{name}: backbone is {backbone}, but only vgg16 has skips: the cells of {backbone}'s maps lie half a cell "
-            "beside those that a kernel of 4 gives. Take fcn32s."
+            "beside those that a kernel of 4 gives.",
+            "Use fcn32s.",
         )
     if len(streams) == 1 or len(set(streams)) < len(streams):
-        raise ConfigError(f"{name}: streams are {list(streams)}. Name two different ones, or none.")
+        raise ConfigError(f"{name}: streams are {list(streams)}.", "Name two different ones, or none.")
     return BACKBONES[backbone]

@@ -1,4 +1,4 @@
-"""Which pixels the cells of a network's maps read, as its layers say; nothing behind a layer that is not known."""
+"""Which pixels the cells of a network's maps read; unknown behind a layer whose kind is unknown here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JOINING = (
     *(layers.Add, layers.Average, layers.Concatenate),
     *(layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract),
 )
-# A cell reads the whole image behind one of these.
+# Behind one of these a cell reads the whole image.
 WHOLE = (layers.GroupNormalization,)
 _POINTWISE = (
     *(layers.Activation, layers.ELU, layers.LeakyReLU, layers.PReLU, layers.ReLU, layers.Softmax),
@@ -35,33 +35,20 @@ _POINTWISE = (
     *(layers.Dense, layers.Identity, layers.Rescaling),
     *(LocalResponseNormalization, ReadScores, ScaleChannels, ScaleInput, SizeCheck),
 )
-# The classes of operations of keras.ops between layers that do the same to each pixel.
+# The names of keras.ops' operations that do the same to each pixel.
 _POINTWISE_OPERATIONS = {
-    *(
-        "Absolute",
-        "Add",
-        "Cast",
-        "Clip",
-        "Divide",
-        "Elu",
-        "Exp",
-        "Gelu",
-        "HardSigmoid",
-        "HardSwish",
-        "LeakyRelu",
-        "Log",
-    ),
-    *("LogSoftmax", "Maximum", "Minimum", "Multiply", "Negative", "Power", "Relu", "Relu6", "Selu", "Sigmoid", "Silu"),
-    *("Softmax", "Softplus", "Softsign", "Sqrt", "Square", "Subtract", "Swish", "Tanh", "TrueDivide", "Concatenate"),
-}
+    "Absolute", "Add", "Cast", "Clip", "Concatenate", "Divide", "Elu", "Exp", "Gelu", "HardSigmoid", "HardSwish",
+    "LeakyRelu", "Log", "LogSoftmax", "Maximum", "Minimum", "Multiply", "Negative", "Power", "Relu", "Relu6", "Selu",
+    "Sigmoid", "Silu", "Softmax", "Softplus", "Softsign", "Sqrt", "Square", "Subtract", "Swish", "Tanh", "TrueDivide",
+}  # fmt: skip
 
 
 def grids(model: keras.Model, axis: int = 0) -> dict[str, Grid | None]:
-    """Where the cells of each layer's map lie over the image; None at and behind a layer that is not known here.
+    """Where the cells of each layer's map lie over the image; None at and behind a layer whose kind is unknown here.
 
-    Operations of keras.ops between layers are among them, by their names.
+    Operations of keras.ops between layers are included, by their names.
 
-    Where layers pad to keep the size ("same") and step, this holds for sizes that the stride divides.
+    If layers with strides pad to keep the size ("same"), this is valid for multiples of the stride.
 
     Args:
       model: a functional network, or a Sequential that was built.
@@ -82,7 +69,7 @@ def grids(model: keras.Model, axis: int = 0) -> dict[str, Grid | None]:
 
 
 def reading_all(model: keras.Model) -> set[str]:
-    """The layers whose cells read the whole image, by a normalisation over it."""
+    """The layers whose cells read the whole image, because a normalisation before them does."""
     tensors: set[int] = set()
     names = set()
     for layer in model.layers:
@@ -93,7 +80,7 @@ def reading_all(model: keras.Model) -> set[str]:
 
 
 def _grid_after(layer: Any, given: list[Grid | None], axis: int) -> Grid | None:
-    """The grid of a layer's output; None where it is not known."""
+    """The grid of a layer's output; None if it is unknown."""
     if not given or (grid := given[0]) is None or not _is_along_channels(layer):
         return None
     if isinstance(layer, layers.Conv2DTranspose):
@@ -108,7 +95,7 @@ def _grid_after(layer: Any, given: list[Grid | None], axis: int) -> Grid | None:
         factor = layer.size[axis]
         if layer.interpolation == "nearest":
             return grid.upsampled(factor, factor)
-        # A pixel lies between the two cells whose centres are nearest to its own.
+        # A pixel is interpolated between the two cells whose centres are nearest to its own.
         bilinear = layer.interpolation == "bilinear"
         return grid.upsampled(2 * factor - factor % 2, factor).cropped(factor // 2) if bilinear else None
     if isinstance(layer, CaffePooling2D):
@@ -131,13 +118,13 @@ def _grid_after(layer: Any, given: list[Grid | None], axis: int) -> Grid | None:
 
 
 def _reach(layer: Any, window: tuple[int, int], axis: int) -> int:
-    """The cells from the first to the last that a window reads, those between them too that dilation leaves out."""
+    """The number of cells from the first to the last that a window reads, including those that dilation skips."""
     dilation = getattr(layer, "dilation_rate", (1, 1))
     return dilation[axis] * (window[axis] - 1) + 1
 
 
 def _is_along_channels(layer: Any) -> bool:
-    """Whether the channels come last for a layer, and what it does along one axis it does along theirs."""
+    """Whether channels are a layer's last axis, and also the axis that it works along, if it has such an axis."""
     axis = getattr(layer, "axis", -1)
     last = all(each in (-1, 3) for each in (axis if isinstance(axis, list | tuple) else (axis,)))
     return last and getattr(layer, "data_format", None) in (None, "channels_last")

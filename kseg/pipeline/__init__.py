@@ -52,5 +52,5 @@ __all__ = [
 
 
 def names() -> list[str]:
-    """The augmentations that `--set data.augment.NAME` takes, by name."""
+    """The names of the augmentations (data.augment.NAME)."""
     return AUGMENTATIONS.names()

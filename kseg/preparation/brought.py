@@ -145,9 +145,7 @@ def _check_scores(model: keras.Model) -> None:
     if model.losses:
         raise ConfigError(
             f"model: {model.name} has regularisers or losses inside, which kseg.train does not add to its loss.",
-            "Leave them out. In place of an L2 regulariser pass ",
-            Setting("optimizer.weight_decay"),
-            ".",
+            *("Leave them out. In place of an L2 regulariser pass ", Setting("optimizer.weight_decay"), "."),
         )
 
 

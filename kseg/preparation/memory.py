@@ -35,11 +35,7 @@ def check_memory(model: keras.Model, images: int, height: int, width: int) -> No
         raise EnvironmentFailure(
             f"A step on {images} x {height} x {width} pixels keeps at least {least / 2**30:,.0f} GiB, but this machine "
             f"has {there / 2**30:.1f}.",
-            "Pass a smaller ",
-            Setting("data.batch_size"),
-            " or ",
-            Setting("data.crop"),
-            ".",
+            *("Pass a smaller ", Setting("data.batch_size"), " or ", Setting("data.crop"), "."),
         )
 
 

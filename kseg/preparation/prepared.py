@@ -38,7 +38,7 @@ from kseg.preparation.needs import needs_of
 from kseg.recipes.recipe import Recipe
 from kseg.recipes.specs import AugmentSpec, LossSpec, ModelSpec
 from kseg.reports import measures_for, usual_measures
-from kseg.training.devices import Devices, dtype_policy, synchronise
+from kseg.training.devices import Devices, synchronise
 from kseg.training.optimizers import check_factors, freeze, make_optimizer
 from kseg.weights import initial_weights
 
@@ -213,24 +213,18 @@ class Prepared:
         if self.given.model is not None:
             self._check_brought(self.given.model)
             model = copied(self.given.model)
-            set_precision(model, recipe.precision)
-            return model
-        classes: Any = {head: len(names) for head, names in data.heads.items()}
-        options = dict(recipe.model.options)
-        if "preprocessing" in recipe.model.takes(recipe.model.name):
-            options["preprocessing"] = self.scalings.get("", self.scalings)
-        with dtype_policy(recipe.precision):
-            built = build(
-                recipe.model.name,
-                classes=classes.get("", classes),
-                input_shape=(None, None, self.channels or 3),
-                **options,
-            )
-        if NETWORKS.origin(recipe.model.name) is None:
-            return built
-        built = plain(built)
-        self._check_brought(built)
-        return built
+        else:
+            classes: Any = {head: len(names) for head, names in data.heads.items()}
+            options = dict(recipe.model.options)
+            if "preprocessing" in recipe.model.takes(recipe.model.name):
+                options["preprocessing"] = self.scalings.get("", self.scalings)
+            shape = (None, None, self.channels or 3)
+            model = build(recipe.model.name, classes=classes.get("", classes), input_shape=shape, **options)
+            if NETWORKS.origin(recipe.model.name) is not None:
+                model = plain(model)
+                self._check_brought(model)
+        set_precision(model, recipe.precision)
+        return model
 
     def _check_brought(self, model: keras.Model) -> None:
         """Checks a network that kseg did not build, with the crop and with the images that it will get whole.

@@ -31,10 +31,10 @@ def entries_of(recipe: Recipe) -> list[Entry]:
 
 def manual_of(recipe: Recipe) -> str:
     """The manual as text: for each setting a line with its value and the values it takes, and below it its meaning."""
-    lines = [f"{recipe.name}: --set NAME=VALUE changes any of these. The values are those of the recipe.", ""]
+    lines = [f"{recipe.name}: each setting with its value in this recipe. All of them can be changed.", ""]
     for each in entries_of(recipe):
         lines.append(f"{each.name} = {each.value}   ({each.takes})")
-        meaning = re.sub(r"\bNone\b", "none", each.meaning)  # as `--set` takes it
+        meaning = re.sub(r"\bNone\b", "none", each.meaning)  # as settings are written
         lines += textwrap.wrap(meaning, WIDTH, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
@@ -87,7 +87,7 @@ def _augmentations(recipe: Recipe) -> Iterator[Entry]:
 
 
 def _value(value: Any) -> str:
-    """A value as `--set` takes it; `-` for none of several."""
+    """A value as text; `-` for an empty list."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, list | tuple):

@@ -67,9 +67,7 @@ class Recipe:
         if self.data.crop is not None and (len(self.data.crop) != 2 or min(self.data.crop) < 1):
             raise ConfigError(
                 f"data.crop is {self.data.crop}, but must be a height and a width.",
-                "For example ",
-                Setting("data.crop", (256, 256)),
-                ".",
+                *("For example ", Setting("data.crop", (256, 256)), "."),
             )
 
     def value(self, name: str) -> Any:

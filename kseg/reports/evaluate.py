@@ -113,9 +113,7 @@ def measures_for(data: Dataset, measures: Sequence[str | Measure]) -> list[Measu
         if lacks := each.lacks(data):
             raise ConfigError(
                 f"measure is {each.name}, but {data.name} has {lacks}.",
-                "Choose another: ",
-                Setting("measure", "mean_iu"),
-                ".",
+                *("Choose another: ", Setting("measure", "mean_iu"), "."),
             )
     return found
 

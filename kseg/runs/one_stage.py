@@ -108,9 +108,7 @@ def _check_together(stage: Stage, saved: Checkpoint | None, devices: Devices) ->
         raise EnvironmentFailure(
             f"{stage.folder}: worker {devices.worker} finds {f'step {step}' if step else 'no checkpoint'} there, "
             "another worker does not.",
-            "Name a folder that all workers share (",
-            Setting("run", "DIR"),
-            "), and start them all again.",
+            *("Name a folder that all workers share (", Setting("run", "DIR"), "), and start them all again."),
         )
 
 

@@ -39,7 +39,5 @@ def check_plugins(folder: str | Path, config: Mapping[str, Any]) -> None:
             )
         raise ConfigError(
             f"{what}the plugin {plugin}, which is not loaded.",
-            "Import it first; on the command line pass ",
-            Setting("plugin", plugin),
-            ".",
+            *("Import it first; on the command line pass ", Setting("plugin", plugin), "."),
         )

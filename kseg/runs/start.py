@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import keras
 
 from kseg.chosen import GIVEN
 from kseg.errors import ConfigError, Setting
@@ -16,6 +18,7 @@ from kseg.recipes import RECIPES, Recipe
 from kseg.runs.config import check_given, check_same, open_run
 from kseg.runs.plugins import check_plugins
 from kseg.training.devices import make_deterministic
+from kseg.training.specs import OptimizerSpec
 
 # Settings that also apply where an object takes the place of their part.
 BESIDE_OBJECTS = ("optimizer.skip", "data.augment.interpolation", "data.augment.beyond")
@@ -101,9 +104,7 @@ def _check_heeded(settings: Mapping[str, Any], prepared: Prepared) -> None:
         raise ConfigError(
             f"loss.border_weight would change nothing: it is a weight between objects, and the labels of {data.name} "
             "do not number their objects.",
-            "If they do, pass ",
-            Setting("data.instances", True),
-            ". Else leave it out.",
+            *("If they do, pass ", Setting("data.instances", True), ". Else leave it out."),
         )
     if "optimizer.power" in settings and recipe.optimizer.schedule != "polynomial":
         raise ConfigError(
@@ -131,6 +132,23 @@ def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: 
     if isinstance(colours, str | Path) and Path(colours).exists():
         chosen = replace(chosen, data=chosen.data.replaced(colours=str(Path(colours).resolve())))
     return replace(chosen, precision=settled_precision(chosen.precision))  # type: ignore[arg-type]
+
+
+def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], spec: OptimizerSpec) -> None:
+    """Checks that either a callback or the recipe's schedule sets the learning rate, not both.
+
+    Raises:
+      ConfigError: both do.
+    """
+    if spec.schedule == "constant":
+        return
+    for each in callbacks:
+        if isinstance(each, keras.callbacks.LearningRateScheduler | keras.callbacks.ReduceLROnPlateau):
+            raise ConfigError(
+                f"callbacks: {type(each).__name__} sets the learning rate, and so does the recipe's schedule "
+                f"({spec.schedule}).",
+                *("Pass ", Setting("optimizer.schedule", "constant"), "."),
+            )
 
 
 def _default(settings: Mapping[str, Any]) -> str:

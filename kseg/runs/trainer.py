@@ -25,11 +25,10 @@ from kseg.reports import Report, evaluate
 from kseg.reports.result import read_rows
 from kseg.runs.one_stage import run_stage
 from kseg.runs.stages import Stage, check_networks, stages_of
-from kseg.runs.start import begin
+from kseg.runs.start import begin, check_callbacks
 from kseg.storage import writing
 from kseg.training.checkpoint import newest_of
 from kseg.training.devices import LOST, Devices, workers_named
-from kseg.training.optimizers import check_callbacks
 from kseg.training.stopping import StopSignal
 
 ARGUMENTS = ("data_dir", "run", "resume")  # of `train`, which an error may propose; anything else is a setting
@@ -179,9 +178,7 @@ def _check_surroundings(run: str | Path | None) -> None:
     if run is None and workers_named() > 1:
         raise ConfigError(
             f"{workers_named()} workers train together, but the run folder is not named.",
-            "Name a folder that they share: ",
-            Setting("run", "DIR"),
-            ".",
+            *("Name a folder that they share: ", Setting("run", "DIR"), "."),
         )
 
 

@@ -1,7 +1,5 @@
 """The training machine: steps, optimisers, devices, checkpoints. It knows no recipe and no run folder."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from kseg.lazy import lazy

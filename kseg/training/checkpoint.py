@@ -120,8 +120,7 @@ def newest_whole(folder: Path) -> Checkpoint | None:
 
 def newest_of(folder: Path) -> Path | None:
     """The newest checkpoint in `folder`, whole or not."""
-    found = _steps(folder)
-    return found[max(found)] if found else None
+    return max(_steps(folder).items(), default=(0, None))[1]
 
 
 class Keeper:
@@ -277,8 +276,7 @@ def _named(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Any]:
 
 def _plain(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """The attributes of a callback that are plain numbers and text."""
-    values = vars(callback).items()
-    return {name: value for name, value in values if value is None or isinstance(value, bool | int | float | str)}
+    return {name: value for name, value in vars(callback).items() if isinstance(value, int | float | str | None)}
 
 
 def sweep(run: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,14 +187,3 @@ def make_deterministic() -> None:
 def is_deterministic() -> bool:
     """Whether all of TensorFlow is deterministic, by `make_deterministic` or by the environment."""
     return os.environ.get(DETERMINISTIC, "").lower() in ("1", "true")
-
-
-@contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """Inside, layers are built with this Keras policy: float32, mixed_float16 or mixed_bfloat16."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -39,13 +39,10 @@ def first_not_finite(model: keras.Model, batch: Any) -> str:
     # Backwards, since the gradient of the last layer is computed first.
     for variable, gradient in reversed(list(zip(model.trainable_variables, gradients, strict=True))):
         if found := _found(gradient):
-            return f"the gradient of {_short_name(variable)} holds {found}{_at_scale(model)}"
+            scale = float(model.optimizer.scale_loss(1.0))
+            of_what = "" if scale == 1 else f" (of the loss times {scale:g}; float32 needs no such scale)"
+            return f"the gradient of {_short_name(variable)} holds {found}{of_what}"
     return "gradients that are not finite, but were finite when computed again"
-
-
-def _at_scale(model: keras.Model) -> str:
-    scale = float(model.optimizer.scale_loss(1.0))
-    return "" if scale == 1 else f" (of the loss times {scale:g}; float32 needs no such scale)"
 
 
 def _outputs(model: keras.Model, image: Any) -> dict[str, Any]:

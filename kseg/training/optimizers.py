@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from kseg.errors import ConfigError, Setting, did_you_mean
+from kseg.errors import ConfigError, did_you_mean
 from kseg.training.keras_optimizers import DEFAULTS, check_options, keras_class, own_decays
 from kseg.training.specs import OptimizerSpec
 
@@ -165,25 +165,6 @@ def _rescaled(spec: OptimizerSpec, factor: float) -> OptimizerSpec:
         weight_decay=spec.weight_decay * factor,
         clip_norm=spec.clip_norm and spec.clip_norm * factor,
     )
-
-
-def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], spec: OptimizerSpec) -> None:
-    """Checks that either a callback or the recipe's schedule sets the learning rate, not both.
-
-    Raises:
-      ConfigError: both do.
-    """
-    if spec.schedule == "constant":
-        return
-    for each in callbacks:
-        if isinstance(each, keras.callbacks.LearningRateScheduler | keras.callbacks.ReduceLROnPlateau):
-            raise ConfigError(
-                f"callbacks: {type(each).__name__} sets the learning rate, and so does the recipe's schedule "
-                f"({spec.schedule}).",
-                "Pass ",
-                Setting("optimizer.schedule", "constant"),
-                ".",
-            )
 
 
 def _pairs(factors: Sequence[str]) -> list[tuple[str, float]]:

@@ -14,8 +14,6 @@ from kseg.device import trains_faster_compiled
 from kseg.errors import EnvironmentFailure, Setting
 from kseg.training.devices import Devices, is_deterministic
 
-SUM = tf.distribute.ReduceOp.SUM
-
 
 def step_of(model: keras.Model, element_spec: Any, devices: Devices) -> Callable[..., tuple[float, bool]]:
     """A function of a batch that does one step: forward, back, update. It returns the loss and whether all was finite.
@@ -148,7 +146,7 @@ def _update_of(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable
 def _summed(values: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
     """The values summed over all devices; to be called within a device's part."""
     context = tf.distribute.get_replica_context()
-    return context.all_reduce(SUM, list(values)) if context.num_replicas_in_sync > 1 else values
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, list(values)) if context.num_replicas_in_sync > 1 else values
 
 
 def _compiled(element_spec: Any, replicas: int) -> bool:

@@ -18,6 +18,7 @@ SETTINGS = {
     "steps": 6,
     "epoch_steps": 3,
     "optimizer.name": "sgd",
+    "precision": "float32",
 }
 
 

@@ -16,8 +16,8 @@ from kseg.metrics import Seen
 from kseg.objectives import CrossEntropyAndDice, MeanIU, PixelCrossEntropy
 
 
-def test_they_work_in_a_plain_fit(tmp_path):
-    data = kseg.datasets.open("demo", split="val")
+def test_they_work_in_a_plain_fit(few_cells, tmp_path):
+    data = kseg.datasets.open("demo", few_cells, split="val")
     network = kseg.build("unet", width=2, depth=1, padding="same", dropout=0)
     network.compile("adam", PixelCrossEntropy())
     callbacks = [Validate(data), KeepBest(tmp_path / "best.keras"), Samples(data, tmp_path, 1), MetricsLog(tmp_path)]

@@ -3,8 +3,10 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from kseg import device
+from kseg.inference import settled_precision
 
 
 def test_memory_is_kept_in_glibc_and_other_libraries_are_left_alone(monkeypatch):
@@ -35,6 +37,29 @@ def test_memory_is_the_machines_or_its_containers_where_that_is_less(monkeypatch
         (tmp_path / "memory.max").write_text(limit)
     monkeypatch.setattr(device, "_CONTAINER", tmp_path / "memory.max")
     assert device.memory_bytes() == found
+
+
+AVX2 = "flags\t\t: fpu sse4_2 fma avx avx2"
+
+
+@pytest.mark.parametrize(
+    ("flags", "auto", "is_compiled"),
+    [
+        (AVX2, "float32", True),
+        (f"{AVX2} avx512f avx512bw avx512_bf16", "float32", False),  # it has bfloat16, but no product of matrices
+        (f"{AVX2} avx512f avx512_bf16 amx_bf16 amx_tile amx_int8", "mixed_bfloat16", False),
+        (None, "float32", True),
+    ],
+    ids=["AVX2", "AVX-512", "AMX", "no /proc/cpuinfo"],
+)
+def test_auto_is_what_the_processor_s_flags_say(flags, auto, is_compiled, tmp_path, monkeypatch):
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{flags}\nbogomips\t: 1\n")
+    monkeypatch.setattr(device, "Path", {"/proc/cpuinfo": tmp_path / "cpuinfo"}.get)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert settled_precision("auto") == auto
+    assert device.multiplies_bfloat16() == (auto == "mixed_bfloat16") and device.trains_faster_compiled() == is_compiled
+    assert settled_precision("float32") == "float32"
 
 
 def test_only_the_command_line_asks_the_allocator_and_python_changes_nothing_of_tensorflow_or_keras():

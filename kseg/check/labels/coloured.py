@@ -21,7 +21,7 @@ FEWEST_SHADES = 2  # between two colours; a single one may be the colour of thin
 
 
 def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, found: LabelFindings) -> None:
-    """Numbers the colours by the table that was given, or as VOC's, or anew where nothing contradicts that."""
+    """Numbers the colours by the table that was given, or by VOC's, or in a new order where nothing contradicts it."""
     seen: Counter[Colour] = Counter()
     flat: Counter[int] = Counter()
     for label in coloured:
@@ -38,7 +38,8 @@ def judge_colours(coloured: Sequence[Label], numbers: bool, options: Options, fo
         table = {colour: number for number, colour in enumerate(drawn)}
     if table is not None and not set(drawn) <= table.keys():
         table = None
-    whose, fix = "they are PASCAL VOC's", tuple[str | Setting, ...]()
+    fix: Advice = ()
+    whose = "they are PASCAL VOC's"
     if options.table:
         whose = f"as {options.table.path.name} says"
     elif given is None:

@@ -70,7 +70,7 @@ def _judge_lossy(lossy: Sequence[Label], numbers: Counter[int], options: Options
         count = len(label.page.counts)
         seen = f"{count} grey levels where there should be a few numbers" if count else "colours, blurred"
         fix = "export it again as PNG or TIFF from where it was drawn"
-        fix += "" if plain else ": the numbers can't be told any more"
+        fix += "" if plain else ": the numbers are lost"
         in_copy = "tells black and white apart" if plain else ""
         what = f"compressed with loss (JPEG, WebP): {seen}"
         found.findings.append(Finding("jpeg", label.name, what, (fix,), in_copy=in_copy, draw=label.draw))

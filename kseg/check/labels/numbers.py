@@ -63,8 +63,8 @@ def _add_at_largest(kind: str, labels: Sequence[Label], what: str, fix: str | Se
 
 
 def _levels(labels: Sequence[Label], order: Sequence[int], found: LabelFindings) -> dict[int, int]:
-    """Evenly spaced grey levels, made to be looked at: the classes are 0, 1, ... in their order."""
-    what = f"grey levels {', '.join(map(str, order))}, as to be looked at, not class numbers"
+    """Evenly spaced grey levels, made for viewing: their classes are 0, 1, ... in this order."""
+    what = f"grey levels {', '.join(map(str, order))}, which are for viewing, not class numbers"
     fix, in_copy = Setting("data.values", tuple(order)), f"makes them 0 to {len(order) - 1}"
     for label in labels:
         value = max(label.page.counts.keys() & set(order), default=0)
@@ -206,5 +206,5 @@ def judge_blank(labels: Sequence[Label], meaning: Mapping[int, int], found: Labe
     blank = [label for label in labels if all(meaning.get(value, value) == 0 for value in label.page.counts)]
     if 2 * len(blank) > len(labels):
         what = f"{len(blank)} of {len(labels)} labels hold nothing but class 0, this for one"
-        fix = ("see that they were drawn and exported; leave out images of which nothing is to be learned",)
+        fix = ("see that they were drawn and exported; leave out images from which nothing can be learned",)
         found.findings.append(Finding("blank", blank[0].name, what, fix, draw=blank[0].draw))

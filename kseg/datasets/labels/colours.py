@@ -45,12 +45,8 @@ def find_table(root: Path, named: str | None) -> ColourTable | None:
     """
     there = [root / name for name in TABLES if (root / name).is_file()]
     if named is None and len(there) > 1:
-        raise DataError(
-            f"{root}: {' and '.join(path.name for path in there)} could both say which colour is which class.",
-            "Keep one, or name it: ",
-            Setting("data.colours"),
-            ".",
-        )
+        what = f"{root}: {' and '.join(path.name for path in there)} could both say which colour is which class."
+        raise DataError(what, "Keep one, or name it: ", Setting("data.colours"), ".")
     if named is None:
         return read_table(there[0]) if there else None
     path = Path(named) if Path(named).is_file() or not (root / named).is_file() else root / named
@@ -68,10 +64,8 @@ def read_table(path: Path) -> ColourTable:
     lines = [line for line in read_lines(path) if not line.startswith("#")]
     rows = list(_of_csv(lines) if path.suffix.lower() == ".csv" else _of_text(lines))
     if not rows:
-        raise DataError(
-            f"{path}: no table of colours.",
-            "Write a line class,red,green,blue and below it one line per class, as car,64,0,128.",
-        )
+        what = f"{path}: no table of colours."
+        raise DataError(what, "Write a line class,red,green,blue and below it one line per class, as car,64,0,128.")
     rows.sort(key=lambda row: row[1].lower() != "background")
     free = iter(range(len(rows)))
     numbers: dict[Colour, int] = {}
@@ -88,7 +82,7 @@ def read_table(path: Path) -> ColourTable:
                 raise DataError(
                     f"{path}: {numbers[colour]} is the number of {names.get(numbers[colour]) or 'one class'} and of "
                     f"{name or 'another'}, or above {VOID}.",
-                    "Give every class a number of its own, or none any.",
+                    "Give every class a number of its own, or leave all numbers out.",
                 )
     complete = names.keys() == set(range(len(names))) and all(names.values())
     return ColourTable(path, numbers, tuple(names[number] for number in range(len(names))) if complete else ())

@@ -24,7 +24,12 @@ def flat_counts(label: np.ndarray) -> dict[int, int]:
     """
     plane = label.astype(np.float32)
     inside = cv2.erode(plane, np.ones((3, 3), np.uint8)) == cv2.dilate(plane, np.ones((3, 3), np.uint8))
-    values, counts = np.unique(label[inside], return_counts=True)
+    return counts_of(label[inside])
+
+
+def counts_of(label: np.ndarray) -> dict[int, int]:
+    """How many pixels of each number an array of integers has."""
+    values, counts = np.unique(label, return_counts=True)
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 

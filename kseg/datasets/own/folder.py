@@ -22,19 +22,20 @@ from kseg.datasets.own.cached import remembered
 from kseg.datasets.own.division import SplitRule, held_out
 from kseg.datasets.own.layouts import find
 from kseg.datasets.own.opening import Opening, question_of
-from kseg.datasets.own.pairing import Pair, checked, no_folder
+from kseg.datasets.own.pairing import Pair, complete_pairs, no_folder
 from kseg.datasets.text_files import read_lines
 from kseg.errors import Advice, ConfigError, DataError, Doubt, Setting
 from kseg.images import NO_CLASS, Drawn, doubts_of_no_data
 from kseg.instances import are_numbered, count_numbered
 
-MOST_GUESSED, MANY_CLASSES = 64, 20  # more classes without names than the first are refused, than the second doubted
+MOST_GUESSED = 64  # more classes without names are refused
+MANY_CLASSES = 20  # more classes without names are doubted
 FEW = 8  # labels that are read where reading all would take too long
 SMOOTHED = (
     "These are the grey levels of a mask of 0 and 255 with smoothed edges, no class numbers: the corrected copy of "
     "`kseg data check` has 1 from 128 on, else 0."
 )
-INSTANCES = Setting("data.instances", True)
+NUMBERED = ("Where every object has its own number, pass ", Setting("data.instances", True))
 
 
 @DATASETS.register("folder")
@@ -80,16 +81,12 @@ class Folder(Dataset):
         orientation: Drawn | None = None,
     ) -> None:
         if ignore_class is not None and ignore_class in (values or ()):
-            raise ConfigError(
-                f"{ignore_class} is both void (data.ignore_class) and class {list(values or ()).index(ignore_class)} "
-                "(data.values).",
-                "Name it in one of them.",
-            )
+            number = list(values or ()).index(ignore_class)
+            what = f"{ignore_class} is both void (data.ignore_class) and class {number} (data.values)."
+            raise ConfigError(what, "Name it in one of them.")
         if values is not None and not 2 <= len(values) == len(set(values)):
-            raise ConfigError(
-                f"data.values is {tuple(values)}, but there are two classes at least, each with a number of its own.",
-                "Name what means class 0, 1, ... in the files.",
-            )
+            what = f"data.values is {tuple(values)}, but there are two classes at least, each with a number of its own."
+            raise ConfigError(what, "Name what means class 0, 1, ... in the files.")
         if classes is not None and not 2 <= classes <= VOID:
             raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}.", "Count the background too.")
         self.has_instances, self._void, self._values, self.split_rule = instances, ignore_class, values, split_rule
@@ -118,16 +115,14 @@ class Folder(Dataset):
     def read(self, index: int) -> Item:
         pair = self._pairs[index]
         image, gaps = self._opening.read(pair)
-        label, void = (self._opening.laid(part, pair, image) for part in self._read_label(pair))
+        label, void = (self._opening.turned_onto(part, pair, image) for part in self._read_label(pair))
         if scale_of(image.shape[:2], label.shape):
             if not self._enlarge:
-                raise SizesDiffer(
-                    f"{_named(pair)}: the label is {label.shape[0]} x {label.shape[1]}, the image {image.shape[0]} x "
-                    f"{image.shape[1]}.",
-                    "They must be of one size: export it again, or, where it shows the whole image, pass ",
-                    Setting("data.enlarge_labels", True),
-                    ".",
+                sizes = (
+                    f"the label is {' x '.join(map(str, label.shape))}, the image {image.shape[0]} x {image.shape[1]}."
                 )
+                fix = "They must be of one size: export it again, or, where it shows the whole image, pass "
+                raise SizesDiffer(f"{_named(pair)}: {sizes}", fix, Setting("data.enlarge_labels", True), ".")
             label, void = (enlarged(part, image.shape[:2]) for part in (label, void))
         if gaps is not None and gaps.shape == void.shape:
             void = void | gaps
@@ -145,48 +140,37 @@ class Folder(Dataset):
         if self._void is not None:
             found -= {VOID}
         if found == {0, 255}:
-            return (
-                "Only 0 and 255 occur: where 255 is the object, pass ",
-                Setting("data.values", (0, 255)),
-                "; where 0 is, ",
-                Setting("data.values", (255, 0)),
-                "; where 255 is void, ",
-                Setting("data.ignore_class", 255),
-                ".",
-            )
+            objects = "where 255 is the object, pass ", Setting("data.values", (0, 255)), "; where 0 is, "
+            void = "; where 255 is void, ", Setting("data.ignore_class", 255), "."
+            return "Only 0 and 255 occur: ", *objects, Setting("data.values", (255, 0)), *void
         largest = max(found)
         if largest == VOID and is_smoothed(found, flat_counts(label)):
             return (SMOOTHED,)
-        objects = ("Where every object has its own number, pass ", INSTANCES)
         if largest > VOID:
-            return *objects, f". There can be {VOID} classes at most."
+            return *NUMBERED, f". There can be {VOID} classes at most."
         if largest == VOID:
             many = max(found - {VOID}, default=0) >= MOST_GUESSED
-            void = (f"{VOID} is often void: pass ", Setting("data.ignore_class", VOID), ".")
-            return (*objects, ". ", *void) if many else void
+            void = f"{VOID} is often void: pass ", Setting("data.ignore_class", VOID), "."
+            return (*NUMBERED, ". ", *void) if many else void
         path, count = self.root / "classes.txt", largest + 1
         named: Advice = ("pass ", Setting("data.classes", count))
         if path.is_file():
             named = (f"name all {count} in {path}",)
         if self._void is None:
             named = (*named, f"; where {largest} is void, pass ", Setting("data.ignore_class", largest))
-        return *objects, "; where these are classes, ", *named, "."
+        return *NUMBERED, "; where these are classes, ", *named, "."
 
     def _find(self, data_dir: str | Path | None) -> tuple[Path, dict[str, list[Pair]]]:
         """The folder, and the files of each split."""
         found = find(self.name, data_dir)
         root, notes = found.root, [*found.notes, *found.unread]
         for folder in found.missing:
-            error = no_folder(folder)
-            raise DataError(error.what, *error.fix, *(f" {note}" for note in notes))
+            raise no_folder(folder, notes=notes)
         parts = {}
         for part, matched in found.parts.items():
-            parts[part] = checked(matched, root, leave=self._leave)
+            parts[part] = complete_pairs(matched, root, leave=self._leave)
             if matched.images:
-                notes = [
-                    *notes,
-                    f"{len(matched.images)} images without a label are left out{f' of {part}' * bool(part)}",
-                ]
+                notes.append(f"{len(matched.images)} images without a label are left out{f' of {part}' * bool(part)}")
         self.notes = tuple(notes)
         if {"val", "train"} <= parts.keys() or parts.keys() == {"test"}:
             return root, parts
@@ -201,10 +185,8 @@ class Folder(Dataset):
         """
         units = files if len(files) > 1 else self._opening.by_page(files)
         if len(units) < 2:
-            raise DataError(
-                f"{where}: a single image.",
-                "There must be two at least: one to train on, one to choose the network by.",
-            )
+            fix = "There must be two at least: one to train on, one to choose the network by."
+            raise DataError(f"{where}: a single image.", fix)
         val = held_out([self._id(unit) for unit in units], self.split_rule)
         return {
             "train": [unit for number, unit in enumerate(units) if number not in val],
@@ -224,23 +206,17 @@ class Folder(Dataset):
         label = stored
         below = (stored < 0) & ~void
         if below.any() and self._values is None:
-            raise OutsideClasses(
-                f"{_named(pair)}: {first_of(stored, below)}, which is no class and no object.",
-                "Where it is void, pass ",
-                Setting("data.ignore_class", int(stored[below][0])),
-                ".",
-            )
+            what = f"{_named(pair)}: {first_of(stored, below)}, which is no class and no object."
+            void_is = Setting("data.ignore_class", int(stored[below][0]))
+            raise OutsideClasses(what, "Where it is void, pass ", void_is, ".")
         if self._values is not None:
             order = np.argsort(self._values)
             known = np.asarray(self._values)[order]
             rank = np.searchsorted(known, stored).clip(max=len(known) - 1)
             unknown = (known[rank] != stored) & ~void
             if unknown.any():
-                raise OutsideClasses(
-                    f"{_named(pair)}: {first_of(stored, unknown)}, which is not among "
-                    f"data.values={tuple(self._values)}.",
-                    "Name the number of every class there.",
-                )
+                what = f"{first_of(stored, unknown)}, which is not among data.values={tuple(self._values)}."
+                raise OutsideClasses(f"{_named(pair)}: {what}", "Name the number of every class there.")
             label = order[rank].astype(np.int32)
         # 255 must not become void unless a person says so: masks of 0 and 255 would lose every object.
         hidden = (label == VOID) & ~void
@@ -258,16 +234,12 @@ class Folder(Dataset):
             names = names or ("background", "object")
             classes = classes or 2
         if names and classes not in (None, len(names)):
-            raise ConfigError(
-                f"data.classes is {classes}, but the classes named are {', '.join(names)}.",
-                f"Mend {path}, or leave data.classes out.",
-            )
+            what = f"data.classes is {classes}, but the classes named are {', '.join(names)}."
+            raise ConfigError(what, f"Mend {path}, or leave data.classes out.")
         count = len(names) or classes or len(self._values or ()) or self._largest_id() + 1
         if self._values is not None and len(self._values) != count and not self.has_instances:
-            raise ConfigError(
-                f"data.values names {len(self._values)} numbers, but there are {count} classes.",
-                "Name the number of every class.",
-            )
+            what = f"data.values names {len(self._values)} numbers, but there are {count} classes."
+            raise ConfigError(what, "Name the number of every class.")
         return names or tuple(f"class {number}" for number in range(count))
 
     def _doubt_objects(self) -> None:
@@ -290,17 +262,13 @@ class Folder(Dataset):
         colours = sorted(self._table.numbers.items()) if self._table else None
         options = ["largest id, numbered", self._void, list(self._values or ()), colours]
         largest, numbered = remembered(labels, options, self._look_at_ids)
-        objects: Advice = ("Where every object has its own number, pass ", INSTANCES)
+        classes = f"{largest + 1} classes"
         if numbered:
-            what = (
-                f"the labels seem to number their objects, each 1, 2, ... on its own, up to {largest}; they are taken "
-                f"for {largest + 1} classes."
-            )
-            self.doubts = (Doubt(what, (*objects, ".")),)
+            what = f"the labels seem to number their objects, each 1, 2, ... on its own, up to {largest}"
+            self.doubts = (Doubt(f"{what}; they are taken for {classes}.", (*NUMBERED, ".")),)
         elif largest >= MANY_CLASSES:
-            classes = ("; where these are classes, ", Setting("data.classes", largest + 1), ".")
-            what = f"the labels hold numbers up to {largest}, which makes {largest + 1} classes."
-            self.doubts = (Doubt(what, (*objects, *classes)),)
+            fix = *NUMBERED, "; where these are classes, ", Setting("data.classes", largest + 1), "."
+            self.doubts = (Doubt(f"the labels hold numbers up to {largest}, which makes {classes}.", fix),)
         return largest
 
     def _look_at_ids(self) -> list[int]:
@@ -311,10 +279,8 @@ class Folder(Dataset):
             label = np.where(void, 0, label)
             largest = max(largest, int(label.max(initial=0)))
             if largest >= MOST_GUESSED:
-                raise DataError(
-                    f"{_named(pair)}: {first_of(label, label == largest)}, which makes {largest + 1} classes.",
-                    *self.advice(label),
-                )
+                what = f"{first_of(label, label == largest)}, which makes {largest + 1} classes."
+                raise DataError(f"{_named(pair)}: {what}", *self.advice(label))
             if label.any():
                 objects.append(count_numbered(label, np.unique(label).tolist()))
         return [largest, are_numbered(objects)]

@@ -21,7 +21,9 @@ from kseg.errors import Advice, DataError
 from kseg.images import is_image
 
 SPLITS = ("train", "val", "test")
-CALLED = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+# The split that the name of a folder means.
+SPLIT_OF = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+SPLIT_OF |= {"test": "test", "testing": "test"}
 IMAGES = ("images", "image", "imgs", "jpegimages")
 HOW: Advice = (
     "Put the images into images/ and their labels into labels/, under the same names; a_mask.png beside a.png is "
@@ -91,14 +93,12 @@ def _root(name: str, data_dir: str | Path | None) -> Path:
         given = Path(data_dir)
         if _holds(given):
             around = given.resolve().parent
-            is_split = any(given.resolve().name.lower() in names for names in CALLED.values())
-            beside = [path for path in around.iterdir() if path.name.lower() in CALLED["train"]]
-            return around if is_split and any(map(_holds, beside)) else given
+            beside = [path for path in around.iterdir() if SPLIT_OF.get(path.name.lower()) == "train"]
+            return around if given.resolve().name.lower() in SPLIT_OF and any(map(_holds, beside)) else given
         inner = [path for path in sorted(given.iterdir()) if path.is_dir() and _holds(path)]
         if len(inner) == 1:
             return inner[0]
-    splits = [split for names in CALLED.values() for split in names]
-    wanted = [*IMAGES, *(f"{split}/{images}" for split in splits for images in IMAGES)]
+    wanted = [*IMAGES, *(f"{split}/{images}" for split in SPLIT_OF for images in IMAGES)]
     said = ("images", "train/images", "val/images", "test/images")
     return find_root(name, data_dir, wanted, said=said, if_none=HOW, if_several=OF_SEVERAL)
 
@@ -107,31 +107,25 @@ def _holds(folder: Path) -> bool:
     """Whether `folder` has one of the layouts."""
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         return False
-    names = {name for names in CALLED.values() for name in names}
-    splits = [path for path in folder.iterdir() if path.name.lower() in names]
-    return _has_images(folder) or any(_flat(each) or _per_object(each) for each in (folder, *splits))
-
-
-def _has_images(folder: Path) -> bool:
-    """Whether `folder` has a folder of images, or a split that has one; upper and lower case are the same."""
-    splits = {split for names in CALLED.values() for split in names}
-    inner = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    within = [path for split in inner if split.name.lower() in splits for path in split.iterdir() if path.is_dir()]
-    return any(path.name.lower() in IMAGES for path in [*inner, *within])
+    inner = [path for path in folder.iterdir() if path.is_dir()]
+    levels = [folder, *(path for path in inner if path.name.lower() in SPLIT_OF)]
+    if any(path.name.lower() in IMAGES and path.is_dir() for level in levels for path in level.iterdir()):
+        return True
+    return any(_flat(level) or _per_object(level) for level in levels)
 
 
 def _splits(folder: Path, found: Found) -> dict[str, Path]:
     """The folders of splits in `folder`, by kseg's names of the splits."""
     splits = {}
-    for split, names in CALLED.items():
-        there = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.lower() in names]
+    for split in SPLITS:
+        there = [
+            path for path in sorted(folder.iterdir()) if path.is_dir() and SPLIT_OF.get(path.name.lower()) == split
+        ]
         if folder.name.lower() not in IMAGES:
             there = [path for path in there if _one_of(path, IMAGES) or _flat(path) or _per_object(path)]
         if len(there) > 1:
-            raise DataError(
-                f"{folder}: {' and '.join(path.name for path in there)} could both be {split}.",
-                "Keep one of them there.",
-            )
+            what = f"{folder}: {' and '.join(path.name for path in there)} could both be {split}."
+            raise DataError(what, "Keep one of them there.")
         if there:
             splits[split] = there[0]
             if there[0].name != split:
@@ -150,10 +144,8 @@ def _one_of(folder: Path, names: tuple[str, ...], found: Found | None = None) ->
     if first or not there:
         return first[0] if first else None
     if len(there) > 1:
-        raise DataError(
-            f"{folder}: {' and '.join(path.name for path in there)} could both be {names[0]}/.",
-            f"Rename the one that is meant to {names[0]}.",
-        )
+        what = f"{folder}: {' and '.join(path.name for path in there)} could both be {names[0]}/."
+        raise DataError(what, f"Rename the one that is meant to {names[0]}.")
     if found is not None:
         found.notes.append(f"{there[0].name}/ is taken for {names[0]}/")
     return there[0]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, find_root
 from kseg.datasets.own.folder import Folder
-from kseg.datasets.own.layouts import CALLED
+from kseg.datasets.own.layouts import SPLIT_OF
 from kseg.datasets.own.pairing import Pair
 from kseg.errors import ConfigError, DataError, Setting, in_a_line
 
@@ -74,7 +74,7 @@ def pairs_of(table: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) -> dict
     parts: dict[str, list[Pair]] = {}
     for line, row in rows:
         name = row.get("split", "")
-        split = next((split for split, names in CALLED.items() if name.lower() in names), name)
+        split = SPLIT_OF.get(name.lower(), name)
         pair = Pair(table.parent / row["image"], table.parent / row["label"], weight=_weight(table, line, row))
         parts.setdefault(split, []).append(pair)
     return parts
@@ -95,19 +95,15 @@ def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: no table in UTF-8 ({in_a_line(error)}).", "Save it as CSV with commas.") from error
     if not {"image", "label"} <= set(columns) <= set(COLUMNS) or len(columns) != len(set(columns)):
-        raise DataError(
-            f"{path}: the first line names the columns {', '.join(columns) or '(none)'}.",
-            "They must be image and label, and as wanted split and weight, with commas between.",
-        )
+        what = f"{path}: the first line names the columns {', '.join(columns) or '(none)'}."
+        raise DataError(what, "They must be image and label; split and weight may follow, with commas between.")
     for line, row in rows:
         if None in row or not all(isinstance(cell, str) and cell.strip() for cell in row.values()):
-            raise DataError(
-                f"{path}: line {line} does not have {len(columns)} cells with something in each.", "Fill it in."
-            )
+            what = f"{path}: line {line} does not have {len(columns)} cells with something in each."
+            raise DataError(what, "Fill it in.")
     if not rows:
-        raise DataError(
-            f"{path}: there is no line below the names of the columns.", "Name an image and a label in each."
-        )
+        what = f"{path}: there is no line below the names of the columns."
+        raise DataError(what, "Name an image and a label in each.")
     found = [(line, {column: cell.strip() for column, cell in row.items()}) for line, row in rows]
     for line, row in found:
         if row.get("split") == "all":

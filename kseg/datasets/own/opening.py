@@ -55,12 +55,8 @@ class Opening(NamedTuple):
             if len(pages) != labelled:
                 said = f"{len(pages)} page{'s' * (len(pages) > 1)}"
                 said += f" of {pages.shape[3]} channels" if pages.shape[3] > 1 else ""
-                raise DataError(
-                    f"{pair.image}: {said}, but {pair.label} has {labelled}.",
-                    "They are paired page by page: ",
-                    *advice_on_axes(labelled),
-                    ".",
-                )
+                what = f"{pair.image}: {said}, but {pair.label} has {labelled}."
+                raise DataError(what, "They are paired page by page: ", *advice_on_axes(labelled), ".")
             tag = pages.orientation
             tag = tag if tag == 1 or pair.label.is_dir() or orientation_of(pair.label) == 1 else 1
             asked = tag != 1 and self.drawn is None and not sizes_tell(pages.shape[1:3], tag)
@@ -72,7 +68,7 @@ class Opening(NamedTuple):
         """The image of a pair, (H, W, C), and its pixels without data, (H, W) bool, or None where all have data."""
         return self.pages(pair.image).read(pair.page or 0)
 
-    def laid(self, array: np.ndarray, pair: Pair, image: np.ndarray) -> np.ndarray:
+    def turned_onto(self, array: np.ndarray, pair: Pair, image: np.ndarray) -> np.ndarray:
         """The array of a label, (H, W), turned so that it lies on `image` (H, W, C)."""
         return turned(array, turn_of_label(image.shape[:2], array.shape, pair.tag, self.drawn) or 1)
 

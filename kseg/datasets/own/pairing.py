@@ -123,18 +123,16 @@ def pairs(images: Path, labels: Path) -> list[Pair]:
     for folder in (images, labels):
         if not folder.is_dir():
             raise no_folder(folder, images.name, labels.name)
-    return checked(match(names_in(images), names_in(labels)), images.parent)
+    return complete_pairs(match(names_in(images), names_in(labels)), images.parent)
 
 
-def no_folder(folder: Path, images: str = "images", labels: str = "labels") -> DataError:
-    """The error that a folder is missing."""
-    return DataError(
-        f"{folder}: there is no such folder.",
-        f"Images stand in {images}/, their labels in {labels}/ beside it, under the same names.",
-    )
+def no_folder(folder: Path, images: str = "images", labels: str = "labels", notes: Sequence[str] = ()) -> DataError:
+    """The error that a folder is missing, with notes on how the folder around it was understood."""
+    fix = f"Put images into {images}/ and their labels into {labels}/ beside it, under the same names."
+    return DataError(f"{folder}: there is no such folder.", " ".join([fix, *notes]))
 
 
-def checked(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
+def complete_pairs(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
     """The pairs, where every file belongs to one.
 
     Args:
@@ -147,10 +145,8 @@ def checked(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
     """
     for rivals in found.rivals[:1]:
         names = ", ".join(path.relative_to(root).as_posix() for path in rivals)
-        raise DataError(
-            f"{root}: it can't be told which of these belong together: {names}.",
-            "Remove or rename what is not meant: a label has the name of its image before the ending.",
-        )
+        fix = "Remove or rename what is not meant: a label has the name of its image before the ending."
+        raise DataError(f"{root}: it is not clear which of these belong together: {names}.", fix)
     count = len(found.pairs)
     lonely = [path.relative_to(root).as_posix() for path in [*([] if leave else found.images), *found.labels]]
     if lonely:
@@ -164,9 +160,8 @@ def checked(found: Matched, root: Path, *, leave: bool = False) -> list[Pair]:
             ".",
         )
     if not found.pairs:
-        raise DataError(
-            f"{root}: there is no image with a label.", "Put PNG, TIFF, ... files into images/ and labels/."
-        )
+        fix = "Put PNG, TIFF, ... files into images/ and labels/."
+        raise DataError(f"{root}: there is no image with a label.", fix)
     return found.pairs
 
 

@@ -76,8 +76,6 @@ class CamVid(Dataset):
 def _class_names(path: Path) -> tuple[str, ...]:
     names = tuple(read_lines(path)) if path.is_file() else CLASSES
     if len(names) != len(CLASSES):
-        raise DataError(
-            f"{path}: {len(names)} names, but there are {len(CLASSES)} classes, and {UNLABELLED} is void.",
-            "Name each class in a line of its own.",
-        )
+        what = f"{path}: {len(names)} names, but there are {len(CLASSES)} classes, and {UNLABELLED} is void."
+        raise DataError(what, "Name each class in a line of its own.")
     return names

@@ -128,8 +128,6 @@ def _frames(folder: Path, prefix: str, drop: Sequence[int]) -> list[str]:
     """
     found = [match[1] for path in folder.glob("*.tif") if (match := re.fullmatch(prefix + r"_?(\d+)\.tif", path.name))]
     if not found:
-        raise DataError(
-            f"{folder}: no {prefix}NNN.tif there.",
-            "Volumes (man_seg_T_Z.tif) are not read: kseg's networks see planes.",
-        )
+        what = f"{folder}: no {prefix}NNN.tif there."
+        raise DataError(what, "Volumes (man_seg_T_Z.tif) are not read: kseg's networks see planes.")
     return sorted((number for number in found if int(number) not in drop), key=int)

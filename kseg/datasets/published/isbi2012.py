@@ -44,10 +44,8 @@ class Isbi2012(Dataset):
         label = read_label(self._labels, number)
         other = (label != 0) & (label != 255)
         if other.any():
-            raise DataError(
-                f"{self.location(index)}: {first_of(label, other)}, but only 0 and 255 occur there.",
-                "Is it the challenge's own file?",
-            )
+            what = f"{self.location(index)}: {first_of(label, other)}, but only 0 and 255 occur there."
+            raise DataError(what, "Is it the challenge's own file?")
         return Item(self.ids[index], open_pages(self._volume)[number], label // 255)
 
     def location(self, index: int) -> str:

@@ -138,9 +138,8 @@ class PublishedFile:
             with h5py.File(self._path) as file:
                 frame = file[name][number - FIRST].T
         except (OSError, KeyError, ValueError, IndexError) as error:
-            raise DataError(
-                f"{self.location(number)}: no {name} ({in_a_line(error, 120)}).", "Copy or fetch the file again."
-            ) from error
+            what = f"{self.location(number)}: no {name} ({in_a_line(error, 120)})."
+            raise DataError(what, "Copy or fetch the file again.") from error
         return np.ascontiguousarray(frame[ROW : ROW + HEIGHT, COLUMN : COLUMN + WIDTH])
 
 

@@ -73,6 +73,5 @@ def _reachable(path: str) -> Iterator[None]:
         raise FileNotFoundError(path) from error
     except refusals as error:
         reason = in_a_line(getattr(error, "strerror", None) or str(getattr(error, "message", error)), 200)
-        raise EnvironmentFailure(
-            f"{path}: can't be read ({reason}).", "Is the disk whole, the address right?"
-        ) from error
+        what = f"{path}: can't be read ({reason})."
+        raise EnvironmentFailure(what, "Is the disk whole, the address right?") from error

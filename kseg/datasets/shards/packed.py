@@ -73,10 +73,8 @@ class Packed(Dataset):
             setattr(self, name, value)
         self._records = [record for shard in found["shards"] for record in self._of_shard(shard)]
         if len(self._records) != len(self.ids):
-            raise DataError(
-                f"{path}: of the split {split} {len(self._records)} of {len(self.ids)} items are packed.",
-                "Run the same `kseg data pack` again; it goes on where it stopped.",
-            )
+            what = f"{path}: of the split {split} {len(self._records)} of {len(self.ids)} items are packed."
+            raise DataError(what, "Run the same `kseg data pack` again; it goes on where it stopped.")
 
     def read(self, index: int) -> Item:
         record = self._records[index]
@@ -89,9 +87,8 @@ class Packed(Dataset):
         if len(frame) != BEFORE + record.length + AFTER or _LENGTH.unpack_from(frame) != (record.length,):
             raise DataError(f"{name}: no record of {record.length:,} bytes at byte {record.offset:,}.", _AGAIN)
         if zlib.crc32(data) != record.crc32:
-            raise DataError(
-                f"{name}: damaged: its CRC-32 is {zlib.crc32(data):08x}, but {record.crc32:08x} was written.", _AGAIN
-            )
+            what = f"{name}: damaged: its CRC-32 is {zlib.crc32(data):08x}, but {record.crc32:08x} was written."
+            raise DataError(what, _AGAIN)
         return item_from_bytes(data)
 
     def location(self, index: int) -> str:
@@ -153,11 +150,10 @@ def index_from_text(text: str, path: str) -> dict[str, Any]:
         index = json.loads(text)
         found, checksum = index["kseg_shards"], index.pop("crc32")
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: no index of shards ({in_a_line(error)}).", "Is this a folder that `kseg data pack` wrote?"
-        ) from error
+        what = f"{path}: no index of shards ({in_a_line(error)})."
+        raise DataError(what, "Is this a folder that `kseg data pack` wrote?") from error
     if found != FORMAT:
-        raise DataError(f"{path}: shards of form {found}, but this kseg reads form {FORMAT}.", "Pack them again.")
+        raise DataError(f"{path}: shards in format {found}, but this kseg reads format {FORMAT}.", "Pack them again.")
     if checksum != _checksum(index):
         raise DataError(f"{path}: damaged: its CRC-32 is {_checksum(index)}, not {checksum}.", _AGAIN)
     return index

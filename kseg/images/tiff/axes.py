@@ -9,17 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kseg.errors import Advice, ConfigError, DataError, Setting
+from kseg.errors import ConfigError, DataError, Setting
 from kseg.images.tiff.descriptions import Text
 
 CHANNEL_AXES = "CS"
-_SAY: Advice = (
-    "Say what the pages are: ",
-    Setting("data.axes", "CYX"),
-    " where they are channels, ",
-    Setting("data.axes", "ZYX"),
-    " where they are slices.",
-)
+_CHANNELS, _SLICES = Setting("data.axes", "CYX"), Setting("data.axes", "ZYX")
+_SAY = "Say what the pages are: ", _CHANNELS, " where they are channels, ", _SLICES, " where they are slices."
 
 
 class Arrangement(NamedTuple):
@@ -86,10 +81,10 @@ def arrange(path: Path, text: Text, directories: Sequence[int], page: str, axes:
                 raise DataError(f"{path}: its OME-XML names {len(text.order)} pages, of {count} in the file.", *_SAY)
             order = order[list(text.order)]
     grid = order.reshape(sizes)
-    channels = [place for place, letter in enumerate(letters) if letter in CHANNEL_AXES]
-    others = [place for place in range(len(letters)) if place not in channels]
-    grid = grid.transpose(*others, *channels).reshape(-1, math.prod(sizes[place] for place in channels))
-    kept = {letters[place]: sizes[place] for place in others if sizes[place] > 1}
+    channels = [axis for axis, letter in enumerate(letters) if letter in CHANNEL_AXES]
+    others = [axis for axis in range(len(letters)) if axis not in channels]
+    grid = grid.transpose(*others, *channels).reshape(-1, math.prod(sizes[axis] for axis in channels))
+    kept = {letters[axis]: sizes[axis] for axis in others if sizes[axis] > 1}
     return Arrangement(tuple(map(tuple, grid.tolist())), kept, True)
 
 
@@ -99,10 +94,8 @@ def _before_page(axes: str, page: str, path: Path) -> str:
     for tail in {"YX": ("YX",), "YXS": ("YXS", "YXC", "YX"), "SYX": ("SYX", "CYX", "YX")}[page]:
         if axes.endswith(tail):
             return axes[: -len(tail)]
-    raise DataError(
-        f"{path}: its axes are {axes}, but each of its pages is {page}.",
-        "Save it as pages of whole rows (CYX, ZYX), or with its channels within each pixel (YXS).",
-    )
+    what = f"{path}: its axes are {axes}, but each of its pages is {page}."
+    raise DataError(what, "Save it as pages of whole rows (CYX, ZYX), or with its channels within each pixel (YXS).")
 
 
 def _asked(path: Path, axes: str, letters: str, text: Text, count: int) -> tuple[int, ...]:
@@ -116,12 +109,9 @@ def _asked(path: Path, axes: str, letters: str, text: Text, count: int) -> tuple
     elif sizes.count(0) == 1:
         sizes[sizes.index(0)] = count // max(1, math.prod(filter(None, sizes)))
     if math.prod(sizes) != count:
-        over = " and ".join(letters) or "the rows and columns of one page"
-        raise DataError(
-            f"{path}: {count} pages do not go over {over}, which data.axes names, as far as the file says how many "
-            "there are.",
-            "Name the axes of this file, or save it from Fiji, which writes how many of each there are.",
-        )
+        named = f"axes {' and '.join(letters)}" if letters else "rows and columns of one page"
+        what = f"{path}: {count} pages do not fit the {named} that data.axes names."
+        raise DataError(what, "Name the axes of this file, or save it from Fiji, which writes their lengths.")
     return tuple(sizes)
 
 

@@ -138,7 +138,7 @@ def _ome(text: str) -> Text:
         if len(found.pixels) > 1:
             return Text("OME-XML", trouble=f"it holds {len(found.pixels)} images (OME-XML)")
         return _ome_image(found)
-    except (expat.ExpatError, ValueError, KeyError, LookupError):  # the last of an encoding nobody knows
+    except (expat.ExpatError, ValueError, KeyError, LookupError):  # LookupError: an unknown encoding
         return Text("OME-XML", trouble=_BAD_XML)
 
 

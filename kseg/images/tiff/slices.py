@@ -63,10 +63,8 @@ def open_tiff(path: Path, axes: str | None = None, *, label: bool = False) -> Ti
         shape, text = page.shape, read_descriptions([_text(tag.value) for tag in page.tags.getall(270) or ()])
         slices = max(len(directories), text.pages_of(shape)) if len(directories) == 1 else len(directories)
         if len(shape) not in (2, 3) or page.imagedepth != 1 or slices != len(directories):
-            raise DataError(
-                f"{path}: {slices} slices in a TIFF page of {len(shape)} dimensions.",
-                "Save it as a stack of two-dimensional pages.",
-            )
+            what = f"{path}: {slices} slices in a TIFF page of {len(shape)} dimensions."
+            raise DataError(what, "Save it as a stack of two-dimensional pages.")
         planes = len(shape) == 3 and page.planarconfig == 2
         height, width, samples = (*shape[1:], shape[0]) if planes else (*shape, 1)[:3]
         # Only the JPEG decoder turns YCbCr into RGB.
@@ -132,9 +130,8 @@ def read_numbers(path: Path, tiff: Tiff, number: int) -> np.ndarray:
         page = file.pages[directory].aspage()
         if page.compression not in _EXACT:
             model = getattr(page.compression, "name", page.compression)
-            raise LossyLabel(
-                f"{path}: a label compressed as {model}, which may blur class numbers.", "Export it again without."
-            )
+            what = f"{path}: a label compressed as {model}, which may blur class numbers."
+            raise LossyLabel(what, "Export it again without.")
         return turned(_decoded(path, page, directory, tiff.planes), tiff.origin.orientation)
 
 

@@ -129,10 +129,7 @@ def test_black_and_white_jpegs_become_masks_and_others_are_left_out(tmp_path):
     (root / "labels/a.jpg").unlink()
     folder.rename(tmp_path / "before")
     folder, changes = copied(root)
-    assert (
-        files(folder / "images") == ["a.png"]
-        and changes["labels/b.jpg"] == "left out: the label's numbers can't be told"
-    )
+    assert files(folder / "images") == ["a.png"] and changes["labels/b.jpg"] == "left out: the label's numbers are lost"
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

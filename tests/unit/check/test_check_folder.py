@@ -69,7 +69,7 @@ def test_two_files_that_could_both_be_meant_are_told_and_never_chosen_from(tmp_p
     found = check("folder", tmp_path)
     assert kinds(found) == ["name"] * 6 and len(found.pairs) == 2
     assert str(found.findings[0]) == (
-        "train/images/a.png: it can't be told which of these belong together: "
+        "train/images/a.png: it is not clear which of these belong together: "
         "train/images/a.png, train/labels/a.png, train/labels/a_mask.png"
     )
     assert found.findings[5].file == "train/labels/b.tif" and "remove or rename" in found.findings[5].fix[0]

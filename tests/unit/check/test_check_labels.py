@@ -122,9 +122,7 @@ def test_labels_saved_with_loss(tmp_path, ending):
     found = check("folder", tree(tmp_path, LABEL, LABEL, ending=ending)).findings
     assert {finding.kind for finding in found} == {"jpeg"} and len(found) == 4
     assert (
-        "compressed with loss" in str(found[0])
-        and not found[0].mendable
-        and "can't be told any more" in fix_of(found[0])
+        "compressed with loss" in str(found[0]) and not found[0].mendable and "the numbers are lost" in fix_of(found[0])
     )
 
 
@@ -136,6 +134,33 @@ def test_black_and_white_saved_with_loss_can_be_mended(tmp_path):
     assert [finding.mendable for finding in check("folder", tmp_path).findings] == [True, True]
     put(tmp_path / "labels" / "b.jpg", np.where(mask, 128, 0).astype(np.uint8))
     assert [finding.mendable for finding in check("folder", tmp_path).findings] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("black", "grey", "level", "mendable"),
+    [
+        # Of 100 blocks: at least 90 black or white, to 8 levels, and at most 2 in the middle third of the levels.
+        (60, 10, 40, True),
+        (60, 11, 40, False),
+        (60, 30, 40, False),
+        (60, 30, 8, True),
+        (60, 11, 9, False),
+        (60, 2, 128, True),
+        (60, 3, 128, False),
+        (60, 10, 85, True),
+        (60, 10, 86, False),
+        (60, 10, 169, False),
+        (60, 10, 170, True),
+        (99, 1, 40, False),  # nothing is bright
+    ],
+)
+def test_how_much_of_a_lossy_label_has_to_be_black_and_white(tmp_path, black, grey, level, mendable):
+    blocks = np.full(100, 255, np.uint8)
+    blocks[:black], blocks[black : black + grey] = 0, level
+    mask = np.kron(blocks.reshape(10, 10), np.ones((16, 16), np.uint8))  # blocks of JPEG's own: each stays one level
+    put(tmp_path / "images" / "a.png", np.kron(blocks.reshape(10, 10), np.ones((16, 16), np.uint8)))
+    put(tmp_path / "labels" / "a.jpg", mask, quality=100)
+    assert [each.mendable for each in check("folder", tmp_path).findings if each.kind == "jpeg"] == [mendable]
 
 
 def test_colours_are_counted_and_voc_s_known(tmp_path):

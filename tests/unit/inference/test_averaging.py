@@ -65,7 +65,7 @@ def test_rotations_look_images_up_where_opencv_does(size):
     for degrees in (45, 135, 225):
         turn = cv2.getRotationMatrix2D(((size[1] - 1) / 2, (size[0] - 1) / 2), degrees, 1.0)
         turn += np.array([[0, 0, (side - size[1]) / 2], [0, 0, (side - size[0]) / 2]])
-        change, _ = averaging._turn(degrees, size)
+        change, _ = averaging._rotation(degrees, size)
         found = np.asarray(change(image[None]))[0]
         for channel in range(2):
             # remap, which OpenCV 5 does exactly and OpenCV 4 to 1/32 pixel along each axis.

@@ -145,7 +145,7 @@ def test_without_rules_the_same_masks_are_merged_and_full_of_specks_and_the_repo
     assert report.objects["merged"] == 2 and report.objects["false"] == specks
     assert report.measures["object_f1"] == 0 and report.measures["count_error"] == (specks + 2 - 4) / 4
     assert f"4 true objects, {specks + 2} found: 0 match." in str(report)
-    assert f"{specks} found ones are false" in report._repr_html_()
+    assert f"{specks} of the found ones are false" in report._repr_html_()
     assert report.to_json()["objects"]["merged"] == 2
 
 

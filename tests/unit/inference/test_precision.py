@@ -1,17 +1,27 @@
 """Which layers compute in which precision."""
 
+from contextlib import contextmanager
+
 import keras
 import pytest
 
 import kseg
 from kseg.errors import ConfigError
 from kseg.inference import computing_in, precision_of, set_precision, settled_precision
-from kseg.training.devices import dtype_policy
 
 
 def policies(model: keras.Model) -> dict[str, str]:
     inputs = keras.layers.InputLayer  # which computes nothing
     return {layer.name: layer.dtype_policy.name for layer in model.layers if not isinstance(layer, inputs)}
+
+
+@contextmanager
+def dtype_policy(name):
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 @pytest.mark.parametrize(

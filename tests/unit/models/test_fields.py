@@ -88,7 +88,7 @@ def test_a_layer_that_is_not_known_is_named_and_all_behind_it_is_unknown(tmp_pat
     assert found["before"].stride == 1 and found["stranger"] is None and found["behind"] is None
     lines = describe(model).splitlines()
     assert [line.split()[-2:] for line in lines if line.startswith("behind")] == [["unknown", "unknown"]]
-    assert f"unknown     from stranger on: it is not known what a {type(stranger).__name__} reads" in lines
+    assert f"unknown     from stranger on: kseg does not know what a {type(stranger).__name__} reads" in lines
     assert not any(line.startswith("coarsest") for line in lines)
     draw(model, tmp_path / "a.png")
 
@@ -165,4 +165,4 @@ def test_operations_between_layers_are_read_by_their_names_and_named_where_they_
     model = keras.Model(image, layers.Conv2D(2, 3, name="wide")(wide))
     assert told(model, "half") == (2, 4) and told(model, "wide") == (2, 8)  # 4 and 2 x 2 more
     shifted = keras.Model(image, layers.Conv2D(2, 3)(keras.ops.roll(narrow, 1, axis=1)))
-    assert "it is not known what a Roll reads" in describe(shifted)
+    assert "kseg does not know what a Roll reads" in describe(shifted)

@@ -160,7 +160,7 @@ def test_the_terms_are_those_the_data_set_was_published_under(result):
 
 
 def test_a_finished_run_has_its_page_and_card(tmp_path):
-    settings = {"steps": 4, "epoch_steps": 2, "model.width": 2, "model.depth": 1}
+    settings = {"steps": 4, "epoch_steps": 2, "model.width": 2, "model.depth": 1, "precision": "float32"}
     kseg.train("demo", run=tmp_path / "run", settings=settings)
     page, card = ((tmp_path / "run" / name).read_text() for name in ("report.html", "MODEL_CARD.md"))
     pictures = len(re.findall(r"<figure>", page))

@@ -117,6 +117,17 @@ def test_stages_run_one_after_another_from_each_others_weights_and_go_on_where_t
     )
 
 
+def test_a_stage_that_can_not_be_built_is_refused_before_the_first_is_trained(scenes, tmp_path):
+    settings = {**SLIM, "optimizer.rate_factors": ("score_pool3/*:2",)}  # only the last stage has this layer
+    with pytest.raises(ConfigError, match=r"rate_factors: 'score_pool3/\*' fits no layer"):
+        kseg.train("siftflow-fcn8s", data_dir=scenes, run=tmp_path / "run", settings=settings)
+    assert not (tmp_path / "run").exists()
+    settings = {**SLIM, "model.backbone": "alexnet"}  # the first stage alone can have it
+    with pytest.raises(ConfigError, match="alexnet"):
+        kseg.train("siftflow-fcn16s", data_dir=scenes, run=tmp_path / "run", settings=settings)
+    assert not (tmp_path / "run").exists()
+
+
 def test_without_val_the_last_network_is_the_one_and_no_row_has_a_score(scenes, tmp_path):
     run = kseg.train("siftflow-fcn32s", data_dir=scenes, run=tmp_path / "run", settings=SLIM)
     row = json.loads((run.folder / "metrics.jsonl").read_text())

@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
 
 from kseg.errors import ConfigError
 from kseg.images import write_image
-from kseg.runs.start import begin
+from kseg.runs.start import begin, check_callbacks
+from kseg.training.specs import OptimizerSpec
 
 SLIM = {"data.name": "folder", "model.width": 2, "model.depth": 1, "precision": "float32"}
 
@@ -47,3 +49,15 @@ def test_masks_that_are_mostly_1_are_doubted(mine, capsys):
         write_image(path, 1 - np.eye(16, dtype=np.uint8))
     begin(None, mine, None, SLIM, "auto")
     assert "class 1 covers 94% of the pixels: where 0 is the object, pass values=(1, 0)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "callback", [keras.callbacks.ReduceLROnPlateau(), keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)]
+)
+def test_a_callback_and_a_schedule_cant_both_set_the_rate(callback):
+    others = [keras.callbacks.TerminateOnNaN(), callback]
+    words = rf"{type(callback).__name__} sets the learning rate, and so does the recipe's schedule \(cosine\). Pass"
+    with pytest.raises(ConfigError, match=words):
+        check_callbacks(others, OptimizerSpec())
+    check_callbacks(others, OptimizerSpec(schedule="constant"))
+    check_callbacks(others[:1], OptimizerSpec())

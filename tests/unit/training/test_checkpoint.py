@@ -11,10 +11,10 @@ import tensorflow as tf
 import kseg
 from kseg.callbacks import KeepBest, MetricsLog
 from kseg.errors import Interrupted, TrainingDiverged, WeightsError
+from kseg.inference import set_precision
 from kseg.objectives import PixelCrossEntropy
 from kseg.training import checkpoint
 from kseg.training.checkpoint import Keeper, Position, newest_whole, read_checkpoint, sweep
-from kseg.training.devices import dtype_policy
 from kseg.training.loop import Plan, run_steps
 from kseg.training.optimizers import freeze, make_optimizer
 from kseg.training.specs import CheckpointSpec, OptimizerSpec
@@ -22,22 +22,28 @@ from kseg.training.specs import CheckpointSpec, OptimizerSpec
 
 def network(precision: str = "float32", width: int = 2) -> keras.Model:
     keras.utils.set_random_seed(0)
-    with dtype_policy(precision):
-        model = kseg.build("unet", width=width, depth=1, padding="same", normalization="batch", dropout=0.5)
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, 6)), PixelCrossEntropy())
+    model = kseg.build("unet", width=width, depth=1, padding="same", normalization="batch", dropout=0.5)
+    set_precision(model, precision)
+    compiled(model, precision)
     return model
+
+
+def compiled(model: keras.Model, precision: str) -> None:
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, 6))
+    scaled = precision == "mixed_float16"
+    model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer, PixelCrossEntropy())
 
 
 def small(precision: str = "float32") -> keras.Model:
     """What a U-Net has to keep in a checkpoint, in a network whose graph is quickly made."""
     keras.utils.set_random_seed(0)
     image = keras.Input((None, None, 1))
-    with dtype_policy(precision):
-        x = keras.layers.Conv2D(2, 3, padding="same", use_bias=False)(keras.layers.Rescaling(1 / 255)(image))
-        x = keras.layers.Dropout(0.5)(keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x)))
-        x = keras.layers.Dropout(0.5)(keras.layers.Conv2D(2, 3, padding="same", activation="relu")(x))
-        model = keras.Model(image, keras.layers.Conv2D(2, 1, dtype="float32")(x))
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, 6)), PixelCrossEntropy())
+    x = keras.layers.Conv2D(2, 3, padding="same", use_bias=False)(keras.layers.Rescaling(1 / 255)(image))
+    x = keras.layers.Dropout(0.5)(keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x)))
+    x = keras.layers.Dropout(0.5)(keras.layers.Conv2D(2, 3, padding="same", activation="relu")(x))
+    model = keras.Model(image, keras.layers.Conv2D(2, 1)(x))
+    set_precision(model, precision)
+    compiled(model, precision)
     return model
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from kseg.errors import ConfigError
 from kseg.training.optimizers import (
-    check_callbacks,
     check_factors,
     for_mean_loss,
     for_summed_loss,
@@ -147,18 +146,6 @@ def test_an_optimiser_comes_back_from_a_keras_file_and_goes_on_exactly(spec, tmp
             each.fit(images, labels, batch_size=2, shuffle=False, verbose=0)
     for theirs, ours in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(theirs, ours)
-
-
-@pytest.mark.parametrize(
-    "callback", [keras.callbacks.ReduceLROnPlateau(), keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)]
-)
-def test_a_callback_and_a_schedule_cant_both_set_the_rate(callback):
-    others = [keras.callbacks.TerminateOnNaN(), callback]
-    words = rf"{type(callback).__name__} sets the learning rate, and so does the recipe's schedule \(cosine\). Pass"
-    with pytest.raises(ConfigError, match=words):
-        check_callbacks(others, OptimizerSpec())
-    check_callbacks(others, OptimizerSpec(schedule="constant"))
-    check_callbacks(others[:1], OptimizerSpec())
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 import kseg
+from kseg.inference import set_precision
 from kseg.objectives import CrossEntropyAndDice
 from kseg.training.checkpoint import Keeper, newest_whole
-from kseg.training.devices import Devices, dtype_policy, synchronise
+from kseg.training.devices import Devices, synchronise
 from kseg.training.loop import Plan, run_steps
 from kseg.training.optimizers import freeze, make_optimizer
 from kseg.training.specs import CheckpointSpec, OptimizerSpec
@@ -77,12 +78,14 @@ def fcn_without_dropout():
 def made(strategy, network, spec, precision="float32"):
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        with dtype_policy(precision):
-            model = network()
+        model = network()
+        set_precision(model, precision)
         if strategy.num_replicas_in_sync > 1:
             synchronise(model)
         freeze(spec, model)
-        model.compile(make_optimizer(spec, 10), CrossEntropyAndDice())
+        optimizer = make_optimizer(spec, 10)
+        scaled = precision == "mixed_float16"
+        model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer, CrossEntropyAndDice())
         model.optimizer.build(model.trainable_variables)
     return model
 

@@ -5,7 +5,7 @@ from vgg16_files import arrays, fresh, images, keras_vgg16, randomise
 
 import kseg
 from kseg.errors import WeightsError
-from kseg.layers import ScaleInput
+from kseg.layers import SCALINGS, InputScaling, ScaleInput
 from kseg.weights import transplant
 
 
@@ -117,6 +117,13 @@ def test_another_input_scaling_is_pointed_out():
     assert "The input differs" in report.notes[0] and "order='bgr'" in report.notes[0]
     assert not transplant(randomised(preprocessing="voc"), fresh()).notes
     assert any(isinstance(layer, ScaleInput) for layer in fresh().layers)
+
+
+@pytest.mark.parametrize("other", [InputScaling("rgb", (122.7, 116.7, 104.0)), InputScaling("bgr", scale=1 / 255)])
+def test_another_order_of_the_channels_or_another_scale_alone_is_pointed_out(other):
+    (note,) = transplant(randomised(preprocessing=other), fresh(preprocessing="voc")).notes
+    assert f"the weights were trained on {other}, the network now has {SCALINGS['voc']}" in note
+    assert not transplant(randomised(preprocessing=other), fresh(preprocessing=other)).notes
 
 
 def test_a_source_with_nothing_in_common_or_none_at_all_is_an_error(tmp_path):

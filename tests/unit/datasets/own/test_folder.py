@@ -154,7 +154,9 @@ def test_a_page_and_a_file_of_one_name_are_refused(tmp_path):
 
 def test_missing_empty_and_single_folders_are_said(tmp_path):
     (tmp_path / "images").mkdir()
-    with pytest.raises(DataError, match="labels: there is no such folder. Images stand in images/, their labels in"):
+    with pytest.raises(
+        DataError, match="labels: there is no such folder. Put images into images/ and their labels into"
+    ):
         opened(tmp_path)
     (tmp_path / "labels").mkdir()
     with pytest.raises(DataError, match="there is no image with a label. Put PNG, TIFF, ... files into images/"):

@@ -98,7 +98,7 @@ def test_two_candidates_are_an_error_that_names_both(tmp_path, images, labels, r
     fill(tmp_path, images, labels)
     with pytest.raises(DataError) as caught:
         datasets.open("folder", tmp_path, split="all")
-    assert rivals in str(caught.value) and "can't be told which of these belong together" in str(caught.value)
+    assert rivals in str(caught.value) and "it is not clear which of these belong together" in str(caught.value)
     found = check("folder", tmp_path).findings
     assert {"name"} <= {finding.kind for finding in found} and all(name in str(found[0]) for name in rivals.split(", "))
 

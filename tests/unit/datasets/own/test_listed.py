@@ -59,8 +59,8 @@ def test_stacks_are_read_page_by_page_and_labels_as_the_folder_s_options_say(roo
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("picture,label\na,b", "the first line names the columns picture, label. They must be image and label, and"),
-        ("image;label\na;b", "the first line names the columns image;label. They must be image and label, and"),
+        ("picture,label\na,b", "the first line names the columns picture, label. They must be image and label; split"),
+        ("image;label\na;b", "the first line names the columns image;label. They must be image and label; split"),
         ("image,label,image\na,b,c", "the first line names the columns image, label, image"),
         ("", r"the first line names the columns \(none\)"),
         ("image,label\n", "there is no line below the names of the columns"),

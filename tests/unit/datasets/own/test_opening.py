@@ -9,7 +9,7 @@ import kseg
 from kseg import datasets
 from kseg.check import check
 from kseg.datasets import survey
-from kseg.errors import DataError
+from kseg.errors import DataError, Setting
 from kseg.reports import evaluate
 
 LABEL = np.zeros((4, 4), np.uint8)
@@ -38,8 +38,12 @@ def test_a_square_or_half_turned_image_s_label_is_asked_about_before_anything_is
     data = opened(put(tmp_path, 200 * LABEL, LABEL, **turned_by(tag)))
     network = kseg.build("unet", depth=1, width=2, padding="same", classes=2)
     for ask in (lambda: survey(data), lambda: survey(data[1:]), lambda: evaluate(network, data)):
-        with pytest.raises(DataError, match=r"a.tif \(3 of 3\): the label's image is .* orientation tag \(EXIF, \d\)"):
+        with pytest.raises(
+            DataError, match=r"a.tif \(3 of 3\): the label's image is .* orientation tag \(EXIF, \d\)"
+        ) as asked:
             ask()
+        for drawn in ("follow", "stored"):
+            assert Setting("data.orientation", drawn) in asked.value.fix
     for said, lies in (("stored", True), ("follow", False)):
         data = opened(tmp_path, orientation=said)
         item = data[0]

@@ -1,7 +1,9 @@
 import json
 import os
+import shutil
 import tracemalloc
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -47,6 +49,16 @@ def test_rgbd_has_colour_and_millimetres_in_one_array(published):
     assert image.shape == (425, 560, 4) and image.dtype == np.uint16
     np.testing.assert_array_equal(image[..., :3], classes_of(480, 640, 41, 3)[0][CROP])
     assert image[0, 0, 3] == round(1000 * (4 - 3 * 45 / 479)) and image[60, 15, 3] == 3000  # a filled hole
+
+
+def test_a_depth_becomes_the_nearest_millimetre(published, tmp_path):
+    for path in published.iterdir():
+        shutil.copy(path, tmp_path)
+    metres = [2.3, 2.0344, 2.0346, 0.0009]
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "r+") as file:
+        file["depths"][2, 40:44, 45] = metres  # frame 3, from the crop's first pixel to the right
+    image = datasets.open("nyudv2", tmp_path, split="train", view="rgbd")[0].image
+    assert image[0, :4, 3].tolist() == [2300, 2034, 2035, 1]
 
 
 def test_what_is_colour_in_each_view_is_known_and_packed(published):

@@ -100,7 +100,7 @@ def test_a_damaged_index_is_told(folder):
         (text[: len(text) // 2], "no index of shards"),
         (text.replace("cells_", "cell__", 1), "damaged: its CRC-32 is"),
         ("[]", "no index of shards"),
-        ('{"kseg_shards":2,"crc32":0}', "shards of form 2, but this kseg reads form 1"),
+        ('{"kseg_shards":2,"crc32":0}', "shards in format 2, but this kseg reads format 1"),
         ("\x00\xff", "no index of shards"),
     ):
         path.write_bytes(damaged.encode("latin-1"))

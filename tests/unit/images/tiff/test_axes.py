@@ -67,7 +67,7 @@ def test_where_the_file_says_nothing_a_page_is_a_slice_and_a_person_may_say_othe
     assert len(open_pages(tmp_path / "a.tif")) == 6
     assert firsts(tmp_path / "a.tif", axes="CYX") == [[0, 10, 20, 30, 40, 50]]
     assert firsts(tmp_path / "a.tif", axes="TZYX"[1:]) == firsts(tmp_path / "a.tif")
-    with pytest.raises(DataError, match=r"a.tif: 6 pages do not go over Z and C, which data.axes names"):
+    with pytest.raises(DataError, match=r"a.tif: 6 pages do not fit the axes Z and C that data.axes names"):
         open_pages(tmp_path / "a.tif", axes="ZCYX")
     tifffile.imwrite(tmp_path / "b.tif", PAGES.reshape(3, 2, 2, 5), photometric="minisblack")  # its shape is written
     assert firsts(tmp_path / "b.tif", axes="ZCYX") == [[0, 10], [20, 30], [40, 50]]

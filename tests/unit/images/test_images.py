@@ -549,7 +549,7 @@ def test_volumes_and_films_are_not_cut_to_their_first_picture(tmp_path):
     frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
     for ending in ("gif", "webp", "png"):
         frames[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=frames[1:])
-        with pytest.raises(DataError, match="an animation, of which one picture would be read. Save it as a TIFF"):
+        with pytest.raises(DataError, match="only one of its pictures would be read. Save it as a TIFF"):
             open_pages(tmp_path / f"a.{ending}")
 
 

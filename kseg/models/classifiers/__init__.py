@@ -1,0 +1,1 @@
+"""The classifiers that fully convolutional networks are made from."""
