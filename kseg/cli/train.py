@@ -18,8 +18,8 @@ class Train(Verb):
 
         formatter.write_paragraph()
         formatter.write_text(
-            "Settings that every recipe has, for --set NAME=VALUE. `models describe RECIPE` tells the meaning, the "
-            "value and the bounds of each, and of what its network, data set, loss, optimiser and augmentations take."
+            "Settings of every recipe, for --set NAME=VALUE. `models describe RECIPE` tells the meaning, the value and "
+            "the bounds of each, and those of the options of its network, data set, loss, optimiser and augmentations."
         )
         with formatter.indentation():
             formatter.write_dl([(f"{part}." * bool(part), ", ".join(names)) for part, names in names_by_part().items()])
@@ -35,25 +35,31 @@ class Train(Verb):
 @click.option("--run", metavar="DIR", type=click.Path(), help="New, or to go on with. Default: runs/RECIPE-N.")
 @set_option
 @click.option("--steps", metavar="N", type=int, help="Batches to train for.")
-@click.option("--epochs", metavar="N", type=int, help="The same, counted from validation to validation.")
+@click.option(
+    "--epochs", metavar="N", type=int, help="Epochs to train for, in place of --steps. An epoch ends with a validation."
+)
 @click.option("--batch-size", metavar="N", type=int, help="Crops per step.")
 @click.option("--crop", metavar="H,W", help="Height and width the network is given.")
 @click.option(
     "--init-weights",
     metavar="WHAT",
-    help="What the network starts from, of a recipe with stages the first: imagenet, none, a file of weights or a run. "
-    "Default: the recipe's.",
+    help="What the network starts from (in a recipe with stages, the first stage): imagenet, none, a file of weights "
+    "or a run. Default: the recipe's.",
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Default: the recipe's, else what suits this device.")
 @click.option(
     "--resume",
     metavar="auto|never|CHECKPOINT",
     default="auto",
-    help="A --run that exists: go on from its newest checkpoint, refuse it, or go on from this one.",
+    help="What to do with a --run that exists: go on from its newest checkpoint, refuse it, or go on from CHECKPOINT.",
 )
 @click.option("--seed", metavar="N", type=int, help="Of weights, order and augmentation.")
 @click.option("--deterministic", is_flag=True, help="The same seed gives the same weights, bit for bit.")
-@click.option("--dry-run", is_flag=True, help="Only build and time a step: parameters, memory, time. Writes nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only build the network and time a step; tells parameters, memory and time. Writes nothing.",
+)
 @click.pass_context
 def train(
     context: click.Context,
@@ -71,7 +77,7 @@ def train(
     """Train a network and score it on held-out images.
 
     Alone it trains a small U-Net on generated touching cells. For your own images (DIR/images and
-    DIR/labels, paired by name): train --dataset folder --data-dir DIR. What was broken off goes on with
+    DIR/labels, paired by name): train --dataset folder --data-dir DIR. An interrupted training goes on with
     train --run DIR.
     """
     if fields["steps"] and fields["epochs"]:
@@ -105,7 +111,7 @@ def train(
         command = f"{program_name()} train --run {shlex.quote(str(error.folder))}{plugins}"
         raise Interrupted(f"Interrupted; the state is saved. To go on:\n  {command}", folder=error.folder) from error
     if finished.report is None:
-        return  # the first worker says what came of it
+        return  # the first worker prints the scores
     click.echo(str(finished.report))
     if finished.published:
         first = [(each, *next(iter(each.figures.items()))) for each in finished.published]

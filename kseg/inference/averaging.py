@@ -75,7 +75,7 @@ def _mirrored(maps: Any, mirror: bool) -> Any:
 
 
 def _rotated_by_quarters(maps: Any, count: int) -> Any:
-    """(N, H, W, C) rotated by `count` times 90 degrees, 0..3, counter-clockwise."""
+    """(N, H, W, C) rotated by `count` times 90 degrees, 0..3, counter-clockwise; Keras' rot90 fails for 2 (3.15.1)."""
     if count == 2:
         return ops.flip(maps, axis=(1, 2))
     if count == 0:

@@ -16,7 +16,7 @@ from kseg.inference.precision import set_precision, settled_precision
 from kseg.inference.predictor import Predictor
 from kseg.inference.signature import parts_of
 from kseg.layers import ScoreReading, readings_of, with_reading
-from kseg.weights.keras_file import read_keras_file
+from kseg.weights.keras_files import read_keras_file
 
 
 def load(path: str | Path, *, precision: str | None = None) -> keras.Model | Predictor:

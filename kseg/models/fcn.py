@@ -23,7 +23,7 @@ from keras import layers
 from kseg.errors import ConfigError
 from kseg.geometry import Geometry
 from kseg.layers import SCALINGS, InputScaling, ScaleChannels, SizeCheck
-from kseg.models.bounds import check_bounds, check_classes
+from kseg.models.checks import check_bounds, check_choice, check_classes
 from kseg.models.classifiers.alexnet import ALEXNET
 from kseg.models.classifiers.backbone import Backbone, scaled_input, widths
 from kseg.models.classifiers.googlenet import GOOGLENET
@@ -230,14 +230,11 @@ def _checked(
     name: str, skips: tuple[str, ...], backbone: str, padding: str, upsampling: str, streams: Sequence[str]
 ) -> Backbone:
     """The backbone. Raises ConfigError if an option is not one of those that exist."""
-    for option, value, known in (
-        ("backbone", backbone, tuple(BACKBONES)),
-        ("padding", padding, ("released", "same")),
-        ("upsampling", upsampling, ("fixed", "learned")),
-        *(("streams", stream, tuple(STREAMS)) for stream in streams),
-    ):
-        if value not in known:
-            raise ConfigError(f"{name}: {option} is {value!r}, but must be one of {', '.join(known)}.")
+    check_choice(name, backbone=(backbone, BACKBONES))
+    check_choice(name, padding=(padding, ("released", "same")))
+    check_choice(name, upsampling=(upsampling, ("fixed", "learned")))
+    for stream in streams:
+        check_choice(name, streams=(stream, STREAMS))
     if skips and backbone != "vgg16":
         raise ConfigError(
             f"{name}: backbone is {backbone}, but only vgg16 has skips: the cells of {backbone}'s maps lie half a cell "

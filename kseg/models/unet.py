@@ -26,7 +26,7 @@ from keras import layers
 from kseg.errors import ConfigError
 from kseg.geometry import unet_geometry
 from kseg.layers import SCALINGS, InputScaling, ScaleInput, SizeCheck
-from kseg.models.bounds import check_bounds, check_classes
+from kseg.models.checks import check_bounds, check_choice, check_classes
 from kseg.models.registry import NETWORKS, started
 
 
@@ -72,7 +72,6 @@ def unet(
     height, breadth, _ = input_shape
     geometry.check(height or geometry.smallest, breadth or geometry.smallest, "input_shape")
 
-    block = _Block(padding, normalization)
     released = variant == "phseg_v5"
     image = layers.Input(input_shape, name="image")
     x = SizeCheck(**dataclasses.asdict(geometry), name="size")(image)
@@ -81,7 +80,7 @@ def unet(
 
     skips = []
     for level in range(depth + 1):
-        x = block(x, f"enc{level}", width * 2**level)
+        x = _block(x, f"enc{level}", width * 2**level, padding, normalization)
         if dropout and level >= depth - 1:
             x = layers.Dropout(dropout, name=f"enc{level}_dropout")(x)
         if level < depth:
@@ -105,39 +104,34 @@ def unet(
             # The skip is larger by the border that the path below lost: this number on each side.
             skip = layers.Cropping2D(6 * 2 ** (depth - level) - 8, name=f"dec{level}_crop")(skip)
         x = layers.Concatenate(name=f"dec{level}_concat")([x, skip] if released else [skip, x])
-        x = block(x, f"dec{level}", channels)
+        x = _block(x, f"dec{level}", channels, padding, normalization)
 
     # Scores stay float32 under any precision.
     scores = layers.Conv2D(classes, 1, kernel_initializer=_gaussian(x.shape[-1]), dtype="float32", name="head")(x)
     return started(keras.Model(image, scores, name="unet"), weights)
 
 
-class _Block:
+def _block(x: Any, name: str, channels: int, padding: str, normalization: str) -> Any:
     """Two 3x3 convolutions, each followed by the normalisation, if any, and a ReLU."""
-
-    def __init__(self, padding: str, normalization: str) -> None:
-        self.padding, self.normalization = padding, normalization
-
-    def __call__(self, x: Any, name: str, channels: int) -> Any:
-        for number in (1, 2):
-            normalized = self.normalization != "none"
-            x = layers.Conv2D(
-                channels,
-                3,
-                padding=self.padding,
-                activation=None if normalized else "relu",
-                use_bias=not normalized,
-                kernel_initializer=_gaussian(9 * x.shape[-1]),
-                name=f"{name}_conv{number}",
-            )(x)
-            if self.normalization == "batch":
-                # Trainings have few steps of few images: an average over 10 steps, not 100, follows the weights.
-                x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm{number}")(x)
-            if self.normalization == "group":
-                x = layers.GroupNormalization(math.gcd(8, channels), name=f"{name}_norm{number}")(x)
-            if normalized:
-                x = layers.ReLU(name=f"{name}_relu{number}")(x)
-        return x
+    normalized = normalization != "none"
+    for number in (1, 2):
+        x = layers.Conv2D(
+            channels,
+            3,
+            padding=padding,
+            activation=None if normalized else "relu",
+            use_bias=not normalized,
+            kernel_initializer=_gaussian(9 * x.shape[-1]),
+            name=f"{name}_conv{number}",
+        )(x)
+        if normalization == "batch":
+            # Trainings have few steps of few images: an average over 10 steps, not 100, follows the weights.
+            x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm{number}")(x)
+        if normalization == "group":
+            x = layers.GroupNormalization(math.gcd(8, channels), name=f"{name}_norm{number}")(x)
+        if normalized:
+            x = layers.ReLU(name=f"{name}_relu{number}")(x)
+    return x
 
 
 def _gaussian(fan_in: int) -> keras.initializers.Initializer:
@@ -147,13 +141,9 @@ def _gaussian(fan_in: int) -> keras.initializers.Initializer:
 def _check_options(
     classes: int, width: int, variant: str, padding: str, depth: int, dropout: float, normalization: str
 ) -> None:
-    for name, value, known in (
-        ("variant", variant, ("paper", "phseg_v5")),
-        ("padding", padding, ("valid", "same")),
-        ("normalization", normalization, ("none", "batch", "group")),
-    ):
-        if value not in known:
-            raise ConfigError(f"unet: {name} is {value!r}, but must be one of {', '.join(known)}.")
+    check_choice("unet", variant=(variant, ("paper", "phseg_v5")))
+    check_choice("unet", padding=(padding, ("valid", "same")))
+    check_choice("unet", normalization=(normalization, ("none", "batch", "group")))
     check_classes("unet", classes, 255)
     check_bounds("unet", width=(width, 1, 1024), depth=(depth, 1, 8), dropout=(dropout, 0, 0.99))
     if width != int(width):

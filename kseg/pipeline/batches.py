@@ -69,12 +69,11 @@ def batches(
         item = data[_index(len(data), seed, position, order)]
         return examples.of(item, data, np.random.default_rng([seed, 1, position]))
 
-    shapes = examples.shapes(first, data)
-    kinds = [tf.float32] * len(first.images) + [tf.int32] * len(first.labels)
-    kinds += [tf.float32] * (len(shapes) - len(kinds))
+    made = examples.of(first, data, np.random.default_rng(seed))
+    shapes = [(*(examples.crop or (None, None)), *array.shape[2:]) for array in made]
 
     def load_graph(number: tf.Tensor) -> tuple:
-        arrays = map(tf.ensure_shape, tf.numpy_function(load, [number], kinds), shapes)
+        arrays = map(tf.ensure_shape, tf.numpy_function(load, [number], [array.dtype for array in made]), shapes)
         images = {stream: next(arrays) for stream in first.images}
         labels = {head: next(arrays) for head in first.labels}
         return images.get("", images), labels.get("", labels), *arrays

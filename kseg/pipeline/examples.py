@@ -84,12 +84,8 @@ class Examples:
                 "Give a number >= 0 for each.",
             )
 
-    def are_weighted(self, data: Dataset) -> bool:
-        """Whether the examples of `data` have a weight map."""
-        return bool(self.border_weight) or self.class_weights is not None or data.has_weights
-
     def of(self, item: Item, data: Dataset, rng: np.random.Generator) -> list[np.ndarray]:
-        """The arrays of one example: of each stream, of each head, and the weight map if `data` has one here.
+        """The arrays of one example: of each stream, of each head, and the weight map if there are any weights.
 
         Args:
           item: the item.
@@ -116,19 +112,10 @@ class Examples:
             cells = separate(item.instances)
             item = replace(item, label=np.where(item.label == VOID, VOID, (cells > 0).astype(np.int32)))
         arrays = [*item.images.values(), *item.labels.values()]
-        if self.are_weighted(data):
+        if self.border_weight or self.class_weights is not None or data.has_weights:
             plain = np.ones(arrays[-1].shape, np.float32)
             weights = border_weight_map(cells, w0=self.border_weight) if self.border_weight else plain
             if self.class_weights is not None:
                 weights = weights * class_weight_map(item.label, self.class_weights)
             arrays.append(weights * np.float32(item.weight))
         return arrays
-
-    def shapes(self, item: Item, data: Dataset) -> list[tuple[int | None, ...]]:
-        """The shapes of what `of` returns, given any item of the set; None for a height or width that varies."""
-        height, width = self.crop or (None, None)
-        images: list[tuple[int | None, ...]] = [
-            (height, width, self.channels if self.channels and stream == "" else image.shape[-1])
-            for stream, image in item.images.items()
-        ]
-        return [*images, *[(height, width)] * (len(item.labels) + self.are_weighted(data))]

@@ -19,7 +19,7 @@ from kseg.runs.start import begin
 from kseg.training.devices import Devices, shared, workers_named
 from kseg.training.loop import readable
 from kseg.training.step import step_of
-from kseg.weights.initial import classifier_of
+from kseg.weights.files import classifier_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import keras
 
-from kseg.errors import Setting, WeightsError, in_a_line
+from kseg.errors import ConfigError, Setting, WeightsError, in_a_line
 from kseg.folders import BEST_NETWORK, keras_file
 from kseg.layers import InputScaling
 from kseg.models import NETWORKS, build
@@ -19,9 +19,10 @@ from kseg.weights.caffe.caffemodel import START, other_kind
 from kseg.weights.caffe.loading import import_caffemodel, load_caffemodel
 from kseg.weights.caffe.recognition import own_preprocessing, recognised
 from kseg.weights.hdf5 import open_hdf5
-from kseg.weights.keras_applications import load_keras_applications, read_keras_applications
+from kseg.weights.keras_files import load_keras_applications, read_keras_applications
 from kseg.weights.layouts import Tensor
 from kseg.weights.load_report import LoadReport
+from kseg.weights.sources import fetched
 from kseg.weights.sources import recognised as published
 from kseg.weights.torch.torch_file import open_torch
 from kseg.weights.torch.torchvision import layers_of, load_torchvision
@@ -29,6 +30,8 @@ from kseg.weights.transplants import transplant
 
 _TAKEN = "Name a .caffemodel or .caffemodel.h5, keras.applications' .h5, PyTorch's .pth, a .keras file or a run folder."
 Kind = Literal["caffemodel", "keras_applications", "torchvision", "keras"]
+# The classifier by the beginning of its first layer's name, longer beginnings first
+_IMAGENET = {"conv1_1": "vgg16-keras", "conv1.7x7_s2": "googlenet", "conv1": "caffenet"}
 
 
 def kind_of(path: str | Path) -> Kind:
@@ -82,6 +85,41 @@ def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
     if kind == "keras_applications":
         return load_keras_applications(model, path)
     return load_torchvision(model, path) if kind == "torchvision" else transplant(path, model)
+
+
+def initial_weights(model: keras.Model, what: str | Path | Mapping[str, Path]) -> LoadReport | None:
+    """Fills `model` with the weights that it starts from; logs a report. None for no weights.
+
+    Args:
+      model: a network with fresh weights.
+      what: "none"; "imagenet", the classifier of its backbone, from the cache or downloaded; a file of weights, a
+        `.keras` file or a run folder; or by stream a `.keras` file or run folder each.
+
+    Raises:
+      ConfigError: no ImageNet classifier is known for the network.
+      EnvironmentFailure: it could not be downloaded; the message says which file to bring and where to put it.
+      WeightsError: the file can't be read, or has nothing for this network.
+    """
+    if what == "none":
+        return None
+    if isinstance(what, Mapping):
+        return transplant(what, model)
+    if what != "imagenet":
+        return load_weights(model, what)
+    return load_weights(model, fetched(classifier_of(model)))
+
+
+def classifier_of(model: keras.Model) -> str:
+    """The name, in `sources`, of the ImageNet classifier from which the backbone of `model` comes.
+
+    Raises:
+      ConfigError: none is known.
+    """
+    names = [layer.name for layer in model.layers if layer.weights]
+    found = next((name for start, name in _IMAGENET.items() if any(n.startswith(start) for n in names)), None)
+    if found is None:
+        raise ConfigError(f"{model.name}: there are no ImageNet weights for it.", "Give a file of weights, or none.")
+    return found
 
 
 def import_weights(

@@ -13,8 +13,7 @@ from kseg.folders import keras_file
 from kseg.layers import ScaleChannels, ScaleInput
 from kseg.models.fcn import STREAMS
 from kseg.weights.fill import fill
-from kseg.weights.keras_applications import NAMES
-from kseg.weights.keras_file import read_keras_file
+from kseg.weights.keras_files import NAMES, read_keras_file
 from kseg.weights.layouts import Tensor
 from kseg.weights.load_report import LoadReport
 

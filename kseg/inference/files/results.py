@@ -86,19 +86,21 @@ def predict_file(
     count = len(shown)
     if any(len(each) != count for each in pages.values()):
         raise DataError(
-            f"{first}: {count} pages, but another stream has a different number.", "Give streams with equal pages."
+            f"{first}: {count} pages, but another stream has more or fewer.", "Give streams of equal length."
         )
+    stem = Path(folder) / stem_of(first)
     with ExitStack() as files:
         heads = {
             head: _Results(
-                files, f"{Path(folder) / stem_of(first)}{'_' if head else ''}{head}", shown, network.readings[head]
+                *(files, f"{stem}_{head}" if head else str(stem), shown, network.readings[head], classes),
+                with_probabilities=with_probabilities,
+                with_instances=with_instances,
+                with_table=with_table,
+                with_overlay=with_overlay,
+                rules=rules or {},
             )
-            for head in network.heads
+            for head, classes in network.heads.items()
         }
-        for head, results in heads.items():
-            results.open(network.heads[head], with_probabilities, with_instances, with_overlay)
-            if with_instances or with_table:
-                results.open_objects(with_table, rules or {})
         for page in range(count):
             images, gaps = _read(pages, page)
             image = network.image_of(images.get("", images), str(first))
@@ -130,27 +132,34 @@ def _read(pages: Mapping[str, Pages], page: int) -> tuple[dict[str, np.ndarray],
 class _Results:
     """The result files of one head, written page after page."""
 
-    def __init__(self, files: ExitStack, stem: str, source: Pages, reading: ScoreReading) -> None:
-        self._files, self._stem, self._source, self._reading = files, stem, source, reading
-        self._drawn = set(np.linspace(0, len(source) - 1, 9).round().astype(int).tolist())
+    def __init__(
+        self,
+        files: ExitStack,
+        stem: str,
+        source: Pages,
+        reading: ScoreReading,
+        classes: int,
+        *,
+        with_probabilities: bool,
+        with_instances: bool,
+        with_table: bool,
+        with_overlay: bool,
+        rules: Mapping[str, Any],
+    ) -> None:
+        self._files, self._stem, self._source, self._reading, self._classes = files, stem, source, reading, classes
+        self._drawn = set(np.linspace(0, len(source) - 1, 9).round().astype(int).tolist()) if with_overlay else ()
         self._panels: dict[str, np.ndarray] = {}
-        self._is_stack = len(source) > 1 or source.origin.needs_tiff or source.no_data is not None
-        self._written = [Path(f"{stem}.tif" if self._is_stack else f"{stem}.png")]
-
-    def open(self, classes: int, with_probabilities: bool, with_instances: bool, with_overlay: bool) -> None:
-        self._classes, self._void = classes, 255 if classes <= 256 else 65535
+        is_stack = len(source) > 1 or source.origin.needs_tiff or source.no_data is not None
+        self._written = [Path(f"{stem}.tif" if is_stack else f"{stem}.png")]
+        self._void = 255 if classes <= 256 else 65535
         self._shown = [1] if classes == 2 else list(range(classes))
-        self._ids = self._writer(self._written[0], 1, str(self._void)) if self._is_stack else None
+        self._ids = self._writer(self._written[0], 1, str(self._void)) if is_stack else None
         self._probabilities = self._added("probabilities", len(self._shown), "nan") if with_probabilities else None
         self._instances = self._added("instances", 1, None) if with_instances else None
-        self._overlay = with_overlay
         self._objects: ObjectPages | None = None
-
-    def open_objects(self, with_table: bool, rules: Mapping[str, Any]) -> None:
-        self._objects = ObjectPages(
-            rules_of(self._reading, **rules), self._classes, len(self._source), with_table=with_table
-        )
-        self._table = Path(f"{self._stem}_objects.csv") if with_table else None
+        if with_instances or with_table:
+            self._objects = ObjectPages(rules_of(reading, **rules), classes, len(source), with_table=with_table)
+        self._table = Path(f"{stem}_objects.csv") if with_table else None
         self._written += [self._table] if self._table else []
 
     def _added(self, ending: str, maps: int, no_data: str | None) -> Callable[[np.ndarray], None]:
@@ -176,7 +185,7 @@ class _Results:
             objects = self._objects.add(ids if gaps is None else np.where(gaps, 0, ids), image)
             if page + 1 == len(self._source):
                 self._write_objects(self._objects)
-        if self._overlay and page in self._drawn:
+        if page in self._drawn:
             names, own = self._reading.names(self._classes), self._reading.colours
             if self._objects:
                 found = in_number(self._objects.count - before, "object")
@@ -206,8 +215,7 @@ class _Results:
         if self._ids is None:
             coloured = 2 < self._classes <= 256
             write_image(self._written[0], self._last, palette=palette(self._reading.colours) if coloured else None)
-        if self._overlay:
+        if panels := self._panels:
             self._written.append(Path(f"{self._stem}_overlay.png"))
-            panels = self._panels
             write_image(self._written[-1], sheet(panels, columns=3) if len(panels) > 1 else next(iter(panels.values())))
         return self._written

@@ -12,7 +12,7 @@ from keras import layers
 
 from kseg.errors import ConfigError
 from kseg.layers import InputScaling, ScaleInput
-from kseg.models.bounds import check_bounds
+from kseg.models.checks import check_bounds
 from kseg.models.feature_map import FeatureMap
 from kseg.models.registry import started
 

@@ -1,18 +1,19 @@
-"""VGG16 as keras.applications has it: an HDF5 file with a group per layer.
+"""Reads files of Keras: networks (`.keras`), and keras.applications' VGG16, an HDF5 file with a group per layer.
 
-The numbers come from the VGG team's Caffe model: BGR, 0 to 255, mean subtracted. They fit kseg's networks unchanged.
-Source: facts of the FCN release, section 1.4; keras.applications.vgg16.
+VGG16's numbers come from the VGG team's Caffe model: BGR, 0 to 255, mean subtracted. They fit kseg's networks
+unchanged. Source: facts of the FCN release, section 1.4; keras.applications.vgg16.
 """
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 
-from kseg.errors import WeightsError
+from kseg.errors import Setting, WeightsError, in_a_line
 from kseg.weights.fill import fill
 from kseg.weights.hdf5 import open_hdf5, rows
 from kseg.weights.layouts import Tensor
@@ -25,6 +26,25 @@ NAMES = {
     "fc2": "fc7",
     "predictions": "fc8",
 }
+
+
+def read_keras_file(path: Path) -> keras.Model:
+    """The network in a `.keras` file.
+
+    Raises:
+      WeightsError: it can't be loaded.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("no zip archive, which .keras files are")
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise WeightsError(
+            f"{path}: this file can't be loaded ({in_a_line(error)}).",
+            "Is it whole, and written by Keras 3? If it has layers of your own, import their module first (",
+            Setting("plugin"),
+            ").",
+        ) from error
 
 
 def load_keras_applications(model: keras.Model, path: str | Path) -> LoadReport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kseg.errors import ConfigError, Setting
 
 
@@ -10,6 +12,13 @@ def check_bounds(name: str, **bounds: tuple[float, float, float]) -> None:
     for option, (value, least, most) in bounds.items():
         if not least <= value <= most:
             raise ConfigError(f"{name}: {option} is {value}, but must be from {least:g} to {most:g}.")
+
+
+def check_choice(name: str, **choices: tuple[str, Iterable[str]]) -> None:
+    """Raises ConfigError unless each option, given as (value, known), has a known value."""
+    for option, (value, known) in choices.items():
+        if value not in known:
+            raise ConfigError(f"{name}: {option} is {value!r}, but must be one of {', '.join(known)}.")
 
 
 def check_classes(name: str, classes: int, most: int) -> None:
