@@ -97,11 +97,5 @@ def check_whole_images(found: Survey, geometry: Geometry, batch_size: int) -> No
         (first, its_name), (second, other_name) = list(found.sizes.items())[:2]
         sizes = f"{its_name} is {first[0]} x {first[1]}, {other_name} {second[0]} x {second[1]}"
         what = f"data.crop is none and data.batch_size is {batch_size}, but the images are of {len(found.sizes)} sizes"
-        fix = (
-            "Images in a batch are of one size: set ",
-            Setting("data.crop"),
-            ", or ",
-            Setting("data.batch_size", 1),
-            ".",
-        )
-        raise ConfigError(f"{what}: {sizes}.", *advice)
+        crop, one = Setting("data.crop"), Setting("data.batch_size", 1)
+        raise ConfigError(f"{what}: {sizes}.", "Images in a batch are of one size: set ", crop, ", or ", one, ".")
