@@ -184,6 +184,19 @@ def test_nothing_is_turned_where_nothing_tells_how_the_label_was_drawn(tmp_path,
         assert copy.read_bytes() == mine.read_bytes()
 
 
+def test_numbers_that_a_png_can_not_hold_are_written_as_tiff(tmp_path):
+    root = tree(tmp_path / "mine")
+    tag = Image.Exif()
+    tag[274] = 3
+    put(root / "train/images/a.png", image(0), exif=tag)
+    objects = LABEL.astype(np.int32)
+    objects[0, 0] = 70_000
+    (root / "train/labels/a.png").unlink()
+    tifffile.imwrite(root / "train/labels/a.tif", objects)
+    folder, _ = copied(root, instances=True, orientation="stored")
+    np.testing.assert_array_equal(label_of(folder, "train/labels/a.tif"), objects[::-1, ::-1])
+
+
 def test_a_turn_is_what_pillow_does():
     for orientation in (5, 6, 7, 8):
         picture = Image.fromarray(LABEL)
