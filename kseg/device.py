@@ -14,6 +14,7 @@ from pathlib import Path
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's own name for it
 # Bytes: glibc's environment variables that do the same as `keep_freed_memory`
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": 1 << 28, "MALLOC_MMAP_THRESHOLD_": 1 << 24}
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")  # the limit of this process's container, bytes
 _MALLOPT = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_MMAP_THRESHOLD_": -3}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
 
 
@@ -50,7 +51,7 @@ def memory_bytes() -> int | None:
     except (AttributeError, ValueError, OSError):  # Windows
         return None
     with suppress(OSError, ValueError):  # there is no container, or it has no limit
-        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8")))
+        found.append(int(_CONTAINER.read_text(encoding="utf-8")))
     return min(found)
 
 

@@ -78,7 +78,7 @@ def check_pairs(
 
 def _look(said: Options, split: str, pair: Pair) -> CheckedPair:
     label = label_content(pair.label, said.table, said.void)
-    return CheckedPair(split, pair, image_content(pair.image, said.opening), label, said.orientation)
+    return CheckedPair(split, pair, image_content(pair.image, said.opening), label, said.opening.drawn)
 
 
 def _labels(layout: Layout, one: CheckedPair) -> Iterator[Label]:

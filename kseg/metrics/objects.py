@@ -126,7 +126,6 @@ def compare_objects(prediction: np.ndarray, truth: np.ndarray, void: np.ndarray 
     true_index, found_index = true_index.ravel(), found_index.ravel()
     if void is not None and void.any():
         hidden = np.bincount(found_index, void.ravel(), minlength=len(found_ids)) * 2 > found_areas
-        hidden &= found_ids != 0
         return compare_objects(np.where(hidden[found_index].reshape(truth.shape), 0, prediction), truth)
     # Only pairs that overlap: noise has many thousand objects, and a table of all pairs would not fit into memory.
     overlap = (truth.ravel() != 0) & (prediction.ravel() != 0)

@@ -290,7 +290,7 @@ def test_bad_data_ends_in_one_paragraph_before_anything_is_written(how, tmp_path
         (["train", "--recipe", "demoo"], "There is no recipe 'demoo'. Did you mean 'demo'"),
         (["train", "--dataset", "isbi2021"], "There is no data set 'isbi2021'. Did you mean 'isbi2012'"),
         (["train", "--model", "unett"], "There is no network 'unett'. Did you mean 'unet'"),
-        (["train", "--dataset", "isbi2012"], "Pass --data-dir DIR, a folder that holds train-volume.tif"),
+        (["train", "--dataset", "isbi2012"], "Pass --data-dir ..., a folder that holds train-volume.tif"),
         (["train", "--crop", "100,96"], "height 100 does not fit this network"),
         (["train", "--set", "optimizer.lr=1"], "The optimiser 'adam' takes no option 'optimizer.lr'"),
         (["predict", "nowhere", "-o", "out", "a.png"], "a.png: there is no such file or folder"),

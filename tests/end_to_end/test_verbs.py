@@ -5,13 +5,17 @@ import os
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from command import call
 
 from kseg.cli import main
+from kseg.cli.verb import Verb
+from kseg.errors import Setting
 from kseg.images import write_image
+from kseg.log import LOG, told
 
 
 @pytest.fixture
@@ -41,6 +45,9 @@ def test_what_is_packed_is_read_as_the_settings_say(mine, tmp_path):
     call("data", "pack", "--dataset", "folder", *words)
     shown = call("data", "stats", "--dataset", "packed", "--data-dir", tmp_path / "shards", "--split", "val").stdout
     assert "class 2" in shown
+    assert json.loads((tmp_path / "shards" / "index.json").read_text())["settings"] == {"data.values": "0,1,9"}
+    words[3] = "data.values=0,1,9,7"
+    assert "Choose another folder" in call("data", "pack", "--dataset", "folder", *words, exit_code=3).stderr
 
 
 @pytest.mark.parametrize(
@@ -61,6 +68,15 @@ def test_what_comes_from_outside_ends_in_its_exit_code_without_a_traceback(error
     monkeypatch.setattr("kseg.datasets.open", fail)
     result = CliRunner().invoke(main, ["data", "stats", "--dataset", "folder", "--data-dir", str(mine)])
     assert result.exit_code == exit_code and words in result.stderr and "Traceback" not in result.stderr
+
+
+def test_what_a_verb_logs_names_its_options():
+    @click.command(cls=Verb)
+    def doubt() -> None:
+        LOG.warning(told("the crops are large. Pass ", Setting("data.batch_size", 1), "."))
+
+    assert CliRunner().invoke(doubt).stderr == "warning: the crops are large. Pass --batch-size 1.\n"
+    assert told(Setting("data.batch_size", 1)) == "batch_size=1"
 
 
 @pytest.mark.parametrize("words", [["data", "list"], ["weights", "list"]])

@@ -21,6 +21,18 @@ def test_curves_are_named_and_marked_as_the_caller_says(tmp_path):
     assert asked == ["my_error"]  # the loss on val stands beside that of the training, and is called so
 
 
+def test_the_mark_stands_at_the_best_value_the_lowest_of_an_error(tmp_path):
+    drawn = {}
+    for higher in (True, False):
+        rows = [{"step": step, "loss": 1.0, "val_a": value} for step, value in ((1, 0.25), (2, 0.75), (3, 0.5))]
+        draw_curves(rows, tmp_path / "a.png", is_higher_better=lambda name, higher=higher: higher)
+        drawn[higher] = read_image(tmp_path / "a.png")
+    rows = [{"step": step, "loss": 1.0, "val_a_loss": value} for step, value in ((1, 0.25), (2, 0.75), (3, 0.5))]
+    draw_curves(rows, tmp_path / "a.png", words=lambda name: "a")
+    assert (drawn[True] != drawn[False]).any()
+    assert (read_image(tmp_path / "a.png") == drawn[False]).all()  # a name that ends with loss is better when lower
+
+
 def test_curves_with_scores_that_are_no_numbers_are_drawn(tmp_path):
     for score in (math.nan, 0.5):
         rows = [{"step": 1, "loss": 1.0, "val_mean_iu": math.nan}, {"step": 2, "loss": math.nan, "val_mean_iu": score}]

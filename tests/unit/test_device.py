@@ -28,6 +28,17 @@ def test_memory_is_kept_in_glibc_and_other_libraries_are_left_alone(monkeypatch)
     device.keep_freed_memory()
 
 
+@pytest.mark.parametrize(
+    ("limit", "found"), [("1000\n", 1000), ("max\n", 8 * 4096), ("99999999\n", 8 * 4096), (None, 8 * 4096)]
+)
+def test_memory_is_the_machines_or_its_containers_where_that_is_less(monkeypatch, tmp_path, limit, found):
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 8}.__getitem__)
+    if limit:
+        (tmp_path / "memory.max").write_text(limit)
+    monkeypatch.setattr(device, "_CONTAINER", tmp_path / "memory.max")
+    assert device.memory_bytes() == found
+
+
 AVX2 = "flags\t\t: fpu sse4_2 fma avx avx2"
 
 

@@ -14,10 +14,10 @@ def installed(tmp_path, monkeypatch):
     """Enters a package among those that are installed, before all others."""
     monkeypatch.syspath_prepend(tmp_path)
 
-    def install(name: str, version: str) -> None:
+    def install(name: str, version: str, more: str = "") -> None:
         folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
         folder.mkdir()
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}")
 
     return install
 
@@ -37,6 +37,12 @@ def test_a_version_out_of_range_names_the_one_that_is_needed(installed):
     found = signs_by_name()["numpy"]
     assert (found.wrong, found.found) == (True, "1.26.4")
     assert found.advice == "kseg needs numpy>=2: pip install 'numpy>=2'"
+
+
+def test_a_python_out_of_range_names_the_one_that_is_needed(installed):
+    installed("kseg", "0.1.0", "Requires-Python: >=3.99\n")
+    found = signs_by_name()["python"]
+    assert found.wrong and found.advice.startswith("kseg needs Python >=3.99. Make an environment with it")
 
 
 def test_two_forms_of_opencv_are_wrong_together(installed):

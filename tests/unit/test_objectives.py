@@ -170,6 +170,18 @@ def test_a_loss_of_keras_weighs_pixels_and_passes_over_void_as_the_networks_own_
     assert float(theirs(np.full((1, 2, 2), 255), scores[:1, :2, :2])) == 0
 
 
+class InfiniteForTheFirst(keras.losses.Loss):
+    """Infinite for class 0, else 1, at each pixel."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.where(y_true == 0, float("inf"), 1.0)
+
+
+def test_void_counts_nothing_though_the_loss_of_keras_is_infinite_there():
+    label, scores = np.array([[[1, 255, 1]]]), np.zeros((1, 1, 3, 2), np.float32)
+    assert float(KerasLoss(InfiniteForTheFirst())(label, scores)) == 1
+
+
 def test_a_loss_of_keras_goes_to_a_configuration_and_back():
     loss = KerasLoss(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from kseg.datasets.contract import VOID
 from kseg.datasets.labels.colours import Colour, ColourTable
 from kseg.datasets.own.opening import Opening
 from kseg.errors import Doubt, Setting
-from kseg.images import Drawn
 
 
 @dataclass(frozen=True)
@@ -27,29 +26,23 @@ class Options:
     ignore_class: int | None = None
     values: tuple[int, ...] | None = None
     enlarge_labels: bool = False
-    axes: str | None = None
-    alpha: Literal["channel"] | None = None
-    orientation: Drawn | None = None
+    opening: Opening = Opening()
     names: tuple[str, ...] = ()
     table: ColourTable | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any], names: tuple[str, ...], table: ColourTable | None) -> Options:
         """The options from those passed for a data set, the names in classes.txt, and the table of colours."""
-        known = {one.name for one in fields(cls)} - {"names", "table"}
+        known = ("instances", "classes", "ignore_class", "values", "enlarge_labels")
         void = VOID if table and table.has_void else None
         given = {"ignore_class": void, **{key: value for key, value in options.items() if key in known}}
-        return cls(**given, names=names or (table.names if table else ()), table=table)
+        opening = Opening(options.get("axes"), options.get("alpha") == "channel", options.get("orientation"))
+        return cls(**given, opening=opening, names=names or (table.names if table else ()), table=table)
 
     @property
     def void(self) -> int:
         """The number that stands for void."""
         return VOID if self.ignore_class is None else self.ignore_class
-
-    @property
-    def opening(self) -> Opening:
-        """How the files are read."""
-        return Opening(self.axes, self.alpha == "channel", self.orientation)
 
     @property
     def count(self) -> int | None:

@@ -13,41 +13,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
-from kseg.datasets.published.mat import read_mat
-from kseg.datasets.published.voc import CLASSES, TASK, find_kit, mask_of, read_voc, seg11valid
+from kseg.datasets.contract import DATASETS, find_root
+from kseg.datasets.published.voc import TASK, VocMasks, files_of, find_kit, seg11valid
 from kseg.datasets.text_files import read_lines
-from kseg.images import read_image
 
 SPLITS = ("train", "val")
 INSIDE = "dataset/cls"
 
 
 @DATASETS.register("sbd")
-class Sbd(Dataset):
+class Sbd(VocMasks):
     """Semantic Boundaries Dataset, VOC's 20 classes and the background on 11,355 images; nothing is void."""
 
     name = "sbd"
-    classes = CLASSES
-    upright = True
 
     def __init__(self, data_dir: str | Path | None, *, split: str) -> None:
         self.choose(split, SPLITS)
         self._sbd = find_sbd(self.name, data_dir)
         self.ids = read_lines(self._sbd / f"{split}.txt")
 
-    def read(self, index: int) -> Item:
-        return read_sbd(self._sbd, self.ids[index])
-
-    def location(self, index: int) -> str:
-        return f"{cls_of(self._sbd, self.ids[index])}"
+    def files(self, name: str) -> tuple[Path, Path]:
+        return sbd_files(self._sbd, name)
 
 
-class _Both(Dataset):
+class _Both(VocMasks):
     """VOC and SBD. The ids in `_official` have VOC's mask, the others SBD's."""
 
-    classes = CLASSES
-    upright = True
     years: tuple[int, ...]
 
     def __init__(self, data_dir: str | Path | None, *, split: str) -> None:
@@ -56,13 +47,8 @@ class _Both(Dataset):
         self._sbd = find_sbd(self.name, data_dir)
         self._official: set[str] = set()
 
-    def read(self, index: int) -> Item:
-        one = self.ids[index]
-        return read_voc(self._kit, one) if one in self._official else read_sbd(self._sbd, one)
-
-    def location(self, index: int) -> str:
-        one = self.ids[index]
-        return f"{mask_of(self._kit, one) if one in self._official else cls_of(self._sbd, one)}"
+    def files(self, name: str) -> tuple[Path, Path]:
+        return files_of(self._kit, name) if name in self._official else sbd_files(self._sbd, name)
 
 
 @DATASETS.register("voc-fcn")
@@ -98,11 +84,6 @@ def find_sbd(name: str, data_dir: str | Path | None) -> Path:
     return next(root / path for path in ("benchmark_RELEASE/dataset", "dataset", "") if (root / path / "cls").is_dir())
 
 
-def read_sbd(sbd: Path, sbd_id: str) -> Item:
-    """The image and mask of one id."""
-    label = read_mat(cls_of(sbd, sbd_id), "GTcls", "Segmentation")
-    return Item(sbd_id, read_image(sbd / "img" / f"{sbd_id}.jpg"), label)
-
-
-def cls_of(sbd: Path, sbd_id: str) -> Path:
-    return sbd / "cls" / f"{sbd_id}.mat"
+def sbd_files(sbd: Path, name: str) -> tuple[Path, Path]:
+    """The image and SBD's mask of an id."""
+    return sbd / "img" / f"{name}.jpg", sbd / "cls" / f"{name}.mat"

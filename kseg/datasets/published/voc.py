@@ -10,11 +10,13 @@ authors' release (github.com/shelhamer/fcn.berkeleyvision.org), the val of VOC 2
 
 from __future__ import annotations
 
+import abc
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from kseg.datasets.contract import DATASETS, Dataset, Item, find_root
+from kseg.datasets.published.mat import read_mat
 from kseg.datasets.text_files import IDS, read_lines
 from kseg.errors import DataError
 from kseg.images import read_image, read_label
@@ -28,11 +30,28 @@ LISTED = ("train", "val", "trainval")
 TASK = "ImageSets/Segmentation"
 
 
-class Voc(Dataset):
-    """One year's segmentation task."""
+class VocMasks(Dataset):
+    """Images with a mask of VOC's classes each."""
 
     classes = CLASSES
     upright = True
+
+    @abc.abstractmethod
+    def files(self, name: str) -> tuple[Path, Path]:
+        """The image and the mask of an id."""
+
+    def read(self, index: int) -> Item:
+        image, mask = self.files(self.ids[index])
+        label = read_mat(mask, "GTcls", "Segmentation") if mask.suffix == ".mat" else read_label(mask)
+        return Item(self.ids[index], read_image(image), label)
+
+    def location(self, index: int) -> str:
+        return f"{self.files(self.ids[index])[1]}"
+
+
+class Voc(VocMasks):
+    """One year's segmentation task."""
+
     year: int
     extra: tuple[str, ...] = ()
 
@@ -41,11 +60,8 @@ class Voc(Dataset):
         self._kit = find_kit(self.name, data_dir, [self.year])
         self.ids = seg11valid(self._kit) if split == "seg11valid" else read_lines(self._kit / TASK / f"{split}.txt")
 
-    def read(self, index: int) -> Item:
-        return read_voc(self._kit, self.ids[index])
-
-    def location(self, index: int) -> str:
-        return f"{mask_of(self._kit, self.ids[index])}"
+    def files(self, name: str) -> tuple[Path, Path]:
+        return files_of(self._kit, name)
 
 
 @DATASETS.register("voc2011")
@@ -89,10 +105,6 @@ def seg11valid(kit: Path) -> list[str]:
     return [one for one in read_lines(IDS / "seg11valid.txt") if one in listed]
 
 
-def read_voc(kit: Path, voc_id: str) -> Item:
-    """The image and the official mask of one id."""
-    return Item(voc_id, read_image(kit / "JPEGImages" / f"{voc_id}.jpg"), read_label(mask_of(kit, voc_id)))
-
-
-def mask_of(kit: Path, voc_id: str) -> Path:
-    return kit / "SegmentationClass" / f"{voc_id}.png"
+def files_of(kit: Path, name: str) -> tuple[Path, Path]:
+    """The image and the official mask of an id."""
+    return kit / "JPEGImages" / f"{name}.jpg", kit / "SegmentationClass" / f"{name}.png"

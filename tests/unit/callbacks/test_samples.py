@@ -8,7 +8,7 @@ from kseg.geometry import Geometry
 from kseg.inference import Predictor
 from kseg.layers import ScoreReading
 from kseg.pictures import EDGE_FALSE, EDGE_MISSED, ERROR_COLOURS, FALSE, MERGED, MISSED, SPLIT, WRONG
-from kseg.strips import draw_strip
+from kseg.strips import draw_strip, evenly_spaced
 
 # Five rows of objects as in tests/unit/metrics/test_object_scores.py, set apart.
 TRUE = np.array(
@@ -85,3 +85,7 @@ def test_missed_pixels_false_ones_and_those_of_another_class_are_told_apart(clas
     found = np.array([[0, 1, 0, 1, 1, 1]] * 5)
     expected = [0, FALSE, MISSED, 0, 0, WRONG if len(classes) > 2 else 0]
     assert kinds_of(One(label, classes=classes), found)[2].tolist() == expected
+
+
+def test_the_first_and_the_last_item_are_among_those_that_are_drawn():
+    assert evenly_spaced(10, 4) == [0, 3, 6, 9] and evenly_spaced(2, 4) == [0, 1] and evenly_spaced(1, 4) == [0]

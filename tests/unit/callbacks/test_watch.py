@@ -85,6 +85,13 @@ def test_a_loss_that_is_not_a_hundredth_lower_after_220_steps_is_said_once(capsy
     assert ("over the 200 steps up to 220, and 1 over the first 20" in said) == warns
 
 
+@pytest.mark.parametrize("latest, warns", [(-1.015, False), (-1.005, True)])
+def test_a_loss_below_zero_has_to_fall_by_a_hundredth_too(capsys, latest, warns):
+    watch = Watch()
+    steps(watch, [-1.0] * 20 + [latest] * 200)
+    assert ("the loss does not fall" in capsys.readouterr().err) == warns
+
+
 def test_skipped_steps_say_nothing_of_the_loss(capsys):
     watch = Watch()
     steps(watch, [1.0] * 20 + [float("nan")] * 300 + [0.5] * 199)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kseg.datasets.contract import Dataset, Item
+from kseg.datasets.contract import Dataset, Item, NoSuchSplit
 from kseg.errors import Advice, DataError
 
 
@@ -78,6 +78,13 @@ def test_a_slice_is_a_data_set_of_these_items_with_all_else_as_it_was():
     with pytest.raises(DataError, match="labels/d.png: label 7 at row 0, column 0 .* 3 classes. 7 is sea."):
         part[2]
     assert [item.id for item in pickle.loads(pickle.dumps(part))[:1]] == ["b"]
+
+
+def test_a_split_that_is_not_there_names_those_that_are_in_another_process_too():
+    with pytest.raises(NoSuchSplit, match="five: there is no split 'tset'. Did you mean 'test'") as caught:
+        Five().choose("tset", ("val", "test"))
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert error.known == ("val", "test")
 
 
 def test_slices_count_from_the_end_go_backwards_and_can_be_cut_again():

@@ -233,10 +233,18 @@ def test_a_damaged_archive_is_said_to_be_one(tmp_path, name, keep):
     assert files(tmp_path) == [name]
 
 
-def test_a_file_that_is_there_is_not_replaced(tmp_path):
+@pytest.mark.parametrize("member", ["b", "b/c"])
+def test_a_file_that_is_there_is_not_replaced(tmp_path, member):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b").write_text("mine")
-    path = tar(tmp_path / "a.tar", ("a", b"new"), ("b", b"new"))
+    path = tar(tmp_path / "a.tar", ("a", b"new"), (member, b"new"))
     with pytest.raises(EnvironmentFailure, match="b: this exists already. Move it away"):
         unpack(path, tmp_path / "out")
     assert files(tmp_path / "out") == ["b"] and (tmp_path / "out" / "b").read_text() == "mine"
+
+
+def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
+    (tmp_path / "out" / "b").mkdir(parents=True)
+    with pytest.raises(EnvironmentFailure, match="b: this exists already. Move it away"):
+        unpack(tar(tmp_path / "a.tar", ("a", b"new"), ("b", b"new")), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]

@@ -99,18 +99,29 @@ def test_specks_do_not_make_a_split_but_are_false():
     assert counts.tolist() == [1, 3, 0, 1, 3, 0, 0]
 
 
+@pytest.mark.parametrize(("pixels", "split"), [(10, 1), (9, 0)])
+def test_a_piece_has_a_tenth_of_the_object(pixels, split):
+    true, found = np.ones((10, 10), int), np.zeros((10, 10), int)
+    found[:4], found[9, :pixels] = 1, 2  # 40 of 100 pixels, and the other piece
+    counts = compare_objects(found, true).counts
+    assert counts[OBJECT_COUNTS.index("split")] == split
+
+
 def test_one_that_matches_and_holds_a_small_one_too_is_a_merge_and_nothing_is_missed():
     true, found = np.zeros((4, 10), int), np.ones((4, 10), int)
     true[:, :7], true[0, 9] = 1, 2  # 28 of 40 pixels: IoU 0.7
     assert compare_objects(found, true).counts.tolist() == [2, 1, 1, 0, 0, 0, 1]
 
 
-def test_objects_in_void_are_neither_right_nor_false():
-    label = np.where(TRUE > 0, 1, 0)
-    label[4, 6:] = 255
-    scores = np.eye(2, dtype=np.float32)[(FOUND > 0).astype(int)]
-    seen = Seen(label, scores, ("ground", "cell"), instances=TRUE)
-    assert 5 not in seen.comparison.found_ids and not seen.comparison.found_false.any()
+@pytest.mark.parametrize("void, found_ids", [([], [1, 2]), ([5], [1, 2]), ([5, 6], [1])])
+def test_objects_mostly_in_void_are_neither_right_nor_false(void, found_ids):
+    prediction = np.array([[1, 1, 1, 0, 0, 1, 1, 1, 0]])
+    true = np.array([[7, 7, 7, 0, 0, 0, 0, 0, 0]])
+    label = np.where(true > 0, 1, 0)
+    label[0, void] = 255
+    seen = Seen(label, np.eye(2, dtype=np.float32)[prediction], ("ground", "cell"), instances=true)
+    assert seen.comparison.found_ids.tolist() == found_ids
+    assert seen.comparison.found_false.tolist() == [False, True][: len(found_ids)]
 
 
 def test_the_count_error_adds_up_image_by_image():

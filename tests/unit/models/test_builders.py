@@ -2,6 +2,7 @@
 
 import inspect
 
+import keras
 import pytest
 
 import kseg
@@ -79,3 +80,11 @@ def test_one_of_several_heads_needs_two_classes_as_well():
 def test_a_classifier_may_have_a_single_score(name):
     options = {"width": 1 / 64} if name == "googlenet" else SLIM
     assert kseg.build(name, classes=1, **options).output_shape == (None, 1)
+
+
+@pytest.mark.parametrize("convolutional", [False, True])
+@pytest.mark.parametrize(("name", "rates"), [("vgg16", [0.5, 0.5]), ("alexnet", [0.5, 0.5]), ("googlenet", [0.4])])
+def test_a_classifier_drops_as_much_as_its_paper_says(name, rates, convolutional):
+    options = {"width": 1 / 64} if name == "googlenet" else SLIM
+    layers = kseg.build(name, convolutional=convolutional, **options).layers
+    assert [layer.rate for layer in layers if isinstance(layer, keras.layers.Dropout)] == rates
