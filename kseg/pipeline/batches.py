@@ -64,8 +64,8 @@ def batches(
     first = data[0]
 
     def load(number: np.int64) -> list[np.ndarray]:
-        step, place = divmod(int(number), share)
-        position = step * size + worker + place * workers
+        step, index = divmod(int(number), share)
+        position = step * size + worker + index * workers
         item = data[_index(len(data), seed, position, order)]
         return examples.of(item, data, np.random.default_rng([seed, 1, position]))
 

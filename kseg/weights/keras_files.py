@@ -75,9 +75,9 @@ def read_keras_applications(path: str | Path) -> Iterator[dict[str, list[Tensor]
     """
     with open_hdf5(path) as datasets:
         source: dict[str, list[Tensor]] = {}
-        for place, dataset in datasets.items():
-            layer = next((part for part in place.split("/") if part in NAMES), None)
-            if layer is not None and dataset.shape and not place.startswith("optimizer"):
+        for path_in_file, dataset in datasets.items():
+            layer = next((part for part in path_in_file.split("/") if part in NAMES), None)
+            if layer is not None and dataset.shape and not path_in_file.startswith("optimizer"):
                 tensors = source.setdefault(NAMES[layer], [])
                 tensors.append(Tensor(dataset.shape, rows(dataset), "keras"))
                 tensors.sort(key=lambda tensor: -len(tensor.shape))  # the kernel has more axes than the bias

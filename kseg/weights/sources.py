@@ -68,7 +68,7 @@ def source(name: str) -> Source:
     return SOURCES[name]
 
 
-def place_of(name: str) -> Path:
+def path_in_cache(name: str) -> Path:
     """Where the source's file lies in the cache, after a download or put there by hand."""
     return cache_folder() / "weights" / source(name).file
 
@@ -81,8 +81,8 @@ def fetched(name: str) -> Path:
       EnvironmentFailure: it could not be downloaded; the message says which file to bring and where to put it.
     """
     wanted = source(name)
-    place, size_bytes, digest = place_of(name), wanted.size_bytes, wanted.digest
-    return fetch(wanted.addresses, place, size_bytes=size_bytes, digest=digest, page=wanted.page)
+    size_bytes, digest = wanted.size_bytes, wanted.digest
+    return fetch(wanted.addresses, path_in_cache(name), size_bytes=size_bytes, digest=digest, page=wanted.page)
 
 
 def same_file(name: str, path: str | Path) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import kseg
-from kseg.weights.sources import SOURCES, place_of
+from kseg.weights.sources import SOURCES, path_in_cache
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "weights"))
 from vgg16_files import arrays, fresh, randomise, write_torch  # noqa: E402
@@ -41,7 +41,7 @@ def test_list_names_every_source_with_what_is_known():
 
 def test_a_file_is_fetched_from_the_mirror_and_verified(known):
     place = Path(call("fetch", "voc-fcn8s").stdout.strip())
-    assert place == place_of("voc-fcn8s") and place.read_bytes() == known.read_bytes()
+    assert place == path_in_cache("voc-fcn8s") and place.read_bytes() == known.read_bytes()
     assert "voc-fcn8s, whole" in call("verify", place).stdout
     place.unlink()
 
@@ -50,9 +50,9 @@ def test_a_wrong_file_ends_with_exit_1_and_one_that_can_not_be_had_with_5(known)
     known.write_bytes(b"others")
     assert "expected md5" in call("verify", known, exit_code=1).stdout
     message = call("fetch", "voc-fcn8s", exit_code=5).stderr
-    assert "it gave another file, which was removed" in message and f"put it at {place_of('voc-fcn8s')}" in message
+    assert "it gave another file, which was removed" in message and f"put it at {path_in_cache('voc-fcn8s')}" in message
     assert "Did you mean 'voc-fcn16s'" in call("fetch", "fcn16s", exit_code=3).stderr
-    assert not place_of("voc-fcn8s").exists()
+    assert not path_in_cache("voc-fcn8s").exists()
 
 
 def test_an_imported_network_predicts(tmp_path):

@@ -27,9 +27,9 @@ from kseg.weights.torch.torch_file import open_torch
 _CONVOLUTIONS = {1: (0, 2), 2: (5, 7), 3: (10, 12, 14), 4: (17, 19, 21), 5: (24, 26, 28)}
 NAMES = {
     **{
-        f"features.{place}": f"conv{block}_{number}"
-        for block, places in _CONVOLUTIONS.items()
-        for number, place in enumerate(places, start=1)
+        f"features.{index}": f"conv{block}_{number}"
+        for block, indices in _CONVOLUTIONS.items()
+        for number, index in enumerate(indices, start=1)
     },
     "classifier.0": "fc6",
     "classifier.3": "fc7",

@@ -6,7 +6,7 @@ import kseg
 from kseg.errors import ConfigError, EnvironmentFailure, WeightsError
 from kseg.weights import import_weights, initial_weights, load_weights
 from kseg.weights.files import kind_of
-from kseg.weights.sources import place_of
+from kseg.weights.sources import path_in_cache
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_imagenet_is_the_file_in_the_cache_or_one_to_bring(classifier_files, mon
             initial_weights(model, "imagenet")
     slim = dataclasses.replace(sources.SOURCES["vgg16-keras"], size_bytes=None, digest=None)
     monkeypatch.setitem(sources.SOURCES, "vgg16-keras", slim)
-    place = place_of("vgg16-keras")
+    place = path_in_cache("vgg16-keras")
     place.write_bytes((classifier_files / "vgg.h5").read_bytes())
     expected = fresh("fcn8s")
     assert len(initial_weights(expected, "imagenet").filled) == 15

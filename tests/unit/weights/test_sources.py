@@ -5,7 +5,7 @@ import re
 import pytest
 
 from kseg.errors import ConfigError, EnvironmentFailure
-from kseg.weights.sources import SOURCES, fetched, place_of, recognised, verified
+from kseg.weights.sources import SOURCES, fetched, path_in_cache, recognised, verified
 
 DATA = b"weights"
 
@@ -36,7 +36,7 @@ def test_every_source_says_what_it_is_and_where_or_why_not():
 
 def test_a_brought_file_is_taken_and_a_missing_one_named_with_its_place(known, monkeypatch):
     monkeypatch.setenv("KSEG_OFFLINE", "1")
-    place = place_of("voc-fcn8s")
+    place = path_in_cache("voc-fcn8s")
     with pytest.raises(EnvironmentFailure, match="Fetch the file from http://127.0.0.1:1/a .*sha1") as caught:
         fetched("voc-fcn8s")
     assert str(place) in str(caught.value) and place.name == "fcn8s-heavy-pascal.caffemodel"

@@ -122,7 +122,7 @@ def test_another_input_scaling_is_pointed_out():
 @pytest.mark.parametrize("other", [InputScaling("rgb", (122.7, 116.7, 104.0)), InputScaling("bgr", scale=1 / 255)])
 def test_another_order_of_the_channels_or_another_scale_alone_is_pointed_out(other):
     (note,) = transplant(randomised(preprocessing=other), fresh(preprocessing="voc")).notes
-    assert f"the weights were trained on {other}, the network now has {SCALINGS['voc']}" in note
+    assert f"the weights were trained with {other}, the network has {SCALINGS['voc']}" in note
     assert not transplant(randomised(preprocessing=other), fresh(preprocessing=other)).notes
 
 
