@@ -65,7 +65,7 @@ def test_preprocessing_is_none_own_or_a_name():
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith(("fcn", "unet"))])
 def test_a_network_that_segments_needs_two_classes_and_says_why(name):
     for build in (getattr(kseg.models, FUNCTIONS[name]), lambda **options: kseg.build(name, **options)):
-        with pytest.raises(ConfigError, match=f"{name}: classes is 1, .* Give classes=2: background and object"):
+        with pytest.raises(ConfigError, match=f"{name}: classes is 1, .* Give 2, background and object"):
             build(classes=1)
     with pytest.raises(ConfigError, match=f"{name}: classes is 0, but must be from 2 to"):
         kseg.build(name, classes=0)
