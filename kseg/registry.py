@@ -51,7 +51,7 @@ class Registry(Generic[Entry]):
         """
 
         # A plugin may be the first to import a room, which then registers kseg's own entries while the plugin loads.
-        is_own = sys._getframe(1).f_globals.get("__name__", "").startswith("kseg.")
+        caller = sys._getframe(1).f_globals.get("__name__", "")
 
         def enter(entry: Given) -> Given:
             module = getattr(getattr(entry, "func", entry), "__module__", "")  # for a partial, its function's module
@@ -60,8 +60,8 @@ class Registry(Generic[Entry]):
                     f"The {self.kind} {name!r} is registered already.", f"{module} must choose another name."
                 )
             self._entries[name] = entry  # type: ignore[assignment]
-            if not is_own:
-                self._origins[name] = _loading[-1] if _loading else _plugin_of(module)
+            if not caller.startswith("kseg."):
+                self._origins[name] = _loading[-1] if _loading else _plugin_of(caller)
             return entry
 
         return enter
