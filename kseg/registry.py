@@ -61,7 +61,9 @@ class Registry(Generic[Entry]):
                 )
             self._entries[name] = entry  # type: ignore[assignment]
             if not caller.startswith("kseg."):
-                self._origins[name] = _loading[-1] if _loading else _plugin_of(caller)
+                self._origins[name] = (
+                    _loading[-1] if _loading else _plugin_of(caller if module.startswith("kseg.") else module)
+                )
             return entry
 
         return enter
