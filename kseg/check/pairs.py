@@ -74,9 +74,8 @@ def _of_folder(data_dir: str | Path | None, split: str | None, leave: bool) -> L
             if leave and matched.images:
                 layout.notes.append(f"{len(matched.images)} images without a label are left out")
     if split in SPLITS and split not in found.parts and not {"", "train", "val"} & found.parts.keys():
-        raise NoSuchSplit(
-            f"{found.root}: there is no {split}/.", f"There are {', '.join(found.parts)}.", known=list(found.parts)
-        )
+        there = list(found.parts)
+        raise NoSuchSplit(f"{found.root}: there is no {split}/.", f"There are {', '.join(there)}.", known=there)
     return layout
 
 

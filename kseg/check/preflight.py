@@ -62,11 +62,9 @@ def open_parts(
     except NoSuchSplit as error:
         if split is not None:
             raise
-        raise NoSuchSplit(
-            f"{name}: there is {', '.join(sorted(error.known))}, and nothing to train on.",
-            "Put images for that into train/; kseg.evaluate scores a network on these.",
-            known=error.known,
-        ) from error
+        what = f"{name}: there is {', '.join(sorted(error.known))}, and nothing to train on."
+        fix = "Put images for that into train/; kseg.evaluate scores a network on these."
+        raise NoSuchSplit(what, fix, known=error.known) from error
     held_out = [split for split in HELD_OUT[train.split == "trainval"] if split in train.splits]
     parts = {"train": train, **{split: part(split) for split in held_out}}
     check_parts(parts)
@@ -77,11 +75,9 @@ def check_parts(parts: Mapping[str, Dataset]) -> None:
     """Raises DataError where no part is held out to report on."""
     train = parts["train"]
     if len(parts) == 1:
-        raise DataError(
-            f"{train.name}: there is nothing to report on that {train.split} does not hold; there are "
-            f"{', '.join(train.splits)}.",
-            "Train on another part, or keep some images apart.",
-        )
+        there = ", ".join(train.splits)
+        what = f"{train.name}: there is nothing to report on that {train.split} does not hold; there are {there}."
+        raise DataError(what, "Train on another part, or keep some images apart.")
 
 
 def check_scored(parts: Mapping[str, Dataset], chosen: Measure) -> None:

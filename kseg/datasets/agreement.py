@@ -60,11 +60,8 @@ def check_parts_agree(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey
             raise DataError(f"{where} has labels for {_listed(heads)}, but train for {_listed(train.heads)}.")
         for head, names in train.heads.items():
             if difference := difference_of_classes(names, heads[head]):
-                raise DataError(
-                    f"{where} has the classes {some_names(heads[head])}, but train has {some_names(names)}: "
-                    f"{difference}.",
-                    "All parts need the same classes, in the same order.",
-                )
+                what = f"{where} has the classes {some_names(heads[head])}, but train has {some_names(names)}"
+                raise DataError(f"{what}: {difference}.", "All parts need the same classes, in the same order.")
         other = surveys[split]
         if other.kind != found.kind:
             raise DataError(f"{where} has images of {other.kind}, train of {found.kind}.", "Save all in one depth.")
@@ -98,9 +95,7 @@ def check_whole_images(found: Survey, geometry: Geometry, batch_size: int) -> No
             raise SizeError(error.what, *error.fix, *fix) from error
     if batch_size > 1 and len(found.sizes) > 1:
         (first, its_name), (second, other_name) = list(found.sizes.items())[:2]
-        one = Setting("data.batch_size", 1)
-        raise ConfigError(
-            f"data.crop is none and data.batch_size is {batch_size}, but the images are of {len(found.sizes)} sizes: "
-            f"{its_name} is {first[0]} x {first[1]}, {other_name} {second[0]} x {second[1]}.",
-            *("Images in a batch are of one size: set ", Setting("data.crop"), ", or ", one, "."),
-        )
+        sizes = f"{its_name} is {first[0]} x {first[1]}, {other_name} {second[0]} x {second[1]}"
+        what = f"data.crop is none and data.batch_size is {batch_size}, but the images are of {len(found.sizes)} sizes"
+        crop, one = Setting("data.crop"), Setting("data.batch_size", 1)
+        raise ConfigError(f"{what}: {sizes}.", "Images in a batch are of one size: set ", crop, ", or ", one, ".")

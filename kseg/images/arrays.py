@@ -57,12 +57,10 @@ def plain(array: np.ndarray, path: Path) -> np.ndarray:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         wrong = ~np.isfinite(array)
         row, column, _ = np.argwhere(wrong)[0]
-        raise DataError(
-            f"{path}: {int(wrong.sum()):,} values ({wrong.mean():.1%}) are NaN or infinite, the first at row {row}, "
-            f"column {column}.",
-            "Replace them. Where NaN means that there is no data, say so in the file, and it is void: "
-            "gdal_edit.py -a_nodata nan FILE.tif.",
-        )
+        many = f"{int(wrong.sum()):,} values ({wrong.mean():.1%})"
+        void = "Where NaN means that there is no data, say so in the file, and it is void: "
+        what = f"{path}: {many} are NaN or infinite, the first at row {row}, column {column}."
+        raise DataError(what, "Replace them. ", void, "gdal_edit.py -a_nodata nan FILE.tif.")
     raise DataError(
         f"{path}: values of type {array.dtype} from {array.min()} to {array.max()}.",
         "Save it with 8 or 16 bits, or as finite float32. Where the lowest or highest value means that there is no "

@@ -123,7 +123,7 @@ class Predictor:
             ) from error
 
     def image_of(self, image: Any, name: str) -> Any:
-        """An image as the network takes it: (H, W, C), or arrays by stream as they are.
+        """An image as the network takes it: (H, W, C); arrays by stream are returned unchanged.
 
         The first image whose depth differs from that of the training images gives a warning.
 

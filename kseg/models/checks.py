@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kseg.errors import ConfigError, Setting
+from kseg.errors import ConfigError
 
 
 def check_bounds(name: str, **bounds: tuple[float, float, float]) -> None:
@@ -27,6 +27,6 @@ def check_classes(name: str, classes: int, most: int) -> None:
         raise ConfigError(
             f"{name}: classes is 1, but the probabilities of all classes sum to 1: a single class has 1 at every "
             "pixel, and nothing is learned.",
-            *("Give ", Setting("data.classes", 2), ": background and object."),
+            "Give 2, background and object.",
         )
     check_bounds(name, classes=(classes, 2, most))

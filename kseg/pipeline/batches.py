@@ -27,7 +27,7 @@ def batches(
     steps: int | None = None,
     **options: Any,
 ) -> tf.data.Dataset:
-    """Batches of images, labels and, where asked for, weight maps; all follows from (seed, step).
+    """Batches of images, labels and, if asked for, weight maps; all follows from (seed, step).
 
     A batch may hold items of two epochs, so that all batches are full.
 

@@ -1,4 +1,4 @@
-"""Weights people have: where they are published, and how they come into kseg's networks. Names resolve on first use."""
+"""Published weights, and loaders that put them into kseg's networks. Names resolve on first use."""
 
 from __future__ import annotations
 

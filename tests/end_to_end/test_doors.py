@@ -102,7 +102,7 @@ def assert_holds(bundle: Path, network: keras.Model, image: np.ndarray, average:
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
     other = "mirror" if average != "mirror" else "none"
     if average != "none":
-        with pytest.raises(ConfigError, match=f"holds another in its graph \\({average}\\)"):
+        with pytest.raises(ConfigError, match=f"holds another one in its graph \\({average}\\)"):
             kseg.predict(loaded, image, average=other)
 
 

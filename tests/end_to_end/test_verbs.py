@@ -48,6 +48,9 @@ def test_what_is_packed_is_read_as_the_settings_say(mine, tmp_path):
     call("data", "pack", "--dataset", "folder", *words)
     shown = call("data", "stats", "--dataset", "packed", "--data-dir", tmp_path / "shards", "--split", "val").stdout
     assert "class 2" in shown
+    assert json.loads((tmp_path / "shards" / "index.json").read_text())["settings"] == {"data.values": "0,1,9"}
+    words[3] = "data.values=0,1,9,7"
+    assert "Choose another folder" in call("data", "pack", "--dataset", "folder", *words, exit_code=3).stderr
 
 
 @pytest.mark.parametrize(

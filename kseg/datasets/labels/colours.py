@@ -79,11 +79,9 @@ def read_table(path: Path) -> ColourTable:
         else:
             numbers[colour] = next(free) if number is None else number
             if numbers[colour] > VOID or names.setdefault(numbers[colour], name) != name:
-                raise DataError(
-                    f"{path}: {numbers[colour]} is the number of {names.get(numbers[colour]) or 'one class'} and of "
-                    f"{name or 'another'}, or above {VOID}.",
-                    "Give every class a number of its own, or leave all numbers out.",
-                )
+                both = f"{names.get(numbers[colour]) or 'one class'} and of {name or 'another'}"
+                what = f"{path}: {numbers[colour]} is the number of {both}, or above {VOID}."
+                raise DataError(what, "Give every class a number of its own, or leave all numbers out.")
     complete = names.keys() == set(range(len(names))) and all(names.values())
     return ColourTable(path, numbers, tuple(names[number] for number in range(len(names))) if complete else ())
 
@@ -140,10 +138,10 @@ def read_coloured(path: Path, page: int, table: ColourTable) -> np.ndarray | Non
         return None
     if unknown:
         row, column = np.argwhere(codes == unknown[0])[0]
-        raise ColouredLabel(
-            f"{path}: the colour {colour_of(unknown[0])} at row {row}, column {column} is not in {table.path.name}.",
-            "Add it there; the corrected copy of `kseg data check` is without the shades along smoothed edges.",
-        )
+        where = f"at row {row}, column {column}"
+        what = f"{path}: the colour {colour_of(unknown[0])} {where} is not in {table.path.name}."
+        fix = "Add it there; the corrected copy of `kseg data check` is without the shades along smoothed edges."
+        raise ColouredLabel(what, fix)
     return np.array([known[code] for code in found.tolist()], np.int32)[inverse].reshape(codes.shape)
 
 

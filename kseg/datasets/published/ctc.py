@@ -78,11 +78,8 @@ class CellTracking(Dataset):
         if markers.is_file():
             marked = read_label(markers)
             if marked.shape != cells.shape:
-                raise DataError(
-                    f"{markers}: {marked.shape[0]} x {marked.shape[1]}, but the cells are "
-                    f"{cells.shape[0]} x {cells.shape[1]}.",
-                    "Is this the set as published?",
-                )
+                sizes = "{} x {}, but the cells are {} x {}".format(*marked.shape, *cells.shape)
+                raise DataError(f"{markers}: {sizes}.", "Is this the set as published?")
             label[unlabelled(cells, marked)] = VOID
         return Item(self.ids[index], image, label, cells)
 

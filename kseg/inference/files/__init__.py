@@ -1,4 +1,4 @@
-"""From files to files: the images that a person names, and what is predicted for them."""
+"""From image files to files with their predictions."""
 
 from kseg.inference.files.inputs import check_apart, list_images, list_streams
 from kseg.inference.files.results import predict_file

@@ -1,4 +1,4 @@
-"""The images that a person names: files, folders, and one of each stream."""
+"""Finds the images that a person names: files, folders, and an image for each stream."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def list_streams(paths: Mapping[str, str | Path], streams: Iterable[str]) -> lis
     first, *others = files.values()
     for name, found in zip(wanted[1:], others, strict=True):
         lonely = sorted(first.keys() ^ found.keys())
-        if lonely and len(first) + len(found) > 2:  # two single files may be called as they like
+        if lonely and len(first) + len(found) > 2:  # two single files may have any names
             raise DataError(
                 f"{lonely[0]}: not an image of both {wanted[0]} ({paths[wanted[0]]}) and {name} ({paths[name]}).",
                 "Give images that belong together the same name before the ending.",

@@ -45,7 +45,7 @@ def predict_file(
     the ids.
 
     In place of it STEM.tif, which is grey too, is written for a stack, and for a TIFF that says how large its pixels
-    are, where they lie on earth, how they are turned, or which have no data. All TIFFs keep this from their image.
+    are, where they lie on earth, how they are rotated, or which have no data. All TIFFs keep this from their image.
 
     Args:
       network: the predictor.
@@ -53,7 +53,7 @@ def predict_file(
         of the first.
       folder: where the results go.
       tile, average: as in `predict`.
-      axes: what the pages of a TIFF are, as `kseg.images.open_pages` takes it.
+      axes: the axes of a TIFF's pages, as in `kseg.images.open_pages`.
       with_probabilities: also STEM_probabilities.tif, float32: class 1 of two classes, else a page per class.
       with_instances: also STEM_instances.tif: the objects of each class but 0, numbered through all slices; uint16, or
         uint32 (with a message) for more than 65,535 objects.

@@ -77,7 +77,7 @@ class WireFile:
                 if not opened:
                     yield field
             else:
-                raise self.broken(position, f"field {number} of wire type {wire} where that can't be")
+                raise self.broken(position, f"field {number} of wire type {wire}, which can't be there")
         if opened:
             raise self.broken(position, f"the end of a message in which group {opened[-1]} is open")
 

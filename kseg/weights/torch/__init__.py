@@ -1,1 +1,1 @@
-"""PyTorch's files of weights, read without running what is in them."""
+"""PyTorch's files of weights, read without running their code."""

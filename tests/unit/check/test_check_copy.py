@@ -132,6 +132,20 @@ def test_black_and_white_jpegs_become_masks_and_others_are_left_out(tmp_path):
     assert files(folder / "images") == ["a.png"] and changes["labels/b.jpg"] == "left out: the label's numbers are lost"
 
 
+@pytest.mark.parametrize(("options", "white"), [({}, 1), ({"values": (0, 255)}, 255)])
+def test_what_loss_made_grey_is_white_from_128_on_and_8_bits_hold_255(tmp_path, options, white):
+    blocks = np.repeat([0, 255], 50)
+    blocks[:2] = 127, 128
+    levels = np.kron(blocks.reshape(10, 10), np.ones((16, 16), int)).astype(np.uint8)  # a JPEG keeps such blocks
+    for name in "ab":
+        put(tmp_path / "mine" / "images" / f"{name}.png", levels // 2 + ord(name))
+        put(tmp_path / "mine" / "labels" / f"{name}.jpg", levels, quality=100)
+    folder, _ = copied(tmp_path / "mine", **options)
+    np.testing.assert_array_equal(label_of(folder, "labels/a.png"), np.where(levels >= 128, white, 0))
+    with Image.open(folder / "labels" / "a.png") as label:
+        assert label.mode == "L"
+
+
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("as_stored", [False, True])
 def test_images_are_turned_upright_and_labels_with_them_where_they_fit_so(tmp_path, orientation, as_stored):
@@ -168,6 +182,19 @@ def test_nothing_is_turned_where_nothing_tells_how_the_label_was_drawn(tmp_path,
     for name in ("images", "labels"):
         copy, mine = (place / "train" / name / "a.png" for place in (folder, root))
         assert copy.read_bytes() == mine.read_bytes()
+
+
+def test_numbers_that_a_png_can_not_hold_are_written_as_tiff(tmp_path):
+    root = tree(tmp_path / "mine")
+    tag = Image.Exif()
+    tag[274] = 3
+    put(root / "train/images/a.png", image(0), exif=tag)
+    objects = LABEL.astype(np.int32)
+    objects[0, 0] = 70_000
+    (root / "train/labels/a.png").unlink()
+    tifffile.imwrite(root / "train/labels/a.tif", objects)
+    folder, _ = copied(root, instances=True, orientation="stored")
+    np.testing.assert_array_equal(label_of(folder, "train/labels/a.tif"), objects[::-1, ::-1])
 
 
 def test_a_turn_is_what_pillow_does():

@@ -112,6 +112,7 @@ def test_16_bits_hold_65535_objects():
     pages = ObjectPages(ObjectRules(), 2, 1)
     pages.count = 65_534
     assert pages.add(np.eye(1, dtype=np.uint8), np.zeros((1, 1, 1))).max() == 65_535 and pages.bits == 16
+    assert pages.add(np.eye(1, dtype=np.uint8), np.zeros((1, 1, 1))).max() == 65_536 and pages.bits == 32
 
 
 class Cells(kseg.datasets.Dataset):

@@ -9,6 +9,7 @@ import pytest
 import kseg
 from kseg.errors import ConfigError, DataError, ExportError, SizeError, WeightsError
 from kseg.inference import precision_of, predict, predict_scores, predictor
+from kseg.inference.predictor import doubt_of_depth
 from kseg.layers import InputScaling, SizeCheck
 
 SLIM = {"width": 1 / 64, "fc_width": 2}
@@ -146,6 +147,22 @@ def test_images_of_another_depth_are_warned_of_once(white, image, words, capsys)
         predict(call, image)
     said = capsys.readouterr().err
     assert said.count("warning: image: ") == bool(words) and words in said
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "white", "doubtful"),
+    [
+        (200, np.uint8, 510, False),  # of 8 bits where white lies beyond twice 255
+        (200, np.uint8, 511, True),
+        (510, np.uint16, 255, False),  # too bright is twice white
+        (511, np.uint16, 255, True),
+        (1.0, np.float32, 2, False),  # fractions up to 1 where white is above 2
+        (1.0, np.float32, 3, True),
+        (1.5, np.float32, 3, False),
+    ],
+)
+def test_from_where_on_a_depth_is_doubted(level, kind, white, doubtful):
+    assert bool(doubt_of_depth(np.full((1, 1), level, kind), white)) == doubtful
 
 
 def test_a_bundle_warns_of_images_of_another_depth_too(tmp_path, capsys):

@@ -94,6 +94,8 @@ def test_numbers_from_1_on_in_one_piece_each_are_counted(label, count):
     ("counts", "numbered"),
     [
         ([9, 12, 7, 30], True),
+        ([8, 3], True),  # the most numbers decide, and eight are many
+        ([7, 3], False),
         ([9, 12, 0, 30], True),  # one image of tracked or broken objects
         ([], False),
         ([2, 3, 4, 3], False),  # few: three classes in one piece each look so

@@ -99,6 +99,14 @@ def test_specks_do_not_make_a_split_but_are_false():
     assert counts.tolist() == [1, 3, 0, 1, 3, 0, 0]
 
 
+@pytest.mark.parametrize(("pixels", "split"), [(10, 1), (9, 0)])
+def test_a_piece_has_a_tenth_of_the_object(pixels, split):
+    true, found = np.ones((10, 10), int), np.zeros((10, 10), int)
+    found[:4], found[9, :pixels] = 1, 2  # 40 of 100 pixels, and the other piece
+    counts = compare_objects(found, true).counts
+    assert counts[OBJECT_COUNTS.index("split")] == split
+
+
 def test_one_that_matches_and_holds_a_small_one_too_is_a_merge_and_nothing_is_missed():
     true, found = np.zeros((4, 10), int), np.ones((4, 10), int)
     true[:, :7], true[0, 9] = 1, 2  # 28 of 40 pixels: IoU 0.7

@@ -2,6 +2,7 @@
 
 import inspect
 
+import keras
 import pytest
 
 import kseg
@@ -64,7 +65,7 @@ def test_preprocessing_is_none_own_or_a_name():
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith(("fcn", "unet"))])
 def test_a_network_that_segments_needs_two_classes_and_says_why(name):
     for build in (getattr(kseg.models, FUNCTIONS[name]), lambda **options: kseg.build(name, **options)):
-        with pytest.raises(ConfigError, match=f"{name}: classes is 1, .* Give classes=2: background and object"):
+        with pytest.raises(ConfigError, match=f"{name}: classes is 1, .* Give 2, background and object"):
             build(classes=1)
     with pytest.raises(ConfigError, match=f"{name}: classes is 0, but must be from 2 to"):
         kseg.build(name, classes=0)
@@ -79,3 +80,11 @@ def test_one_of_several_heads_needs_two_classes_as_well():
 def test_a_classifier_may_have_a_single_score(name):
     options = {"width": 1 / 64} if name == "googlenet" else SLIM
     assert kseg.build(name, classes=1, **options).output_shape == (None, 1)
+
+
+@pytest.mark.parametrize("convolutional", [False, True])
+@pytest.mark.parametrize(("name", "rates"), [("vgg16", [0.5, 0.5]), ("alexnet", [0.5, 0.5]), ("googlenet", [0.4])])
+def test_a_classifier_drops_as_much_as_its_paper_says(name, rates, convolutional):
+    options = {"width": 1 / 64} if name == "googlenet" else SLIM
+    layers = kseg.build(name, convolutional=convolutional, **options).layers
+    assert [layer.rate for layer in layers if isinstance(layer, keras.layers.Dropout)] == rates

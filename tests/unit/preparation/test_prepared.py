@@ -189,7 +189,7 @@ def test_what_a_registered_function_makes_must_be_of_its_kind(monkeypatch):
         kseg.datasets.open("no-ids", split="train", need=1)
     with pytest.raises(ConfigError, match="The loss 'nothing': found NoneType. Hand over a kseg.objectives.BatchLoss"):
         make_loss(LossSpec("nothing"))
-    with pytest.raises(ConfigError, match="The network 'nothing': its function gave NoneType"):
+    with pytest.raises(ConfigError, match="The network 'nothing': its function returned NoneType"):
         kseg.build("nothing")
     assert isinstance(make_loss(LossSpec("of-keras")), BatchLoss)
 

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -47,6 +48,14 @@ def test_scores_come_from_one_matrix_over_the_split():
     assert report.mean_iu == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert report.measures["pixel_accuracy"] == pytest.approx(6 / 7)
     assert [image["mean_iu"] for image in report.images] == pytest.approx([1.0, (1 / 2 + 2 / 3) / 2])
+
+
+def test_a_report_is_of_the_precision_and_the_average_that_are_asked_for():
+    image = keras.Input((None, None, 1))
+    network = keras.Model(image, keras.layers.Conv2D(3, 1)(image))
+    for precision, average in (("float32", "none"), ("mixed_bfloat16", "mirror")):
+        report = evaluate(network, Two(), precision=precision, average=average)
+        assert (report.precision, report.average) == (precision, average)
 
 
 def test_objects_are_scored_where_they_are_numbered():

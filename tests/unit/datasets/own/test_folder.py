@@ -260,6 +260,11 @@ def test_a_number_of_classes_that_can_not_be_is_refused(tmp_path, classes):
         opened(tmp_path, classes=classes)
 
 
+def test_there_can_be_255_classes(tmp_path):
+    fill(tmp_path, LABEL, LABEL)
+    assert len(opened(tmp_path, classes=255).classes) == 255
+
+
 def test_many_numbers_are_not_taken_for_classes(tmp_path):
     fill(tmp_path, LABEL * 50, LABEL)
     with pytest.raises(

@@ -141,6 +141,14 @@ def test_two_folders_that_could_both_be_a_split_or_the_labels_are_refused(tmp_pa
         datasets.open("folder", other, split="train")
 
 
+def test_a_folder_without_images_says_where_they_go(tmp_path):
+    wanted = (
+        "does not hold it.* found nothing. Put the images into images/ and their labels into labels/, under the same"
+    )
+    with pytest.raises(DataError, match=wanted):
+        datasets.open("folder", tmp_path, split="train")
+
+
 @pytest.mark.parametrize("folder", ["", "images/"])
 def test_labels_beside_their_images_are_told_by_their_names(tmp_path, folder):
     fill(tmp_path / "mine", [f"{folder}{n}.png" for n in "abc"], [f"{folder}{n}_cp_masks.png" for n in "abc"])
