@@ -75,13 +75,11 @@ def build(
       WeightsError: the file of weights can't be read, or is of another network.
     """
     builder = NETWORKS.get(name)
-    if preprocessing == "none":
-        preprocessing = None
-    elif isinstance(preprocessing, str) and preprocessing != "own":
-        if preprocessing not in SCALINGS:
-            known_names = ["own", "none", *SCALINGS]
-            raise ConfigError(f"There is no preprocessing {preprocessing!r}.", did_you_mean(preprocessing, known_names))
-        preprocessing = SCALINGS[preprocessing]
+    if isinstance(preprocessing, str) and preprocessing != "own":
+        tables = ["own", "none", *SCALINGS]
+        if preprocessing not in tables:
+            raise ConfigError(f"There is no preprocessing {preprocessing!r}.", did_you_mean(preprocessing, tables))
+        preprocessing = SCALINGS.get(preprocessing)
     known = inspect.signature(builder).parameters
     given = {"classes": classes, "input_shape": input_shape, "width": width}
     options.update({key: value for key, value in given.items() if value is not None})

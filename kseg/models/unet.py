@@ -65,7 +65,13 @@ def unet(
       SizeError: H or W does not fit; the message names the next size that does.
       WeightsError: the file can't be read, or is of another network.
     """
-    _check_options(classes, width, variant, padding, depth, dropout, normalization)
+    check_choice("unet", variant=(variant, ("paper", "phseg_v5")))
+    check_choice("unet", padding=(padding, ("valid", "same")))
+    check_choice("unet", normalization=(normalization, ("none", "batch", "group")))
+    check_classes("unet", classes, 255)
+    check_bounds("unet", width=(width, 1, 1024), depth=(depth, 1, 8), dropout=(dropout, 0, 0.99))
+    if width != int(width):
+        raise ConfigError(f"unet: width is {width}, but must be a whole number of channels.")
     geometry = unet_geometry(depth, padding)
     if normalization == "group":
         geometry = dataclasses.replace(geometry, margin=None)
@@ -136,15 +142,3 @@ def _block(x: Any, name: str, channels: int, padding: str, normalization: str) -
 
 def _gaussian(fan_in: int) -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(0.0, math.sqrt(2 / fan_in))
-
-
-def _check_options(
-    classes: int, width: int, variant: str, padding: str, depth: int, dropout: float, normalization: str
-) -> None:
-    check_choice("unet", variant=(variant, ("paper", "phseg_v5")))
-    check_choice("unet", padding=(padding, ("valid", "same")))
-    check_choice("unet", normalization=(normalization, ("none", "batch", "group")))
-    check_classes("unet", classes, 255)
-    check_bounds("unet", width=(width, 1, 1024), depth=(depth, 1, 8), dropout=(dropout, 0, 0.99))
-    if width != int(width):
-        raise ConfigError(f"unet: width is {width}, but must be a whole number of channels.")
