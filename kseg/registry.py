@@ -50,6 +50,9 @@ class Registry(Generic[Entry]):
           ConfigError: the name is taken.
         """
 
+        # A plugin may be the first to import a room, which then registers kseg's own entries while the plugin loads.
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+
         def enter(entry: Given) -> Given:
             module = getattr(getattr(entry, "func", entry), "__module__", "")  # for a partial, its function's module
             if name in self._entries and not _is_again(self._entries[name], entry):
@@ -57,8 +60,10 @@ class Registry(Generic[Entry]):
                     f"The {self.kind} {name!r} is registered already.", f"{module} must choose another name."
                 )
             self._entries[name] = entry  # type: ignore[assignment]
-            if _loading or not module.startswith("kseg."):
-                self._origins[name] = _loading[-1] if _loading else _plugin_of(module)
+            if not caller.startswith("kseg."):
+                self._origins[name] = (
+                    _loading[-1] if _loading else _plugin_of(caller if module.startswith("kseg.") else module)
+                )
             return entry
 
         return enter

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 
+import click
+
 from kseg.errors import Setting
 
-# The options that set one field of a recipe, by the field.
+# The options that set one field of a recipe, or one argument under another name, by its name.
 OPTIONS = {
     "data.batch_size": "batch-size",
     "data.crop": "crop",
@@ -14,17 +16,23 @@ OPTIONS = {
     "model.name": "model",
     "network": "model",
 }
-# Fields of a recipe without a dot that have no option of their own.
-ONLY_SET = ("epoch_steps", "measure")
+# Fields of a recipe without a dot, for which `train` has no option.
+ONLY_SET = ("average", "epoch_steps", "measure")
 
 
 def as_option(setting: Setting) -> str:
     """The option for a setting: `--set data.ignore_class=255`, `--crop 256,256`, `--deterministic`."""
     name, text = setting.name, _as_text(setting.value)
-    if name not in OPTIONS and ("." in name or name in ONLY_SET):
-        return f"--set {shlex.quote(f'{name}={text}') if setting.value is not ... else f'{name}={text}'}"
     option = f"--{OPTIONS.get(name, name.replace('_', '-'))}"
+    if ("." in name or name in ONLY_SET) and not (name in OPTIONS or _is_of_verb(option)):
+        return f"--set {shlex.quote(f'{name}={text}') if setting.value is not ... else f'{name}={text}'}"
     return option if setting.value is True else f"{option} {text if setting.value is ... else shlex.quote(text)}"
+
+
+def _is_of_verb(option: str) -> bool:
+    """Whether the verb that is running has this option."""
+    context = click.get_current_context(silent=True)
+    return context is not None and any(option in each.opts for each in context.command.params)
 
 
 def _as_text(value: object) -> str:

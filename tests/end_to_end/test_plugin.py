@@ -136,7 +136,10 @@ def test_a_run_goes_on_only_with_its_plugin_which_nothing_imports_by_itself(run,
         kept = {name: entry for name, entry in registry._entries.items() if registry.origin(name) != str(plugin)}
         monkeypatch.setattr(registry, "_entries", kept)
     said = call("train", "--run", run, exit_code=3).stderr
-    assert f"of the plugin {plugin}, which is not loaded. Pass --plugin {plugin}" in said
+    assert (
+        f"of the plugin {plugin}, which is not loaded. Import it first; on the command line pass --plugin {plugin}"
+        in said
+    )
     assert "--plugin" in call("evaluate", run, exit_code=3).stderr
 
 

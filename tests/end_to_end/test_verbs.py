@@ -12,6 +12,9 @@ from click.testing import CliRunner
 from command import call
 
 from kseg.cli import main
+from kseg.cli.predict import predict
+from kseg.cli.spelling import as_option
+from kseg.cli.train import train
 from kseg.cli.verb import Verb
 from kseg.errors import Setting
 from kseg.images import write_image
@@ -77,6 +80,12 @@ def test_what_a_verb_logs_names_its_options():
 
     assert CliRunner().invoke(doubt).stderr == "warning: the crops are large. Pass --batch-size 1.\n"
     assert told(Setting("data.batch_size", 1)) == "batch_size=1"
+
+
+@pytest.mark.parametrize(("verb", "written"), [(predict, "--average mirror"), (train, "--set average=mirror")])
+def test_a_field_of_a_recipe_is_set_by_the_option_of_the_verb_where_it_has_one(verb, written):
+    with click.Context(verb):
+        assert as_option(Setting("average", "mirror")) == written
 
 
 @pytest.mark.parametrize("words", [["data", "list"], ["weights", "list"]])

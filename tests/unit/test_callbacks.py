@@ -12,6 +12,7 @@ from kseg.callbacks.validation import ValidationLoss
 from kseg.errors import ConfigError
 from kseg.inference import set_precision
 from kseg.inference.in_training import SharedPredictor
+from kseg.layers import ScoreReading, with_reading
 from kseg.metrics import Seen
 from kseg.objectives import CrossEntropyAndDice, MeanIU, PixelCrossEntropy
 
@@ -57,6 +58,14 @@ def test_validation_logs_scores_and_the_loss_of_whole_images():
     network.compile("adam", "sparse_categorical_crossentropy")
     validate.on_epoch_end(1, logs := {})
     assert "val_loss" not in logs and "val_mean_iu" in logs
+
+
+def test_validation_averages_nothing_whatever_the_network_does(few_cells):
+    network = kseg.build("unet", width=1, depth=1, padding="same")
+    validate = Validate(kseg.datasets.open("demo", few_cells, split="val")[:1])
+    validate.set_model(with_reading(network, ScoreReading(("background", "cell"), average="mirror")))
+    validate.on_epoch_end(0, {})
+    assert validate.report.average == "none"
 
 
 def test_the_loss_on_val_is_the_sum_of_all_heads_and_of_the_pixels_of_all_images():

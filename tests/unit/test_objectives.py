@@ -254,8 +254,8 @@ def test_a_metric_counts_on_beyond_what_float32_holds():
     metric = MeanIU(2)
     metric.matrix.assign(np.array([[2**24, 0], [0, 2**24], [0, 0], [0, 0]]))
     for _ in range(3):  # in float32 2^24 + 1 is 2^24
-        metric.update_state(np.array([[[1]]]), np.array([[[[1, 0]]]], "f4"))
-    assert np.asarray(metric.matrix).tolist() == [[2**24, 0], [3, 2**24], [0, 0], [0, 0]]
+        metric.update_state(np.array([[[0]]]), np.array([[[[1, 0]]]], "f4"))
+    assert np.asarray(metric.matrix).tolist() == [[2**24 + 3, 0], [0, 2**24], [0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("loss", LOSSES)

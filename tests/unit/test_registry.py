@@ -1,5 +1,6 @@
 import functools
 import importlib
+import subprocess
 import sys
 
 import pytest
@@ -143,3 +144,27 @@ def test_a_plugin_that_ends_the_program_is_refused(tmp_path):
     (tmp_path / "plugin_that_ends.py").write_text("import sys\nsys.exit(3)\n")
     with pytest.raises(ConfigError, match=r"plugin_that_ends.py: this plugin can't be imported \(SystemExit: 3\)"):
         load_plugin(str(tmp_path / "plugin_that_ends.py"))
+
+
+def test_what_a_plugin_is_the_first_to_import_stays_ksegs_own(tmp_path):
+    """In a fresh process, since the rooms are imported here already."""
+    (tmp_path / "mine.py").write_text(
+        "from kseg.datasets import DATASETS, Dataset\nfrom kseg.metrics import MEASURES, MEASURES as found\n\n\n"
+        "@DATASETS.register('mine')\nclass Mine(Dataset):\n    pass\n\n\n"
+        "MEASURES.register('again')(found.get('mean_iu'))\n"
+    )
+    code = (
+        "from kseg.registry import load_plugin, REGISTRIES\nload_plugin('mine.py')\n"
+        "print([(kind, name, REGISTRIES[kind].origin(name)) for kind, name in "
+        "[('data set', 'folder'), ('measure', 'mean_iu'), ('data set', 'mine'), ('measure', 'again')]])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    path = str(tmp_path / "mine.py")
+    assert done.stdout.strip() == str(
+        [
+            ("data set", "folder", None),
+            ("measure", "mean_iu", None),
+            ("data set", "mine", path),
+            ("measure", "again", path),
+        ]
+    ), done.stderr

@@ -105,6 +105,18 @@ def test_a_large_image_is_given_to_the_network_in_tiles_of_the_usual_size():
     assert sizes == [(1170, 1190)]
 
 
+@pytest.mark.parametrize("average", ["none", "mirror", "rotations"])
+def test_tiles_are_as_large_as_asked_for_under_an_average_too(average):
+    whole, sizes = predictor(kseg.build("unet", depth=1, width=1, padding="same", preprocessing=None)), set()
+
+    def noted(images):
+        sizes.update(images.shape[1:3])
+        return whole.call(images)
+
+    predict(dataclasses.replace(whole, call=noted), np.zeros((70, 90), np.float32), tile=32, average=average)
+    assert max(sizes) == 32
+
+
 def test_beyond_256_classes_ids_take_two_bytes():
     scores = np.zeros((1, 3, 300), np.float32)
     scores[0, :, 299] = 1

@@ -134,7 +134,7 @@ def test_unknown_keys_in_json_are_refused():
     with pytest.raises(ConfigError, match="The data set 'demo' takes no option 'data.colour'"):
         Recipe.from_json({"name": "a", "steps": 1, "data": {"colour": 1}})
     for name, value in (("data", 1), ("published", [0.9])):
-        with pytest.raises(ConfigError, match=f"{name} is .*, but must be fields by name"):
+        with pytest.raises(ConfigError, match=f"{name} is .*, but must be a mapping of fields by name"):
             Recipe.from_json({"name": "a", "steps": 1, name: value})
 
 
