@@ -9,7 +9,7 @@ import pytest
 import kseg
 from kseg.errors import ConfigError, DataError, ExportError, SizeError, WeightsError
 from kseg.inference import precision_of, predict, predict_scores, predictor
-from kseg.inference.predictor import doubt_of_depth
+from kseg.inference.input_images import depth_warning
 from kseg.layers import InputScaling, SizeCheck
 
 SLIM = {"width": 1 / 64, "fc_width": 2}
@@ -162,7 +162,7 @@ def test_images_of_another_depth_are_warned_of_once(white, image, words, capsys)
     ],
 )
 def test_from_where_on_a_depth_is_doubted(level, kind, white, doubtful):
-    assert bool(doubt_of_depth(np.full((1, 1), level, kind), white)) == doubtful
+    assert bool(depth_warning(np.full((1, 1), level, kind), white)) == doubtful
 
 
 def test_a_bundle_warns_of_images_of_another_depth_too(tmp_path, capsys):
