@@ -50,6 +50,22 @@ def test_receptive_fields_are_the_papers(backbone, layer, field, stride):
     assert f"a cell every 32 pixels, reading {grids(network)['score_fr'].receptive_field}" in describe(network)
 
 
+@pytest.mark.parametrize(
+    ("name", "backbone", "reach", "margin"),
+    [
+        # A cell of fc7 reads the 404 pixels from -189 to 214. Up-sampled by a kernel of 64 the first begins 63 pixels
+        # before, and 19 are cut off: from -233 to 233. Margins are whole strides of 32.
+        ("fcn32s", "vgg16", 233, 256),
+        ("fcn8s", "vgg16", 245, 256),
+        ("fcn32s", "alexnet", 208, 224),
+        ("fcn32s", "googlenet", 388, 416),
+    ],
+)
+def test_the_margin_of_a_tile_is_as_far_as_a_score_reads(name, backbone, reach, margin):
+    network = kseg.build(name, backbone=backbone, **SLIM)
+    assert (grids(network)["score"].reach, network.get_layer("size").geometry.margin) == (reach, margin)
+
+
 def test_googlenets_published_field_counts_the_average_pool():
     assert grids(kseg.build("googlenet", width=1 / 16))["pool5.7x7_s1"].receptive_field == 907
 

@@ -173,7 +173,7 @@ def test_classes_of_the_same_number_in_another_order_are_refused():
     data = Two()
     other = ScoreReading((data.classes[0], data.classes[2], data.classes[1]))
     model = dataclasses.replace(echo(3), readings={"": other})
-    with pytest.raises(DataError, match="the same names, but in another order. Take the data it was trained for"):
+    with pytest.raises(DataError, match="the same names, but in another order. Take the data that it was trained for"):
         evaluate(model, data)
 
 
@@ -223,7 +223,7 @@ def test_further_heads_are_scored_beside_the_first_and_the_protocols_classes_alo
 
 
 def test_a_network_without_the_datas_heads_is_refused():
-    with pytest.raises(DataError, match="answers with one label per pixel, two has semantic"):
+    with pytest.raises(DataError, match="gives one label per pixel, but two has semantic"):
         evaluate(echo(3), TwoTasks())
 
 

@@ -124,6 +124,13 @@ def test_one_callback_needs_no_list(halves):
     assert seen == [0]
 
 
+def test_a_callback_that_sets_the_rate_is_refused_beside_a_schedule_before_the_first_step(halves):
+    setting = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)
+    with pytest.raises(ConfigError, match="LearningRateScheduler sets the learning rate"):
+        kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM, callbacks=setting)
+    assert not (halves.parent / "run").exists()
+
+
 def test_a_run_whose_checkpoints_are_gone_begins_anew_and_says_so(halves, capsys):
     run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=SLIM)
     shutil.rmtree(run.folder / "checkpoints")
