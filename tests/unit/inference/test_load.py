@@ -107,10 +107,7 @@ def test_a_bundle_refuses_deeper_images_than_it_was_made_for(network, tmp_path):
 
 def test_versions_count_on_and_are_never_written_over(network, tmp_path):
     assert kseg.export(network, tmp_path, name="a").name == "1"
-<<<<<<< HEAD
-=======
     assert kseg.export(network, tmp_path, name="a").name == "2"
->>>>>>> tests
     assert kseg.export(network, tmp_path, name="a", version=7).name == "7"
     assert kseg.export(network, tmp_path, name="a").name == "8"
     with pytest.raises(ExportError, match="this version exists"):

@@ -200,12 +200,6 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(saved, harm, capsys):
     assert newest_whole(saved / "checkpoints") is None
 
 
-<<<<<<< HEAD
-def test_the_newest_and_the_best_are_kept(tmp_path):
-    model, callbacks = small(), parts(tmp_path, 0.1, 0.9, 0.2, 0.3, 0.4, 0.5)
-    keeper = keeper_of(tmp_path, model, callbacks, keep=2)
-    run_steps(model, batches(), Plan(6, 1), callbacks=callbacks, keeper=keeper)
-=======
 @pytest.mark.parametrize("stops", [[6], [4, 6]])
 def test_the_newest_and_the_best_are_kept(stops, tmp_path):
     for stop in stops:
@@ -213,10 +207,9 @@ def test_the_newest_and_the_best_are_kept(stops, tmp_path):
         keeper = keeper_of(tmp_path, model, callbacks, keep=2)
         if found := newest_whole(tmp_path / "checkpoints"):
             keeper.restore(found)
-        begun = keeper.place.step
+        begun = keeper.position.step
         stream = batches(begun).take(stop - begun)
-        run_steps(model, stream, steps=6, epoch_steps=1, callbacks=callbacks, keeper=keeper)
->>>>>>> tests
+        run_steps(model, stream, Plan(6, 1), callbacks=callbacks, keeper=keeper)
     assert names(tmp_path) == ["step-000002", "step-000005", "step-000006"]
     assert read_checkpoint(tmp_path / "checkpoints" / "step-000006").best_step == 2
 
