@@ -14,7 +14,7 @@ import pytest
 from command import call, processes, run_verb
 
 import kseg
-from kseg.training import trainer
+from kseg.runs import trainer
 from kseg.training.checkpoint import read_checkpoint
 
 SETTINGS = {
