@@ -94,6 +94,7 @@ def test_evaluate_repeats_the_report(run, tmp_path):
     printed = json.loads(call("evaluate", run, "--json", "-").stdout)
     report = json.loads((run / "report.json").read_text())
     assert printed == {key: report[key] for key in printed}
+    assert "tile: height 15 does not fit" in call("evaluate", run, "--tile", 15, exit_code=3).stderr
     text = call("evaluate", run, "--split", "train", "--json", tmp_path / "train.json").stdout
     assert "demo train: mean IU" in text and "worst of 24 images" in text
     assert json.loads((tmp_path / "train.json").read_text())["split"] == "train"
@@ -163,12 +164,13 @@ def test_a_bundle_is_named_after_its_run_and_a_later_version_is_announced(run, t
     shutil.copytree(run, other)
     models = tmp_path / "models"
     for number, (model, name) in enumerate(((run, "demo"), (other, "other"), (other / "model.keras", "other"))):
-        said = call("export", model, "-o", models)
+        precision = ("float32", "mixed_bfloat16", "float32")[number]
+        said = call("export", model, "-o", models, *(["--precision", precision] if number else []))
         bundle = models / name / str(max(1, number))
         assert said.stdout.strip() == str(bundle)
         assert ("other held version 1. TensorFlow Serving will now serve" in said.stderr) == (number == 2)
         facts = json.loads((bundle / "assets.extra" / "kseg.json").read_text())
-        assert facts["class_names"] == ["background", "cell"]
+        assert facts["class_names"] == ["background", "cell"] and facts["precision"] == precision
     monkeypatch.chdir(other)
     assert call("export", ".", "-o", models).stdout.strip() == str(models / "other" / "3")
 

@@ -153,6 +153,7 @@ def test_it_predicts_evaluates_and_exports_as_built_in_ones_do(run, plugin, tmp_
     report = json.loads((run / "report.json").read_text())
     scored = json.loads(call("evaluate", run, "--json", "-", "--plugin", plugin).stdout)
     assert scored["confusion"] == report["confusion"]
+    assert scored["measures"]["bright_recall"] == report["measures"]["bright_recall"]  # what it was chosen by
     bundle = call("export", run, "-o", tmp_path / "models", "--plugin", plugin).stdout.strip()
     np.testing.assert_array_equal(kseg.predict(kseg.load(bundle), image), mask)
 

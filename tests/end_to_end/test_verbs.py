@@ -19,6 +19,8 @@ from kseg.cli.verb import Verb
 from kseg.errors import Setting
 from kseg.images import write_image
 from kseg.log import LOG, told
+from kseg.recipes import RECIPES
+from kseg.runs import trainer
 
 
 @pytest.fixture
@@ -51,6 +53,30 @@ def test_what_is_packed_is_read_as_the_settings_say(mine, tmp_path):
     assert json.loads((tmp_path / "shards" / "index.json").read_text())["settings"] == {"data.values": "0,1,9"}
     words[3] = "data.values=0,1,9,7"
     assert "Choose another folder" in call("data", "pack", "--dataset", "folder", *words, exit_code=3).stderr
+
+
+def test_every_option_of_a_training_is_handed_on(tmp_path, monkeypatch):
+    handed = {}
+
+    def noted(recipe, **options):
+        handed.update(options, recipe=recipe)
+        return trainer.Run(tmp_path, None, RECIPES.get("demo")())
+
+    monkeypatch.setattr(trainer, "train", noted)
+    options = {
+        "recipe": "own-unet", "model": "fcn32s", "dataset": "folder", "data-dir": "cells", "run": "here", "steps": 7,
+        "batch-size": 3, "crop": "32,40", "init-weights": "none", "precision": "mixed_float16", "resume": "never",
+        "seed": 5, "set": "loss.dice=0.5",
+    }  # fmt: skip
+    call("train", "--deterministic", *(word for name, value in options.items() for word in (f"--{name}", value)))
+    settings = {
+        "model.name": "fcn32s", "data.name": "folder", "data.batch_size": 3, "data.crop": "32,40", "steps": 7,
+        "init_weights": "none", "precision": "mixed_float16", "seed": 5, "deterministic": True, "loss.dice": "0.5",
+    }  # fmt: skip
+    wanted = {"recipe": "own-unet", "data_dir": "cells", "run": "here", "resume": "never", "settings": settings}
+    assert handed == wanted
+    call("train", "--epochs", 2)
+    assert handed == {"recipe": None, "data_dir": None, "run": None, "resume": "auto", "settings": {"epochs": 2}}
 
 
 @pytest.mark.parametrize(
