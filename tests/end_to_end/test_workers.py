@@ -137,4 +137,4 @@ def test_workers_need_a_folder_they_share(tmp_path, monkeypatch):
     task = '"task": {"type": "worker", "index": 0}'
     monkeypatch.setenv("TF_CONFIG", f'{{"cluster": {{"worker": ["localhost:1", "localhost:2"]}}, {task}}}')
     monkeypatch.chdir(tmp_path)
-    assert "name the folder they share, --run DIR" in call("train", "--steps", 1, exit_code=3).stderr
+    assert "Name a folder that they share: --run DIR" in call("train", "--steps", 1, exit_code=3).stderr
