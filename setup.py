@@ -32,7 +32,7 @@ setup(
     ],
     extras_require={
         "beam": ["apache-beam>=2.70"],
-        "test": ["pytest>=8", "hypothesis>=6.100", "scipy>=1.13"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scipy>=1.13"],
         "dev": ["kseg[test]", "ruff>=0.9", "mypy>=1.14", "import-linter>=2.1", "pre-commit>=4"],
     },
     entry_points={"console_scripts": ["kseg=kseg.cli:main"]},

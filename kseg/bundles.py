@@ -91,7 +91,7 @@ def export(
             _archive(model, network, average).write_out(str(temporary), verbose=False)
         except tf.errors.OpError as error:
             raise EnvironmentFailure(
-                f"{folder}: the bundle can't be written ({in_a_line(error.message)}). Nothing was left there.",
+                f"{folder}: the bundle can't be written ({in_a_line(error.message, 500)}). Nothing was left there.",
                 "Free some space or choose another place.",
             ) from error
         except (ValueError, TypeError, NotImplementedError) as error:
