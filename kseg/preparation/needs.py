@@ -38,7 +38,9 @@ def needs_of(recipe: Recipe, settings: Mapping[str, Any] | None = None) -> Needs
         if name not in KINDS:
             raise ConfigError(f"{name} can't apply here.", did_you_mean(name, list(KINDS)))
         changed[name] = convert(value, KINDS[name], name)
-    value = {name: changed.get(name, recipe.value(name)) for name in KINDS}
+    data, model = recipe.data, recipe.model.options
+    own = (data.split, data.crop, data.batch_size, data.white, recipe.measure, model.get("depth"), model.get("padding"))
+    value = {**dict(zip(KINDS, own, strict=True)), **changed}
     is_unet = recipe.model.name == "unet"
     padding = value["model.padding"] or "valid"
     geometry = unet_geometry(value["model.depth"] or 4, padding) if is_unet and padding in ("valid", "same") else None
