@@ -4,7 +4,14 @@ What the weights depend on is part of the saved network, so training, prediction
 with these layers loads with plain Keras after `import kseg.layers`.
 """
 
-from kseg.layers.maps import CaffePooling2D, CropTo, GroupedConv2D, LocalResponseNormalization, ScaleChannels
+from kseg.layers.maps import (
+    CaffePooling2D,
+    CropTo,
+    GroupedConv2D,
+    LocalResponseNormalization,
+    ProductConv2D,
+    ScaleChannels,
+)
 from kseg.layers.reading import AVERAGES, Average, ReadScores, ScoreReading, check_average, readings_of, with_reading
 from kseg.layers.scaling import SCALINGS, InputScaling, ScaleInput
 from kseg.layers.size import SizeCheck, check_size
@@ -22,6 +29,7 @@ __all__ = [
     "GroupedConv2D",
     "InputScaling",
     "LocalResponseNormalization",
+    "ProductConv2D",
     "ScaleChannels",
     "ReadScores",
     "ScaleInput",

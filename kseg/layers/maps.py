@@ -147,6 +147,29 @@ class GroupedConv2D(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable("kseg")
+class ProductConv2D(keras.layers.Conv2D):
+    """Keras' Conv2D with stride 1, computed as one matrix product of shifted views of the map and the weights.
+
+    For large kernels over few cells TensorFlow's convolution is several times slower on a processor. Measured on two
+    cores with AVX-512 and AMX, FCN-32s on 500 x 500 pixels: 1.5 s with fc6 as a product, 2.4 s as a convolution; in
+    bfloat16 0.29 s and 0.41 s. A training step of FCN-8s on 256 x 256 pixels: 2.0 s and 2.5 s; in bfloat16 0.77 s and
+    1.15 s. The views take kernel height x width times the memory of the map.
+    """
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        height, width, channels, filters = kernel.shape
+        if self.padding == "same":
+            sides = [((size - 1) // 2, size // 2) for size in (height, width)]
+            inputs = ops.pad(inputs, [(0, 0), *sides, (0, 0)])
+        images, rows, columns = ops.shape(inputs)[:3]
+        rows, columns = rows - height + 1, columns - width + 1
+        views = [inputs[:, y : y + rows, x : x + columns] for y in range(height) for x in range(width)]
+        cells = ops.reshape(ops.concatenate(views, axis=-1), (-1, height * width * channels))
+        product = ops.matmul(cells, ops.reshape(kernel, (height * width * channels, filters)))
+        return ops.reshape(product, (images, rows, columns, filters))
+
+
+@keras.saving.register_keras_serializable("kseg")
 class CropTo(keras.layers.Layer):
     """Crops a map to the size of another one, from `offset` cells after its top left corner.
 

@@ -11,7 +11,15 @@ import keras
 from keras import layers
 
 from kseg.geometry import Grid
-from kseg.layers import Bilinear, BilinearUpsampling, CaffePooling2D, CropTo, GroupedConv2D, LocalResponseNormalization
+from kseg.layers import (
+    Bilinear,
+    BilinearUpsampling,
+    CaffePooling2D,
+    CropTo,
+    GroupedConv2D,
+    LocalResponseNormalization,
+    ProductConv2D,
+)
 
 
 def scaled(channels: int, width: float, groups: int = 1) -> int:
@@ -51,7 +59,8 @@ class FeatureMap:
         same = stride == 1 and 2 * pad == kernel - 1
         if pad and not same:
             x = layers.ZeroPadding2D(pad, name=self.named(f"{name}.pad"))(x)
-        kind = GroupedConv2D if groups > 1 else layers.Conv2D
+        is_large = stride == 1 and kernel > 5  # as fc6 is, over the few cells of the deepest map
+        kind = GroupedConv2D if groups > 1 else ProductConv2D if is_large else layers.Conv2D
         deviation = math.sqrt(2 / (kernel**2 * self.channels / groups))
         x = kind(
             channels,

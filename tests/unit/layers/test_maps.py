@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.layers import CaffePooling2D, CropTo, GroupedConv2D, LocalResponseNormalization, ScaleChannels
+from kseg.layers import (
+    CaffePooling2D,
+    CropTo,
+    GroupedConv2D,
+    LocalResponseNormalization,
+    ProductConv2D,
+    ScaleChannels,
+)
 
 
 def image_of(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -93,3 +100,18 @@ def test_layers_come_back_from_their_configuration():
         CropTo(19, name="c"),
     ):
         assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("size", [(7, 7), (4, 6)])
+def test_a_convolution_as_a_product_equals_keras_own(padding, size):
+    # Sums of up to 7 x 7 x 3 products of numbers below 1 in another order: within 147 roundings of 6e-8.
+    rng = np.random.default_rng(0)
+    image = rng.random((2, 9, 11, 3), np.float32)
+    ours, plain = (kind(5, size, padding=padding, activation="relu") for kind in (ProductConv2D, keras.layers.Conv2D))
+    for layer in (ours, plain):
+        layer.build(image.shape)
+    plain.set_weights([rng.random(weight.shape, np.float32) - 0.5 for weight in plain.weights])
+    ours.set_weights(plain.get_weights())
+    np.testing.assert_allclose(ours(image), plain(image), atol=147 * 6e-8)
+    assert ours.compute_output_shape(image.shape) == plain(image).shape
