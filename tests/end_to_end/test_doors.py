@@ -32,19 +32,14 @@ def image() -> np.ndarray:
 
 def front_doors(model: Path | str, image: np.ndarray, folder: Path, **average: str) -> dict[str, np.ndarray]:
     """What the verb answers of a network and of its bundle, and Python."""
-    words = [word for name, value in average.items() for word in (f"--{name}", value)]
-    bundle = call("export", model, "-o", folder / "models", *words).stdout.strip()
-    found = without_bundle(model, image, folder, **average)
-    call("predict", bundle, folder / "image.png", "-o", folder / "bundle", *words)
-    return found | {"kseg predict BUNDLE": read_label(folder / "bundle" / "image.png")}
-
-
-def without_bundle(model: Path | str, image: np.ndarray, folder: Path, **average: str) -> dict[str, np.ndarray]:
     write_image(folder / "image.png", image if image.shape[2] == 3 else image[..., 0])
     words = [word for name, value in average.items() for word in (f"--{name}", value)]
+    bundle = call("export", model, "-o", folder / "models", *words).stdout.strip()
     call("predict", model, folder / "image.png", "-o", folder / "out", *words)
+    call("predict", bundle, folder / "image.png", "-o", folder / "bundle", *words)
     return {
         "kseg predict": read_label(folder / "out" / "image.png"),
+        "kseg predict BUNDLE": read_label(folder / "bundle" / "image.png"),
         "kseg.predict": kseg.predict(kseg.load(model), image, **average),
     }
 
@@ -83,13 +78,13 @@ def run(few_cells, tmp_path_factory) -> Path:
 
 def test_a_run_its_file_and_its_bundle_answer_alike_and_average_as_the_recipe_says(run, image, tmp_path):
     whole = assert_same(masks(run, image, tmp_path / "run"))
-    np.testing.assert_array_equal(assert_same(without_bundle(run / "model.keras", image, tmp_path / "file")), whole)
+    np.testing.assert_array_equal(assert_same(masks(run / "model.keras", image, tmp_path / "file")), whole)
     network = kseg.load(run)
     (reading,) = readings_of(network).values()
     assert (reading.classes, reading.average, reading.threshold) == (("background", "cell"), "rotations", None)
     np.testing.assert_array_equal(kseg.predict(network, image, average="rotations"), whole)
     assert_holds(tmp_path / "run" / "models" / "cells" / "1", network, image, "rotations")
-    single = assert_same(front_doors(run / "model.keras", image, tmp_path / "none", average="none"))
+    single = assert_same(masks(run, image, tmp_path / "none", average="none"))
     assert (single != whole).any()
 
 
@@ -115,8 +110,7 @@ def test_a_bundle_holds_each_average_to_rounding(run, image, tmp_path, average):
 def test_a_preset_answers_alike(tmp_path):
     rows, columns = np.mgrid[:90, :102]
     image = (120 + 100 * np.sin(rows / 9) * np.cos(columns / 7)).astype(np.uint8)[..., None]
-    mask = assert_same(without_bundle("isbi2012-unet", image, tmp_path / "rotations"))
-    # A bundle of a deep network whose graph averages takes long to make; that of the run above has one.
+    mask = assert_same(masks("isbi2012-unet", image, tmp_path / "rotations"))
     single = assert_same(front_doors("isbi2012-unet", image, tmp_path / "none", average="none"))
     assert (mask != single).any()
     assert readings_of(kseg.load("isbi2012-unet"))[""].average == "rotations" and len(np.unique(mask)) == 2
@@ -168,10 +162,10 @@ def test_names_colours_and_a_threshold_go_through_every_door(image, tmp_path):
     low = ScoreReading(("ground", "cell"), ((1, 2, 3), (250, 200, 10)), average="mirror", threshold=0.3)
     high = dataclasses.replace(low, threshold=0.7)
     found = {}
-    for name, reading, doors in (("low", low, masks), ("high", high, front_doors)):
+    for name, reading in (("low", low), ("high", high)):
         network = with_reading(plain, reading)
         save_network(network, tmp_path / f"{name}.keras")
-        found[name] = assert_same(doors(tmp_path / f"{name}.keras", image, tmp_path / name))
+        found[name] = assert_same(masks(tmp_path / f"{name}.keras", image, tmp_path / name))
         assert readings_of(kseg.load(tmp_path / f"{name}.keras")) == {"": reading}
         assert kseg.load(tmp_path / name / "models" / name).readings == {"": reading}
     scores = predict_scores(with_reading(plain, low), image)

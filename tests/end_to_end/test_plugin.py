@@ -84,7 +84,7 @@ def test_contributings_command_takes_each_part_with_an_option_of_its_own(run):
 
 def test_a_plugged_training_killed_and_taken_up_ends_as_the_unbroken_one_bit_for_bit(run, plugin, tmp_path):
     broken, output = tmp_path / "broken", tmp_path / "said.txt"
-    for kill in range(2):
+    for kill in range(3):
         process = processes.Process(target=run_verb, args=([*words(broken), "--plugin", str(plugin)], output))
         process.start()
         reached = newest(broken) + 2

@@ -64,8 +64,8 @@ FOUND = (
 )
 
 
-def test_a_type_checker_sees_the_signatures_and_finds_the_mistakes_in_a_users_script(tmp_path, monkeypatch):
-    """Strictly, which finds all that a check without --strict does."""
+@pytest.mark.parametrize("strictly", [[], ["--strict"]], ids=["plain", "strict"])
+def test_a_type_checker_sees_the_signatures_and_finds_the_mistakes_in_a_users_script(tmp_path, monkeypatch, strictly):
     pytest.importorskip("mypy")
     (tmp_path / "user.py").write_text(USER)
     monkeypatch.setenv("MYPYPATH", str(ROOT))
@@ -77,7 +77,7 @@ def test_a_type_checker_sees_the_signatures_and_finds_the_mistakes_in_a_users_sc
         "--no-pretty",
         "--cache-dir",
         str(tmp_path / "cache"),
-        "--strict",
+        *strictly,
         "user.py",
     ]
     said = subprocess.run(command, capture_output=True, text=True).stdout
