@@ -41,7 +41,11 @@ def test_values_stand_as_set_takes_them():
         for each in entries_of(recipe)
         if each.name in field_names() and each.value != "-" and not each.name.startswith("data.augment")
     }
-    assert {"steps", "data.batch_size", "optimizer.learning_rate", "checkpoint.keep"} <= set(same)
+    assert {
+        *("steps", "epochs", "epoch_steps", "data.batch_size", "data.white", "optimizer.learning_rate"),
+        *("optimizer.clip_norm", "optimizer.accumulate"),
+        *("checkpoint.every_steps", "checkpoint.every_minutes", "checkpoint.keep"),
+    } <= set(same)
     assert recipe.with_settings(same | {"epochs": recipe.epochs, "steps": recipe.steps}).fields() == recipe.fields()
 
 

@@ -88,7 +88,7 @@ def test_steps_replace_epochs_and_the_other_way_round():
         ({"loss.border_weight": "-3"}, "loss.border_weight is -3.0, but must be at least 0"),
         (
             {"data.augment.rotation": "-5"},
-            "data.augment.rotation.degrees is -5.0, but must .* 0",
+            "data.augment.rotation.degrees is -5.0, but must be at least 0",
         ),
         ({"data.augment.elastic.spacing": "0"}, "data.augment.elastic.spacing is 0.0, but must be above 0"),
     ],
