@@ -36,6 +36,15 @@ def multiplies_bfloat16() -> bool:
     return "amx_bf16" in _flags()
 
 
+def holds_weights() -> bool:
+    """Whether prediction gains from weights that are held as the processor's library wants them (oneDNN's layouts).
+
+    TensorFlow uses oneDNN by default on a processor with AVX-512, and where TF_ENABLE_ONEDNN_OPTS=1 says so.
+    """
+    asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower()
+    return asked in ("1", "true") if asked else "avx512f" in _flags()
+
+
 def _flags() -> str:
     """The system's description of the processor; empty if there is no /proc/cpuinfo."""
     try:

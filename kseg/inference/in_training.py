@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from kseg.inference.precision import precision_of
-from kseg.inference.predictor import Predictor, predictor
+from kseg.inference.predictor import Predictor, changing_predictor
 from kseg.storage import aside
 
 
@@ -19,7 +19,7 @@ class SharedPredictor:
 
     def __call__(self, model: keras.Model) -> Predictor:
         if self._model is not model:
-            self._model, self._predictor = model, predictor(model, precision=precision_of(model))
+            self._model, self._predictor = model, changing_predictor(model, precision=precision_of(model))
         return self._predictor
 
 

@@ -14,11 +14,13 @@ import numpy as np
 from kseg.errors import WeightsError
 from kseg.geometry import mirrored, spans
 from kseg.inference.averaging import averaged
+from kseg.inference.graphs import class_ids
 from kseg.inference.input_images import checked_image
 from kseg.inference.predictor import Predictor, predictor
 from kseg.inference.signature import SEGMENTS, parts_of
-from kseg.layers import Average, ScoreReading
+from kseg.layers import Average
 
+Change = Callable[[np.ndarray, str], Sequence[np.ndarray]]
 WHOLE_PIXELS = 1_400_000  # the largest image for a single pass: 1.5 GB at the paper's width
 
 
@@ -53,18 +55,14 @@ def predict(
       WeightsError: the network does not give scores of two or more classes for each pixel.
     """
     image, call = _prepare(model, image, precision)
-
-    def ids_of(scores: np.ndarray, head: str) -> list[np.ndarray]:
-        return [class_ids(scores, call.readings[head])]
-
-    ids = {head: found for head, (found,) in predict_maps(call, image, ids_of, tile=tile, average=average).items()}
+    ids = {head: found for head, (found,) in predict_maps(call, image, tile=tile, average=average).items()}
     return ids.get("", ids)
 
 
 def predict_maps(
     call: Predictor,
     image: np.ndarray,
-    change: Callable[[np.ndarray, str], Sequence[np.ndarray]],
+    change: Change | None = None,
     *,
     tile: int | None = None,
     average: Average | None = None,
@@ -76,17 +74,19 @@ def predict_maps(
     Args:
       call: the predictor.
       image: (H, W, C), of all streams.
-      change: takes the scores (h, w, K) of a part of the image, and their head; gives maps (h, w) or (h, w, L).
+      change: takes the scores (h, w, K) of a part of the image, and their head; gives maps (h, w) or (h, w, L). None
+        for the class ids alone, which the network's graph computes.
       tile, average: as in `predict`.
     """
     outer = call.outer_average(average)
     if outer != "none":
         parts = parts_of(_averaged(call, image, tile, outer), call.heads)
+        change = change or (lambda scores, head: [class_ids(scores, call.readings[head])])
         return {head: change(part, head) for head, part in parts.items()}
     maps: dict[str, Sequence[np.ndarray]] = {}
-    for kept, joined in _tiles(call, image, tile):
-        for head, part in parts_of(joined, call.heads).items():
-            found = change(part, head)
+    for kept, parts in _tiles(call, image, tile, call.ids if change is None else call.scores):
+        for head, part in parts.items():
+            found = [part] if change is None else change(part, head)
             if head not in maps:
                 maps[head] = [np.empty((*image.shape[:2], *one.shape[2:]), one.dtype) for one in found]
             for whole, one in zip(maps[head], found, strict=True):
@@ -107,24 +107,15 @@ def predict_scores(
     return call.split(_averaged(call, image, tile, call.outer_average(average)))
 
 
-def class_ids(scores: np.ndarray, reading: ScoreReading) -> np.ndarray:
-    """The class of each pixel, from its scores (H, W, K): (H, W) uint8, or uint16 for more than 256 classes.
-
-    It is the class with the largest score. If `reading` has a threshold, it is whether class 1 is above that.
-    """
-    if reading.margin is not None:
-        return (scores[..., 1] - scores[..., 0] > np.float32(reading.margin)).astype(np.uint8)
-    return scores.argmax(axis=-1).astype(np.uint8 if scores.shape[-1] <= 256 else np.uint16)
-
-
 def _averaged(call: Predictor, image: np.ndarray, tile: int | None, average: Average) -> np.ndarray:
     """The scores (H, W, K) of all heads, averaged over the versions of an image (H, W, C)."""
 
     def scores_of(versions: Any) -> np.ndarray:
         version = np.asarray(versions)[0]
         whole = np.empty((1, *version.shape[:2], call.classes), np.float32)
-        for kept, scores in _tiles(call, version, tile):
-            whole[0][kept] = scores
+        for kept, scores in _tiles(call, version, tile, call.scores):
+            for head, part in parts_of(whole[0], call.heads).items():
+                part[kept] = scores[head]
         return whole
 
     images = image[None].astype(np.float32) if average == "rotations" else image[None]
@@ -147,10 +138,14 @@ def _prepare(model: keras.Model | Predictor, image: Any, precision: str) -> tupl
     return call.image_of(image, "image"), call
 
 
-def _tiles(call: Predictor, image: np.ndarray, tile: int | None) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-    """The parts of an image as (rows, columns), each with its scores (h, w, K)."""
+def _tiles(
+    call: Predictor, image: np.ndarray, tile: int | None, compute: Callable[[np.ndarray], dict[str, np.ndarray]]
+) -> Iterator[tuple[tuple[slice, slice], dict[str, np.ndarray]]]:
+    """The parts of an image as (rows, columns), each with what `compute` gives for it by head: (h, w) or (h, w, K)."""
     geometry = call.geometry
     height, width = image.shape[:2]
+    if min(call.heads.values()) < 2:
+        raise WeightsError(f"This network gives {' and '.join(map(str, call.heads.values()))} channels.", SEGMENTS)
     if tile is None and geometry.margin is not None:
         reach = 2 * geometry.border
         if geometry.next_input(height + reach) * geometry.next_input(width + reach) > WHOLE_PIXELS:
@@ -159,10 +154,10 @@ def _tiles(call: Predictor, image: np.ndarray, tile: int | None) -> Iterator[tup
         band = image[mirrored(rows.read, rows.read_stop, height)]
         for columns in spans(width, geometry, tile):
             given = band[:, mirrored(columns.read, columns.read_stop, width)]
-            scores = call.joined(given[None])[0]
+            found = {head: part[0] for head, part in compute(given[None]).items()}
             bottom, right = (part.skip + part.keep_stop - part.keep for part in (rows, columns))
-            whole = scores.ndim == 3 and scores.shape[0] >= bottom and scores.shape[1] >= right
-            if not whole or min(call.heads.values()) < 2:
-                raise WeightsError(f"This network gives {scores.shape} for an image of {given.shape}.", SEGMENTS)
+            for part in found.values():
+                if part.ndim < 2 or part.shape[0] < bottom or part.shape[1] < right:
+                    raise WeightsError(f"This network gives {part.shape} for an image of {given.shape}.", SEGMENTS)
             kept = slice(rows.keep, rows.keep_stop), slice(columns.keep, columns.keep_stop)
-            yield kept, scores[rows.skip : bottom, columns.skip : right]
+            yield kept, {head: part[rows.skip : bottom, columns.skip : right] for head, part in found.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import tensorflow as tf
 from kseg.errors import ConfigError, DataError, KsegError, SizeError
 from kseg.geometry import Geometry
 from kseg.images import with_channels
+from kseg.inference.graphs import NetworkGraphs, class_ids
 from kseg.inference.input_images import checked_image, depth_warning
 from kseg.inference.precision import computing_in, settled_precision
 from kseg.inference.signature import (
@@ -43,6 +45,9 @@ class Predictor:
       white: the grey level that is white to it; None if that is not known.
       readings: how the scores of each head are read.
       has_average: whether the call itself averages, as a bundle's graph does.
+      ids_call: the network with class ids: from images of all streams to those of each head; None if the graph gives
+        scores only.
+      model: the network that `call` computes, which lives as long as this object; None for a bundle.
     """
 
     call: Callable[[Any], Any]
@@ -53,6 +58,8 @@ class Predictor:
     white: float | None = None
     readings: Mapping[str, ScoreReading] = field(default_factory=dict)
     has_average: bool = False
+    ids_call: Callable[[Any], Mapping[str, Any]] | None = None
+    model: keras.Model | None = None
 
     def __post_init__(self) -> None:
         self.readings = {head: self.readings.get(head, ScoreReading()) for head in self.heads}
@@ -109,10 +116,33 @@ class Predictor:
         Raises:
           SizeError: H or W does not fit the network.
         """
+        with self._checked(images):
+            return np.asarray(self.call(images))
+
+    def scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The scores of `joined`, (N, H', W', K), of each head."""
+        return parts_of(self.joined(images), self.heads)
+
+    def ids(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The class ids (N, H', W') of each head for images (N, H, W, C) of all streams.
+
+        They are uint8, or uint16 for more than 256 classes.
+
+        Raises:
+          SizeError: H or W does not fit the network.
+        """
+        if self.ids_call is None:
+            return {head: class_ids(part, self.readings[head]) for head, part in self.scores(images).items()}
+        with self._checked(images):
+            return {head: np.asarray(found) for head, found in self.ids_call(images).items()}
+
+    @contextmanager
+    def _checked(self, images: np.ndarray) -> Iterator[None]:
+        """A context for a call of the network on `images`."""
         height, width = images.shape[1:3]
         self.geometry.check(height, width, "input")
         try:
-            return np.asarray(self.call(images))
+            yield
         except KsegError:
             raise
         except (ValueError, tf.errors.InvalidArgumentError) as error:
@@ -190,53 +220,34 @@ def predictor(model: keras.Model | Predictor, *, precision: str = "float32") -> 
         is_path = isinstance(model, str | Path)
         advice = f"Load it first: kseg.load({str(model)!r})." if is_path else "Give a keras.Model or a kseg.predictor."
         raise ConfigError(f"model: found {model!r:.80}, which is no network.", advice)
-    ends = streams_of(model), heads_of(model)
-    return Predictor(
-        _traced(model, precision), geometry_of(model), *ends, precision, white_of(model), readings_of(model)
-    )
+    return _made(model, precision, holds=True)
 
 
-_graphs: weakref.WeakKeyDictionary[keras.Model, dict[str, Any]] = weakref.WeakKeyDictionary()
+def changing_predictor(model: keras.Model, *, precision: str = "float32") -> Predictor:
+    """The predictor of a network that is in training: it never holds the weights."""
+    return _made(model, precision, holds=False)
 
 
-def _traced(model: keras.Model, precision: str) -> Callable[[Any], Any]:
-    """A function from images of all streams to scores of all heads, both joined; traced at the first call."""
+def _made(model: keras.Model, precision: str, *, holds: bool) -> Predictor:
+    ends, readings = (streams_of(model), heads_of(model)), readings_of(model)
+    facts = (geometry_of(model), *ends, precision, white_of(model), readings)
     if keras.backend.backend() != "tensorflow":
 
         def plain(images: Any) -> Any:
             with computing_in(model, precision):
                 return keras.ops.convert_to_numpy(call_joined(model, keras.ops.cast(images, "float32")))
 
-        return plain
-
-    def call(images: Any) -> Any:
-        graphs = _graphs.setdefault(model, {})  # they hold the network weakly; this function keeps it alive
-        if precision not in graphs:
-            graphs[precision] = _graph(model, precision)
-        return graphs[precision](tf.cast(images, tf.float32))
-
-    return call
+        return Predictor(plain, *facts)
+    kept = _graphs.setdefault(model, {})
+    key = (precision, holds, tuple(readings.items()))
+    if key not in kept:
+        kept[key] = NetworkGraphs(model, precision, readings, holds=holds)
+    graphs = kept[key]
+    return Predictor(graphs.scores, *facts, ids_call=graphs.ids, model=model)
 
 
-def _graph(model: keras.Model, precision: str) -> Any:
-    """A tf.function of a network, held weakly: one graph for all sizes, or one per size if a layer needs the size."""
-    channels, network = sum(streams_of(model).values()), weakref.ref(model)
-
-    def scores(images: tf.Tensor) -> tf.Tensor:
-        living = network()
-        assert living is not None
-        with computing_in(living, precision):
-            return call_joined(living, images)
-
-    graph = tf.function(scores, input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)])
-    try:
-        # If a call traced it, TensorFlow would warn of retracing when several networks follow each other.
-        graph.get_concrete_function()
-    except KsegError:
-        raise
-    except (ValueError, TypeError, NotImplementedError):  # such as Keras' bilinear UpSampling2D, which needs the size
-        return tf.function(scores)
-    return graph
+# The graphs of a network, by precision, whether they may hold the weights, and the readings of its heads
+_graphs: weakref.WeakKeyDictionary[keras.Model, dict[Any, NetworkGraphs]] = weakref.WeakKeyDictionary()
 
 
 def _counts(parts: Parts) -> str:

@@ -157,16 +157,22 @@ class ProductConv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        height, width, channels, filters = kernel.shape
+        views = self.views(inputs)
+        images, rows, columns, numbers = ops.shape(views)
+        product = ops.matmul(ops.reshape(views, (-1, numbers)), ops.reshape(kernel, (numbers, self.filters)))
+        return ops.reshape(product, (images, rows, columns, self.filters))
+
+    def views(self, inputs: Any) -> Any:
+        """(N, H, W, C) to (N, H', W', kernel height x width x C): all cells that an output cell reads."""
+        height, width = self.kernel_size
         if self.padding == "same":
             sides = [((size - 1) // 2, size // 2) for size in (height, width)]
             inputs = ops.pad(inputs, [(0, 0), *sides, (0, 0)])
-        images, rows, columns = ops.shape(inputs)[:3]
-        rows, columns = rows - height + 1, columns - width + 1
-        views = [inputs[:, y : y + rows, x : x + columns] for y in range(height) for x in range(width)]
-        cells = ops.reshape(ops.concatenate(views, axis=-1), (-1, height * width * channels))
-        product = ops.matmul(cells, ops.reshape(kernel, (height * width * channels, filters)))
-        return ops.reshape(product, (images, rows, columns, filters))
+        rows, columns = (
+            length - size + 1 for length, size in zip(ops.shape(inputs)[1:3], (height, width), strict=True)
+        )
+        shifted = [inputs[:, y : y + rows, x : x + columns] for y in range(height) for x in range(width)]
+        return ops.concatenate(shifted, axis=-1)
 
 
 @keras.saving.register_keras_serializable("kseg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -30,8 +31,8 @@ def _shape(size: int) -> tuple[int, float]:
 class BilinearUpsampling(keras.layers.Layer):
     """Up-samples each channel: a transposed convolution with a fixed bilinear kernel, n cells to factor (n-1) + size.
 
-    The kernel is separable: it is applied along rows and then along columns, as a matrix product, in float32 under any
-    policy. Channels do not mix. At the borders the output fades to zero, as in Caffe.
+    The kernel is separable: it is applied along columns and then along rows, as two matrix products, in float32 under
+    any policy. Channels do not mix. At the borders the output fades to zero, as in Caffe.
 
     Args:
       size: of the kernel.
@@ -47,14 +48,22 @@ class BilinearUpsampling(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """(N, H, W, C) to (N, factor (H - 1) + size, factor (W - 1) + size, C) float32."""
-        height, width = ops.shape(inputs)[1:3]
-        rows = ops.einsum("ph,nhwc->npwc", self._matrix(height), inputs)
-        return ops.einsum("qw,npwc->npqc", self._matrix(width), rows)
+        return self.window(inputs, 0, [self.factor * (cells - 1) + self.size for cells in ops.shape(inputs)[1:3]])
 
-    def _matrix(self, cells: Any) -> Any:
-        """The weight of each of `cells` in each output cell: (factor (cells - 1) + size, cells)."""
+    def window(self, inputs: Any, offset: int, lengths: Sequence[Any]) -> Any:
+        """(N, H, W, C) to (N, H', W', C) float32: only `lengths` rows and columns of the output, from `offset` on."""
+        inputs = ops.cast(inputs, "float32")
+        (height, width), channels = ops.shape(inputs)[1:3], inputs.shape[-1]
+        rows, columns = (
+            self._matrix(cells, offset, length) for cells, length in zip((height, width), lengths, strict=True)
+        )
+        wide = ops.reshape(ops.matmul(columns, inputs), (-1, height, lengths[1] * channels))
+        return ops.reshape(ops.matmul(rows, wide), (-1, *lengths, channels))
+
+    def _matrix(self, cells: Any, offset: int, length: Any) -> Any:
+        """The weight of each of `cells` in the output cells from `offset` on: (length, cells)."""
         half, centre = _shape(self.size)
-        distances = ops.arange(self.factor * (cells - 1) + self.size)[:, None] - self.factor * ops.arange(cells)
+        distances = ops.arange(offset, offset + length)[:, None] - self.factor * ops.arange(cells)
         return ops.relu(1 - ops.abs(ops.cast(distances, "float32") - centre) / half)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

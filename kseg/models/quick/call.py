@@ -1,0 +1,94 @@
+"""A call of a network that leaves out what nothing reads.
+
+Two things are left out: the convolutions of cells that do not see the image (`padded_trunk`), and up-sampled cells that
+the next layer crops.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from kseg.layers import BilinearUpsampling, CropTo
+from kseg.models.quick.padded_trunk import Readers, padded_trunks
+
+_MERGES = (CropTo, layers.Add, layers.Average, layers.Concatenate)  # the layers that take a list of maps
+
+
+def call_quickly(
+    model: keras.Model, images: Any, *, training: bool = False, call: Callable[[keras.Layer, Any], Any] | None = None
+) -> Any:
+    """What `model(images, training=training)` gives.
+
+    Args:
+      model: any network; one without a wide padding or an up-sampling that is cropped is called as it is.
+      images: as the network takes them.
+      training: whether layers behave as in training.
+      call: calls a layer on its input; None for the layer's own call. It must give what that gives.
+    """
+
+    def own_call(layer: keras.Layer, inputs: Any) -> Any:
+        return layer(inputs, training=training)
+
+    readers = _readers(model)
+    if not readers:
+        return model(images, training=training)
+    call = call or own_call
+    trunks = {trunk.padding: trunk for trunk in padded_trunks(model, readers)}
+    inside = {layer for trunk in trunks.values() for layer in trunk.layers}
+    cropped = {id(layer.output): layer for layer in model.layers if _is_only_cropped(layer, readers)}
+    ends = keras.tree.flatten(model.input)
+    values: dict[int, Any] = {
+        id(end): ops.cast(image, end.dtype) for end, image in zip(ends, keras.tree.flatten(images), strict=True)
+    }
+
+    def computed(tensors: Any) -> Any:
+        return keras.tree.map_structure(lambda tensor: values[id(tensor)], tensors)
+
+    for layer in model.layers:
+        if layer in trunks:
+            maps = trunks[layer](values[id(layer.input)], call)
+            values |= {id(model.get_layer(name).output): found for name, found in maps.items()}
+        elif layer in inside:
+            continue
+        elif isinstance(layer, CropTo) and (up := cropped.get(id(layer.input[0]))):
+            lengths = ops.shape(values[id(layer.input[1])])[1:3]
+            values[id(layer.output)] = up.window(values[id(up.input)], layer.offset, lengths)
+        elif not isinstance(layer, layers.InputLayer) and layer not in cropped.values():
+            values[id(layer.output)] = call(layer, computed(layer.input))
+    return computed(model.output)
+
+
+def _readers(model: keras.Model) -> dict[int, list[keras.Layer | None]]:
+    """The layers that read a tensor, by its id, with None for an output; {} for a network that is called as it is."""
+    readers: dict[int, list[keras.Layer | None]] = defaultdict(list)
+    kinds = layers.ZeroPadding2D | BilinearUpsampling
+    if isinstance(model, keras.Sequential) or not any(isinstance(layer, kinds) for layer in model.layers):
+        return {}
+    try:
+        for layer in model.layers:
+            if isinstance(layer, layers.InputLayer):
+                continue
+            tensors = keras.tree.flatten(layer.input)
+            if len(tensors) > 1 and not isinstance(layer, _MERGES):
+                return {}
+            for tensor in tensors:
+                readers[id(tensor)].append(layer)
+            readers.setdefault(id(layer.output), [])
+    except AttributeError:  # a layer that is called several times has no single input
+        return {}
+    for tensor in keras.tree.flatten(model.output):
+        readers[id(tensor)].append(None)
+    return readers if len(getattr(model, "operations", ())) == len(model.layers) else {}
+
+
+def _is_only_cropped(layer: keras.Layer, readers: Readers) -> bool:
+    """Whether a layer up-samples a map of which a single other layer reads a part."""
+    if not isinstance(layer, BilinearUpsampling):
+        return False
+    found = readers[id(layer.output)]
+    return len(found) == 1 and isinstance(found[0], CropTo) and found[0].input[0] is layer.output
