@@ -65,6 +65,5 @@ def step_fault(precision: str, found: Sequence[float], wanted: Sequence[float]) 
     off = abs(found[0] - wanted[0]) / abs(wanted[0])
     if not off <= first:
         return f"its first loss is {found[0]:.6g}, not {wanted[0]:.6g}"
-    return (
-        f"its last losses are off by {1 - same:.1e}" if not (same := step_agreement(found, wanted)) >= 1 - last else ""
-    )
+    same = step_agreement(found, wanted)
+    return "" if same >= 1 - last else f"its last loss is off by {1 - same:.1e} of the reference's"

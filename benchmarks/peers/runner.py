@@ -118,7 +118,7 @@ class Runner:
             blank = Task(work, batch, precision, "", device=self.device, threads=self.threads)
             chosen: dict[str, str] = {}
             for name, system in self.systems.items():
-                task = replace(blank, system=name, choice=chosen)
+                task = replace(blank, system=name, choice=chosen if system.module == TORCH.module else {})
                 try:
                     if reason := system.reason(task):
                         raise SystemFailure(reason)
@@ -127,7 +127,7 @@ class Runner:
                 except SystemFailure as failure:
                     self._no_row(name, str(failure), title)
                     continue
-                chosen = processes[name].task.choice if system is TORCH else chosen
+                chosen = processes[name].task.choice if name == "torch" else chosen
                 self.say(f"{title}: {name} is warm ({_choice(processes[name].task)})")
             calls = _calls(processes)
             turns: dict[str, list[float]] = {name: [] for name in processes}

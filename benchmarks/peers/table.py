@@ -42,10 +42,8 @@ def described(machine: Mapping[str, Any]) -> str:
     lines += [f"Processor: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads used"]
     lines += [f"Flags: {flags}", f"Versions: {versions}"]
     if machine["imitated"]:
-        lines.insert(
-            0, f"IMITATED: the libraries were told to use no more than {machine['imitated']}; no such processor"
-        )
-        lines.insert(1, "was measured. ONNX Runtime can't be told, and has more instructions than the others here.")
+        imitated = f"IMITATED: the libraries were told to use {machine['imitated']} at most; the processor has more"
+        lines = [imitated, "ONNX Runtime can't be told, and has more instructions here than the others", *lines]
     return "\n".join(lines)
 
 
@@ -128,6 +126,4 @@ def _share(agreement: float | None) -> str:
 def _paragraph(machine: Mapping[str, Any], dates: Sequence[str]) -> list[str]:
     """The machine and the dates, a sentence a line."""
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return [line + ("" if line.endswith((".", "processor")) else ".") for line in described(machine).splitlines()] + [
-        f"Measured: {when}."
-    ]
+    return [f"{line}." for line in described(machine).splitlines()] + [f"Measured: {when}."]

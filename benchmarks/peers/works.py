@@ -48,9 +48,8 @@ class Work:
 
     def image(self, batch: int) -> np.ndarray:
         """Smooth waves: (batch, size, size, channels) float32, 0 to 255, other ones in every image and channel."""
-        return (
-            _waves(self.size, batch * self.channels, 0).reshape(self.size, self.size, batch, -1).transpose(2, 0, 1, 3)
-        )
+        waves = _waves(self.size, batch * self.channels, 0).reshape(self.size, self.size, batch, self.channels)
+        return np.ascontiguousarray(waves.transpose(2, 0, 1, 3))
 
     def label(self, batch: int) -> np.ndarray:
         """Smooth regions of all classes: (batch, label_size, label_size) int32."""
@@ -93,18 +92,14 @@ def _waves(size: int, count: int, seed: int) -> np.ndarray:
     return (total - least) / (most - least) * 255
 
 
-def own_unet(size: int, batch: int, options: dict[str, Any]) -> Work:
-    """The training step of a recipe for a person's own images."""
-    return Work("own-unet-step", "unet", size, options=options, is_step=True, batch=batch)
-
-
 def _own_unet() -> Work:
     """The network, crop and batch of the recipe `own-unet`."""
     from kseg.recipes.own_unet import own_unet as recipe
 
     made = recipe()
     assert made.data.crop and made.data.crop[0] == made.data.crop[1]
-    return own_unet(made.data.crop[0], made.data.batch_size, {**made.model.options, "dropout": 0.0})
+    options = {**made.model.options, "dropout": 0.0}
+    return Work("own-unet-step", "unet", made.data.crop[0], options=options, is_step=True, batch=made.data.batch_size)
 
 
 def works() -> dict[str, Work]:
