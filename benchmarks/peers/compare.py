@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.peers.works import Work
 
-# Losses of training steps: (of the first step, of the last). The first is a mean over all pixels, whose rounding errors
-# mostly cancel. Later ones follow gradients that were rounded too.
+# Relative differences of losses: (of the first step, of the last). The first is a mean over all pixels, whose rounding
+# errors mostly cancel. Later ones follow gradients that were rounded too: PyTorch in two layouts differed by 5e-5.
 STEP_BOUNDS = {"float32": (1e-4, 1e-3), "mixed": (0.02, 0.05)}
 MIXED_AGREEMENT = 0.9  # a network with random weights has many pixels whose two best scores are close
 

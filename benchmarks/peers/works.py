@@ -27,7 +27,8 @@ class Work:
       classes: K.
       is_step: whether it is a training step; else it is a forward pass.
       batch: the batch where none is asked for; None for the usual ones.
-      learning_rate, momentum: of the training step's SGD.
+      learning_rate, momentum: of the training step's SGD. At ten times this rate, the losses of the network with batch
+        normalisation differed by 7e-4 after 33 steps between two layouts of PyTorch itself, at this one by 5e-5.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Work:
     options: dict[str, Any] = field(default_factory=dict)
     is_step: bool = False
     batch: int | None = None
-    learning_rate: float = 0.01
+    learning_rate: float = 1e-3
     momentum: float = 0.9
 
     @property
@@ -106,7 +107,7 @@ def works() -> dict[str, Work]:
     """All works for a processor, by name."""
     unet, fcn = {"dropout": 0.0}, {"channels": 3, "classes": 21}
     step: dict[str, Any] = {"is_step": True}
-    fcn_step = {**fcn, **step, "learning_rate": 1e-3, "momentum": 0.99}
+    fcn_step = {**fcn, **step, "momentum": 0.99}
     found = [
         Work("unet-forward", "unet", 572, options=unet),
         Work("fcn32s-forward", "fcn32s", 500, **fcn),
@@ -127,7 +128,7 @@ def gpu_works() -> dict[str, Work]:
         found += [Work(f"unet{size}-step", "unet", size, options=options, is_step=True)]
     fcn: dict[str, Any] = {"channels": 3, "classes": 21, "batch": 1}
     found += [Work("fcn8s-forward", "fcn8s", 500, **fcn)]
-    found += [Work("fcn8s-step", "fcn8s", 500, **fcn, is_step=True, learning_rate=1e-3, momentum=0.99)]
+    found += [Work("fcn8s-step", "fcn8s", 500, **fcn, is_step=True, momentum=0.99)]
     return {work.name: work for work in found}
 
 
