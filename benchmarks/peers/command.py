@@ -38,9 +38,9 @@ def parser() -> argparse.ArgumentParser:
         each.add_argument("--only", type=_names, metavar="WORK,...", help="these works; all if left out")
         each.add_argument("--batch", type=_numbers, metavar="N,...", help="images at once")
         each.add_argument("--precision", type=_names, metavar="NAME,...", default=list(PRECISIONS[:2]))
+        each.add_argument("--system", type=_names, metavar="NAME,...", help="these systems; all if left out")
         each.add_argument("--json", type=Path, metavar="FILE", help="the rows, as a list")
         each.add_argument("--table", type=Path, metavar="FILE.md", help="keep the rows, and write all tables there")
-    peers.add_argument("--system", type=_names, metavar="NAME,...", help="these systems; all if left out")
     peers.add_argument("--rounds", type=int, default=5, help="turns of each system; their median counts")
     peers.add_argument("--imitate", choices=sorted(processor.SETTINGS), help="use only this processor's instructions")
     peers.add_argument("--quick", action="store_true", help="small networks, to try the benchmark itself")
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.imitate:
         os.environ[processor.IMITATE] = given.imitate
     chosen = _chosen(whole, "system", given.system, SYSTEMS)
-    runner = Runner({name: SYSTEMS[name] for name in chosen}, rounds=given.rounds, say=_say)
+    runner = Runner(chosen, rounds=given.rounds, say=_say)
     machine = processor.machine(runner.threads)
     return _measure(whole, given, runner, works(), given.quick, (1, 4), machine, f"peers-{machine['kind']}")
 
@@ -77,18 +77,19 @@ def _gpu(whole: argparse.ArgumentParser, given: argparse.Namespace) -> int:
         whole.error("There is no GPU here. --sizes small tries the benchmark on the processor.")
     # On a GPU both libraries compute float32 in TF32, which keeps 10 bits of each number.
     how: dict[str, Any] = {"device": "cuda", "epsilon": 2.0**-11} if card else {}
-    runner = Runner(GPU_SYSTEMS, threads=len(os.sched_getaffinity(0)), say=_say, **how)
+    chosen = _chosen(whole, "system", given.system, GPU_SYSTEMS)
+    runner = Runner(chosen, threads=len(os.sched_getaffinity(0)), say=_say, **how)
     machine = {**processor.machine(runner.threads), "card": card}
     name = "gpu-" + "-".join(card.lower().split())
     return _measure(whole, given, runner, gpu_works(), given.sizes == "small", (1, 8), machine, name)
 
 
-def _chosen(whole: argparse.ArgumentParser, what: str, asked: Sequence[str] | None, known: Mapping[str, Any]) -> list:
-    """The names that were asked for, all if none; an unknown one ends the program."""
+def _chosen(whole: argparse.ArgumentParser, what: str, asked: Sequence[str] | None, known: Mapping[str, Any]) -> dict:
+    """Those that were asked for by name, all if none was; an unknown name ends the program."""
     for name in asked or ():
         if name not in known:
             whole.error(f"There is no {what} {name!r}; there are {', '.join(known)}.")
-    return list(asked or known)
+    return {name: known[name] for name in asked or known}
 
 
 def _measure(
@@ -105,17 +106,22 @@ def _measure(
     _chosen(whole, "precision", given.precision, dict.fromkeys(PRECISIONS))
     date = datetime.date.today().isoformat()
     print(table.described(machine), f"Date: {date}", sep="\n", flush=True)
-    for each in asked:
-        work = small(known[each]) if is_small else known[each]
+    for work in asked.values():
+        work = small(work) if is_small else work
         runner.run(work, given.batch or ([work.batch] if work.batch else batches), given.precision)
+        _store(given, runner, machine, name, date)  # a run takes hours, and may be broken off
     print("", table.terminal_table(runner.rows), sep="\n")
     _print_reasons(runner)
+    return 1 if runner.faults or not runner.rows else 0
+
+
+def _store(given: argparse.Namespace, runner: Runner, machine: dict[str, Any], name: str, date: str) -> None:
+    """Writes the rows so far where they were asked for; a run with a wrong result is not kept."""
     if given.json:
         given.json.write_text(json.dumps(runner.rows, indent=1) + "\n", encoding="utf-8")
     if given.table and not runner.faults:
         table.keep(name, machine, runner.rows, date)
         table.write_tables(given.table)
-    return 1 if runner.faults or not runner.rows else 0
 
 
 def _print_reasons(runner: Runner) -> None:

@@ -161,6 +161,7 @@ class Runner:
             if wanted is not None:
                 self._compare(row, work, results[name], wanted)
             self.rows.append(row)
+            self.say(f"{title}: {name} takes {row['seconds']:.4f} s")
         return wanted
 
     def _compare(self, row: Row, work: Work, found: Any, wanted: Any) -> None:

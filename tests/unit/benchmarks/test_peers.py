@@ -77,7 +77,7 @@ def test_training_steps_lower_the_loss_and_a_system_that_fails_says_why():
     (row,) = runner.rows
     assert row["system"] == "kseg" and row["agreement"] == 1 and not runner.faults
     assert row["losses"][1] < row["losses"][0]
-    reasons = dict(runner.reasons)
+    reasons = dict(runner.reasons.keys())
     assert reasons["missing"] == "no_such_package is not installed (pip install 'kseg[bench]')"
     assert reasons["broken"] == "ModuleNotFoundError: No module named 'benchmarks.peers.systems.no_such_system'"
 
