@@ -32,6 +32,13 @@ setup(
     ],
     extras_require={
         "beam": ["apache-beam>=2.70"],
+        "bench": [  # what `python -m benchmarks peers` compares with
+            "torch>=2.9",
+            "onnx>=1.19",
+            "onnxruntime>=1.23",
+            "onnxscript>=0.5",
+            "openvino>=2025.3",
+        ],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scipy>=1.13"],
         "dev": ["kseg[test]", "ruff>=0.9", "mypy>=1.14", "import-linter>=2.1", "pre-commit>=4"],
     },
