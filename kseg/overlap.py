@@ -7,7 +7,7 @@ work waits, or runs in code that lets other threads run (decoders, compressors, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(items: Iterable[Item], *, count: int = 1) -> Iterator[Item]:
+def ahead(items: Iterable[Item], *, count: int = 1) -> Generator[Item, None, None]:
     """The items, of which the next `count` are made in a thread while the caller uses one.
 
     An error of the iterable is raised in the place of the item that could not be made.
@@ -33,7 +33,7 @@ def ahead(items: Iterable[Item], *, count: int = 1) -> Iterator[Item]:
             del item  # else it would be held while the next one is waited for
 
 
-def behind(work: Callable[[Item], Result], items: Iterable[Item], *, count: int = 1) -> Iterator[Result]:
+def behind(work: Callable[[Item], Result], items: Iterable[Item], *, count: int = 1) -> Generator[Result, None, None]:
     """`work(item)` of each item, computed in a thread while the caller's thread makes the next items.
 
     The caller makes no more than `count` items before the first of them is worked off. If the iterable raises an error,

@@ -149,9 +149,7 @@ class Pages:
         return open_pages(self.path, axes="CYX", by_rows=True) if (len(self), self.shape[3]) == (channels, 1) else self
 
 
-def open_pages(
-    path: str | Path, *, axes: str | None = None, alpha: bool = False, by_rows: bool = False
-) -> Pages:
+def open_pages(path: str | Path, *, axes: str | None = None, alpha: bool = False, by_rows: bool = False) -> Pages:
     """Opens the image file `path` and decodes none of its slices yet.
 
     Args:

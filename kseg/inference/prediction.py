@@ -105,8 +105,8 @@ def predict_bands(
 
     Args:
       call: the predictor.
-      image: what has the shape (H, W, C), and gives the rows (n, W, C) of an array of their numbers, image[numbers]. They
-        lie close together, and later ones never lie further up.
+      image: has the shape (H, W, C), and image[numbers] gives the rows (n, W, C) of these numbers. They lie close
+        together, and later ones never lie further up.
       change, tile: as in `predict_maps`.
     """
     maps: dict[str, list[np.ndarray]] = {}

@@ -32,7 +32,8 @@ def evaluate(
 ) -> Report:
     """The scores of `model` on `data`.
 
-    While the network computes, a thread reads the next image, and another one scores the last: few images are in memory.
+    While the network computes, a thread reads the next image and another one scores the last, so few images are in
+    memory.
 
     Args:
       model: a network or a predictor.

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import tifffile
 
-_LARGEST_SEGMENT = 1 << 28  # bytes of a strip or tile, decoded; a larger one would not be much less than the whole image
+_LARGEST_SEGMENT = (
+    1 << 28
+)  # bytes of a strip or tile, decoded; a larger one would not be much less than the whole image
 _JPEG = (6, 7, 34892, 33007)
 
 

@@ -35,6 +35,7 @@ class Tiff:
       has_alpha: whether the last channel is called alpha.
       no_data: the number that means no data.
       origin: the size of its pixels, their position on earth, and their orientation.
+      value_bytes: of each number, as stored.
     """
 
     shape: tuple[int, int, int, int]
@@ -44,6 +45,7 @@ class Tiff:
     has_alpha: bool = False
     no_data: float | None = None
     origin: Origin = field(default_factory=Origin)
+    value_bytes: int = 1
 
 
 def open_tiff(path: Path, axes: str | None = None, *, label: bool = False, by_rows: bool = False) -> Tiff:
@@ -90,6 +92,7 @@ def open_tiff(path: Path, axes: str | None = None, *, label: bool = False, by_ro
             page.extrasamples[-1:] in ((1,), (2,)) and each == 1,
             no_data_of(page),
             origin_of(page, text, found.sizes),
+            page.dtype.itemsize if page.dtype else 1,
         )
 
 

@@ -69,7 +69,7 @@ def test_rows_of_pages_that_are_channels_and_of_pixels_without_data_are_those_of
     assert whole.shape == (HEIGHT, WIDTH, 2) and gaps[10:].all() and not gaps[:10].any()
     np.testing.assert_array_equal(found, whole[30:50])
     np.testing.assert_array_equal(gaps, missing[30:50])
-    assert pages.read_rows(0, range(0, 20))[1] is None
+    assert pages.read_rows(0, range(20))[1] is None
 
 
 def test_what_can_not_be_read_by_rows_says_why(tmp_path, monkeypatch):
