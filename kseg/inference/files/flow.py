@@ -52,9 +52,10 @@ def predict_file(
     In place of it STEM.tif, which is grey too, is written for a stack, and for a TIFF that says how large its pixels
     are, where they lie on earth, how they are rotated, or which have no data. All TIFFs keep this from their image.
 
-    A TIFF that would take more than 512 MB with its maps is read, predicted and written by rows: memory then holds a
-    band of tiles, and the result is a tiled TIFF with the same numbers. Objects, an overlay and an average need the
-    whole image, as do networks that can't be tiled; it is refused if it does not fit into memory.
+    A TIFF that would take more than 256 MB with its maps is read, predicted and written by rows, with the same numbers:
+    memory then holds a band of tiles, and the class ids if they are a PNG. Of more than 2^28 pixels they are a tiled
+    TIFF. Objects, an overlay and an average need the whole image, as do networks that can't be tiled; it is refused if
+    it does not fit into memory.
 
     Args:
       network: the predictor.

@@ -14,7 +14,7 @@ from kseg.inference.files.results import Extras
 from kseg.inference.predictor import Predictor
 from kseg.layers import Average
 
-WHOLE_BYTES = 1 << 29  # an image that takes more with its maps is read by rows, where that is possible
+WHOLE_BYTES = 1 << 28  # an image that takes more with its maps is read by rows, where that is possible
 
 
 def is_by_rows(network: Predictor, pages: Mapping[str, Pages], extras: Extras, average: Average | None) -> bool:

@@ -20,6 +20,8 @@ from kseg.log import LOG
 from kseg.pictures import drawn_classes, in_number, object_colours, overlay, palette, sheet
 from kseg.storage import write_text
 
+PNG_PIXELS = 1 << 28  # class ids of a larger image that is read by rows are a tiled TIFF
+
 
 @dataclass(frozen=True)
 class Extras:
@@ -78,7 +80,8 @@ class Results:
             set(np.linspace(0, len(source) - 1, 9).round().astype(int).tolist()) if extras.with_overlay else ()
         )
         self._panels: dict[str, np.ndarray] = {}
-        is_stack = by_rows or len(source) > 1 or source.origin.needs_tiff or source.no_data is not None
+        is_large = by_rows and math.prod(source.shape[1:3]) > PNG_PIXELS
+        is_stack = is_large or len(source) > 1 or source.origin.needs_tiff or source.no_data is not None
         self._written = [Path(f"{stem}.tif" if is_stack else f"{stem}.png")]
         self._void = np.uint8(255) if classes <= 256 else np.uint16(65535)
         self._shown = extras.classes_shown(classes)
@@ -137,19 +140,22 @@ class Results:
 
     def add_rows(self, rows: slice, maps: Sequence[np.ndarray], gaps: np.ndarray | None) -> None:
         """Takes the maps of the next rows of a page, and writes the page when they are its last ones."""
-        marked = self._marked(maps, gaps)
+        ids, *shares = self._marked(maps, gaps)
         shape = self._source.shape[1:3]
+        if self._ids is None:
+            if rows.start == 0:
+                self._last = np.empty(shape, ids.dtype)
+            self._last[rows] = ids
+        written = [(self._ids, ids)] if self._ids else []
+        written += [(self._probabilities, share) for share in shares if self._probabilities]
         if rows.start == 0:
-            for each in marked:
-                self._bands.append(Bands(shape, each.dtype, Path(self._stem).parent))
-                self._files.callback(self._bands[-1].close)
-        for band, each in zip(self._bands, marked, strict=True):
+            self._bands = [Bands(shape, each.dtype, Path(self._stem).parent) for _, each in written]
+            for band in self._bands:
+                self._files.callback(band.close)
+        for (write, each), band in zip(written, self._bands, strict=True):
             band.add(each)
-        if rows.stop == shape[0]:
-            for write, band in zip([self._ids, *[self._probabilities] * len(self._shown)], self._bands, strict=True):
-                assert write is not None
+            if rows.stop == shape[0]:
                 write(band)
-            self._bands.clear()
 
     def _marked(self, maps: Sequence[np.ndarray], gaps: np.ndarray | None) -> list[np.ndarray]:
         """The class ids and the probabilities of each class that is shown, in which pixels without data are marked."""

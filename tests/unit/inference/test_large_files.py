@@ -14,7 +14,7 @@ import kseg
 from kseg.errors import DataError
 from kseg.images import open_pages, read_label
 from kseg.inference import predictor
-from kseg.inference.files import large, predict_file
+from kseg.inference.files import large, predict_file, results
 
 KINDS = {"tiles": {"tile": (32, 32), "compression": "zlib"}, "strips": {"rowsperstrip": 13, "compression": "lzw"}}
 
@@ -34,6 +34,7 @@ def written(tmp_path, monkeypatch):
         steps = []
         with monkeypatch.context() as context:
             context.setattr(large, "WHOLE_BYTES", 1)
+            context.setattr(results, "PNG_PIXELS", 1)
             about = {**options, "progress": lambda done, pages: steps.append(done)}
             parts = predict_file(network, path, tmp_path / "parts", **about)
         assert [file.stem for file in parts] == [file.stem for file in whole] and len(parts) == len(whole)
@@ -59,6 +60,18 @@ def test_class_ids_and_probabilities_are_those_of_the_whole(written, tmp_path, k
     with tifffile.TiffFile(parts[1]) as file:
         assert len(file.pages) == 3 and all(page.tile == (256, 256) for page in file.pages)
     assert not [path for path in (tmp_path / "parts").iterdir() if path.name.startswith(".")]
+
+
+def test_class_ids_that_fit_are_a_png_as_those_of_the_whole(tmp_path, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 256, (200, 90)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, tile=(32, 32))
+    network = network_of(padding="same")
+    whole = predict_file(network, tmp_path / "a.tif", tmp_path / "whole", tile=64, with_probabilities=True)
+    monkeypatch.setattr(large, "WHOLE_BYTES", 1)
+    parts = predict_file(network, tmp_path / "a.tif", tmp_path / "parts", tile=64, with_probabilities=True)
+    assert [path.name for path in parts] == ["a.png", "a_probabilities.tif"]
+    assert parts[0].read_bytes() == whole[0].read_bytes()
+    np.testing.assert_array_equal(tifffile.imread(parts[1]), tifffile.imread(whole[1]))
 
 
 def test_a_network_of_two_classes_and_colours_and_a_single_band(written, tmp_path):
@@ -133,7 +146,7 @@ def test_what_needs_the_whole_is_predicted_whole_or_refused_with_what_it_takes(t
             predict_file(network, tmp_path / "a.tif", tmp_path / "out", **options)
     with pytest.raises(DataError, match="turned.tif: .* since its orientation tag turns it"):
         predict_file(network, tmp_path / "turned.tif", tmp_path / "out")
-    assert predict_file(network, tmp_path / "a.tif", tmp_path / "out")[0].name == "a.tif"
+    assert predict_file(network, tmp_path / "a.tif", tmp_path / "out")[0].name == "a.png"
 
 
 def test_what_fails_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
@@ -142,7 +155,9 @@ def test_what_fails_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", image, rowsperstrip=8)
     monkeypatch.setattr(large, "WHOLE_BYTES", 1)
     with pytest.raises(DataError, match="a.tif: .* the first at row 250, column 3"):
-        predict_file(network_of(2, padding="same"), tmp_path / "a.tif", tmp_path / "out", tile=48)
+        predict_file(
+            network_of(2, padding="same"), tmp_path / "a.tif", tmp_path / "out", tile=48, with_probabilities=True
+        )
     assert not list((tmp_path / "out").iterdir())
 
 
