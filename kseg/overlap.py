@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -39,12 +39,23 @@ def behind(work: Callable[[Item], Result], items: Iterable[Item], *, count: int 
     The caller makes no more than `count` items before the first of them is worked off. If the iterable raises an error,
     what came before is finished first. An error of `work` is raised in its place, and no later item is worked on.
     """
-    source, failure = iter(items), None
+    source, failure, is_broken = iter(items), None, False
+
+    def worked(item: Item) -> Result:
+        nonlocal is_broken
+        if is_broken:  # the caller has not seen the error yet
+            raise CancelledError
+        try:
+            return work(item)
+        except BaseException:
+            is_broken = True
+            raise
+
     with _thread(source) as submit:
         waiting: deque[Future[Result]] = deque()
         while True:
             try:
-                waiting.append(submit(work, next(source)))
+                waiting.append(submit(worked, next(source)))
             except StopIteration:
                 break
             except Exception as error:

@@ -83,9 +83,14 @@ def test_an_error_of_the_work_ends_it_and_nothing_later_is_worked_on():
         if number == 2:
             raise ValueError("two")
 
-    with pytest.raises(ValueError, match="two"):
-        list(behind(work, range(100)))
-    assert worked == [0, 1, 2]
+    for count in (1, 5):
+        worked.clear()
+        results = behind(work, range(100), count=count)
+        assert [next(results), next(results)] == [None, None]
+        time.sleep(0.02)  # time enough to begin with what waits
+        with pytest.raises(ValueError, match="two"):
+            next(results)
+        assert worked == [0, 1, 2]
 
 
 def test_a_break_stops_the_thread_and_closes_the_items():
