@@ -1,7 +1,7 @@
 """From image files to result files, page by page: reading, computing and writing overlap.
 
 A thread reads the next page while the network computes, and another one writes the last. So three or four pages are in
-memory, however many files there are. A page that is too large for that is read, predicted and written by rows.
+memory, however many files there are. Of large pages there are two, or bands of their rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from kseg.errors import ConfigError, DataError, SizeError
 from kseg.images import Pages, open_pages, stem_of
 from kseg.inference.files.inputs import each_stream
-from kseg.inference.files.large import Rows, is_by_rows
+from kseg.inference.files.large import Rows, Way, way_of
 from kseg.inference.files.results import Extras, Results
 from kseg.inference.prediction import predict_bands, predict_maps
 from kseg.inference.predictor import Predictor
@@ -135,7 +135,7 @@ class _File:
       number: among the sources.
       name: of its first stream, for messages.
       pages: by stream.
-      by_rows: whether its pages are read by rows.
+      way: how its pages are read.
       has_failed: whether nothing more is to be read, computed or written of it.
       is_over: whether its result, files or an error, is known.
       files: closes the result files.
@@ -145,7 +145,7 @@ class _File:
     number: int
     name: Path
     pages: Mapping[str, Pages] = field(default_factory=dict)
-    by_rows: bool = False
+    way: Way = "ahead"
     has_failed: bool = False
     is_over: bool = False
     files: ExitStack | None = None
@@ -182,6 +182,14 @@ class _Part(NamedTuple):
     result: list[Path] | DataError | None = None
 
 
+def _loaded(part: _Part) -> _Part:
+    """The part with its page's images."""
+    read = {stream: each.read(part.page) for stream, each in part.file.pages.items()}
+    gaps = [missing for _, missing in read.values() if missing is not None]
+    images = {stream: image for stream, (image, _) in read.items()}
+    return part._replace(images=images, gaps=np.any(gaps, axis=0) if gaps else None)
+
+
 class _Flow:
     """The three stages: `read` and `write` run in threads, `predicted` in the caller's."""
 
@@ -208,14 +216,8 @@ class _Flow:
                 for page in range(len(file)):
                     if file.has_failed:
                         break
-                    if file.by_rows:
-                        yield _Part(file, page, page + 1)
-                        continue
-                    read = {stream: each.read(page) for stream, each in file.pages.items()}
-                    gaps = [missing for _, missing in read.values() if missing is not None]
-                    images = {stream: image for stream, (image, _) in read.items()}
-                    yield _Part(file, page, page + 1, images, np.any(gaps, axis=0) if gaps else None)
-                    del read, images, gaps
+                    part = _Part(file, page, page + 1)
+                    yield _loaded(part) if file.way == "ahead" else part
             except DataError as error:
                 yield _Part(file, result=error)
 
@@ -234,7 +236,7 @@ class _Flow:
         if any(len(each) != len(file) for each in file.pages.values()):
             what = f"{file.name}: {len(file)} pages, but another stream has more or fewer."
             raise DataError(what, "Give streams of equal length.")
-        file.by_rows = is_by_rows(network, file.pages, self._extras, self._average)
+        file.way = way_of(network, file.pages, self._extras, self._average)
 
     def predicted(self, sources: Iterable[Source]) -> Iterator[_Part]:
         """The maps of all pages."""
@@ -247,13 +249,14 @@ class _Flow:
                     yield part
                     continue
                 try:
-                    yield from self._by_rows(part) if part.file.by_rows else self._whole(part)
+                    yield from self._by_rows(part) if part.file.way == "rows" else self._whole(part)
                 except DataError as error:
                     part.file.has_failed = True
                     yield _Part(part.file, result=error)
                 del part
 
     def _whole(self, part: _Part) -> Iterator[_Part]:
+        part = part if part.images else _loaded(part)
         images, network = part.images, self._network
         image = network.image_of(images.get("", images), str(part.file.name))
         try:
@@ -291,7 +294,7 @@ class _Flow:
         heads = {}
         for head, classes in self._network.heads.items():
             name = f"{stem}_{head}" if head else str(stem)
-            about = (file.shown, self._network.readings[head], classes, self._extras, file.by_rows)
+            about = (file.shown, self._network.readings[head], classes, self._extras, file.way == "rows")
             heads[head] = Results(file.files, name, *about)
         file.heads = heads
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -17,8 +18,11 @@ from kseg.layers import Average
 WHOLE_BYTES = 1 << 28  # an image that takes more with its maps is read by rows, where that is possible
 
 
-def is_by_rows(network: Predictor, pages: Mapping[str, Pages], extras: Extras, average: Average | None) -> bool:
-    """Whether a file is read, predicted and written by rows.
+Way = Literal["ahead", "whole", "rows"]
+
+
+def way_of(network: Predictor, pages: Mapping[str, Pages], extras: Extras, average: Average | None) -> Way:
+    """How a file is read: its pages ahead of their use; or, since they are large, one whole page at a time, or by rows.
 
     Args:
       network, extras, average: what computes, and what is asked for.
@@ -30,10 +34,10 @@ def is_by_rows(network: Predictor, pages: Mapping[str, Pages], extras: Extras, a
     shown = next(iter(pages.values()))
     least = math.prod(shown.shape[1:3]) * _bytes_per_pixel(network, pages, extras, average)
     if least <= WHOLE_BYTES:
-        return False
+        return "ahead"
     why = _why_whole(network, pages, extras, average)
     if not why:
-        return True
+        return "rows"
     size, there = f"{shown.path}: {' x '.join(map(str, shown.shape[1:]))} values", memory_bytes()
     if math.prod(shown.shape[1:]) > LARGEST_PAGE:
         raise DataError(
@@ -46,7 +50,7 @@ def is_by_rows(network: Predictor, pages: Mapping[str, Pages], extras: Extras, a
             f"{least / 1e9:,.1f} GB of memory, but this machine has {there / 1e9:,.1f} GB.",
             "Cut it into pieces.",
         )
-    return False
+    return "whole"
 
 
 def _why_whole(network: Predictor, pages: Mapping[str, Pages], extras: Extras, average: Average | None) -> str:
