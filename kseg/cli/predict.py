@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,7 @@ def predict(
     from kseg.folders import axes_of_run
     from kseg.images import stem_of
     from kseg.inference import load, predictor
-    from kseg.inference.files import check_apart, list_images, list_streams, predict_file
+    from kseg.inference.files import Extras, check_apart, list_images, list_streams, predict_files
 
     named = tuple(streams.values()) or inputs + paths
     files: Sequence[Any] = [] if streams else list_images(named)
@@ -113,34 +114,29 @@ def predict(
     failed: list[DataError] = []
     kinds: Counter[str] = Counter()
     with progress_bar("predicting", length=TICKS * len(files)) as bar:
-        for number, path in enumerate(files):
-            advance = partial(_advance, bar, number)
-            try:
-                results = predict_file(
-                    network,
-                    path,
-                    output,
-                    tile=tile,
-                    average=average,
-                    axes=axes,
-                    with_probabilities=probabilities,
-                    with_instances=instances,
-                    with_table=table,
-                    rules=rules,
-                    with_overlay=overlay,
-                    progress=advance,
-                )
-            except DataError as error:
-                if len(files) == 1:
-                    raise
-                failed.append(error)
-                advance(1, 1)
-                LOG.info("error: %s", error.told(as_option))
-                continue
-            first = next(iter(path.values())) if streams else path
-            kinds.update(f"STEM{file.name.removeprefix(stem_of(first))}" for file in results)
-            if not sys.stderr.isatty():
-                click.echo(str(results[0]))
+        results = predict_files(
+            network,
+            files,
+            output,
+            tile=tile,
+            average=average,
+            axes=axes,
+            extras=Extras(probabilities, instances, table, rules, overlay),
+            progress=partial(_advance, bar),
+        )
+        with closing(results):
+            for number, (path, found) in enumerate(zip(files, results, strict=True)):
+                if isinstance(found, DataError):
+                    if len(files) == 1:
+                        raise found
+                    failed.append(found)
+                    _advance(bar, number, 1, 1)
+                    LOG.info("error: %s", found.told(as_option))
+                    continue
+                first = next(iter(path.values())) if streams else path
+                kinds.update(f"STEM{file.name.removeprefix(stem_of(first))}" for file in found)
+                if not sys.stderr.isatty():
+                    click.echo(str(found[0]))
     for note in unread_inputs(map(Path, named)):
         click.echo(f"note: {note}", err=True)
     if failed:
@@ -153,9 +149,9 @@ def predict(
         click.echo(note, err=True)
 
 
-def _advance(bar: Any, number: int, done: int, pages: int) -> None:
+def _advance(bar: Any, number: int, done: float, pages: int) -> None:
     """Moves the bar to page `done` of `pages` of the file `number`."""
-    bar.update(TICKS * number + TICKS * done // pages - bar.pos)
+    bar.update(TICKS * number + int(TICKS * done / pages) - bar.pos)
 
 
 def _looks_black(network: Predictor, *, is_stack: bool, with_overlay: bool) -> str:

@@ -40,8 +40,8 @@ def as_stored(array: np.ndarray, orientation: int) -> np.ndarray:
     return turned(array, {6: 8, 8: 6}.get(orientation, orientation))
 
 
-def plain(array: np.ndarray, path: Path) -> np.ndarray:
-    """`array` in native byte order as uint8, uint16 or float32.
+def plain(array: np.ndarray, path: Path, first_row: int = 0) -> np.ndarray:
+    """`array`, whose first row has the number `first_row`, in native byte order as uint8, uint16 or float32.
 
     Raises:
       DataError: that would lose something.
@@ -59,7 +59,7 @@ def plain(array: np.ndarray, path: Path) -> np.ndarray:
         row, column, _ = np.argwhere(wrong)[0]
         many = f"{int(wrong.sum()):,} values ({wrong.mean():.1%})"
         void = "Where NaN means that there is no data, say so in the file, and it is void: "
-        what = f"{path}: {many} are NaN or infinite, the first at row {row}, column {column}."
+        what = f"{path}: {many} are NaN or infinite, the first at row {row + first_row}, column {column}."
         raise DataError(what, "Replace them. ", void, "gdal_edit.py -a_nodata nan FILE.tif.")
     raise DataError(
         f"{path}: values of type {array.dtype} from {array.min()} to {array.max()}.",

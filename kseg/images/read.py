@@ -21,7 +21,7 @@ from kseg.images.orientation import may_be_tagged
 from kseg.images.portable import read_head, read_portable
 from kseg.images.tiff.axes import check_axes
 from kseg.images.tiff.origin import Origin
-from kseg.images.tiff.slices import Tiff, open_tiff, read_slice
+from kseg.images.tiff.slices import Tiff, open_tiff, read_slice, why_whole_slices
 
 ENDINGS = frozenset(
     (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k", ".avif", ".tga", ".pcx")
@@ -96,6 +96,20 @@ class Pages:
                 return read_slice(self.path, self.tiff, page, alpha=self.alpha)
             return read_only_page(self.path, self.alpha), None
 
+    def read_rows(self, page: int, rows: range) -> tuple[np.ndarray, np.ndarray | None]:
+        """The same as `read` for some rows of slice `page`; only where `why_whole` is empty."""
+        assert self.tiff is not None
+        with named(self.path):
+            return read_slice(self.path, self.tiff, page, alpha=self.alpha, rows=rows)
+
+    @cached_property
+    def why_whole(self) -> str:
+        """Why the slices can't be read by rows, as the end of a sentence; "" where they can."""
+        if self.tiff is None:
+            return "only TIFF can be read in parts"
+        with named(self.path):
+            return why_whole_slices(self.path, self.tiff, alpha=self.alpha)
+
     @cached_property
     def orientation(self) -> int:
         """The orientation tag, 1..8; 1 where there is none."""
@@ -132,10 +146,10 @@ class Pages:
             return replace(self, alpha=True)
         if self.tiff is None or self.tiff.is_stated or channels in (1, 3):
             return self
-        return open_pages(self.path, axes="CYX") if (len(self), self.shape[3]) == (channels, 1) else self
+        return open_pages(self.path, axes="CYX", by_rows=True) if (len(self), self.shape[3]) == (channels, 1) else self
 
 
-def open_pages(path: str | Path, *, axes: str | None = None, alpha: bool = False) -> Pages:
+def open_pages(path: str | Path, *, axes: str | None = None, alpha: bool = False, by_rows: bool = False) -> Pages:
     """Opens the image file `path` and decodes none of its slices yet.
 
     Args:
@@ -143,6 +157,7 @@ def open_pages(path: str | Path, *, axes: str | None = None, alpha: bool = False
       axes: what the pages of a TIFF are, the outermost first: CYX for channels, ZYX for slices, ZCYX for slices of
         channels. None for what the file itself says; where it says nothing each page is a slice.
       alpha: whether a channel that the file calls alpha is one like the others, as near infrared often is.
+      by_rows: whether a TIFF may have pages above 2^30 values, which only `read_rows` reads.
 
     Raises:
       ConfigError: `axes` are not such letters.
@@ -154,7 +169,7 @@ def open_pages(path: str | Path, *, axes: str | None = None, alpha: bool = False
     with named(path):
         check_file(path)
         if is_stack(path):
-            tiff = open_tiff(path, axes)
+            tiff = open_tiff(path, axes, by_rows=by_rows)
             return Pages(path, tiff.shape, tiff, alpha)
         if head := read_head(path):
             check_extent(path, head.shape)

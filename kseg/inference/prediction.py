@@ -94,6 +94,34 @@ def predict_maps(
     return maps
 
 
+def predict_bands(
+    call: Predictor,
+    image: Any,
+    change: Callable[[np.ndarray, str], Sequence[np.ndarray]],
+    *,
+    tile: int | None = None,
+) -> Iterator[tuple[slice, dict[str, list[np.ndarray]]]]:
+    """The maps of `predict_maps` without an average, from above to below: a slice of rows, and by head their maps.
+
+    Args:
+      call: the predictor.
+      image: has the shape (H, W, C), and image[numbers] gives the rows (n, W, C) of these numbers. They lie close
+        together, and later ones never lie further up.
+      change, tile: as in `predict_maps`.
+    """
+    maps: dict[str, list[np.ndarray]] = {}
+    for (rows, columns), joined in _tiles(call, image, tile):
+        for head, part in parts_of(joined, call.heads).items():
+            found = change(part, head)
+            if head not in maps:
+                maps[head] = [np.empty((len(one), image.shape[1], *one.shape[2:]), one.dtype) for one in found]
+            for band, one in zip(maps[head], found, strict=True):
+                band[:, columns] = one
+        if columns.stop == image.shape[1]:
+            yield rows, maps
+            maps = {}
+
+
 def predict_scores(
     model: keras.Model | Predictor,
     image: Any,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import keras
 import numpy as np
 
-from kseg.datasets import Dataset, by_name
+from kseg.datasets import Dataset, Item, by_name
 from kseg.datasets.agreement import difference_of_classes, some_names
 from kseg.errors import ConfigError, DataError, Setting
 from kseg.inference.prediction import predict_scores
 from kseg.inference.predictor import Predictor, predictor
 from kseg.layers import Average, ScoreReading
 from kseg.metrics import OBJECT_COUNTS, Measure, Seen, measure
+from kseg.overlap import ahead, behind
 from kseg.reports.report import ALWAYS, OF_OBJECTS, USUAL, Report
 
 
@@ -29,6 +31,9 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """The scores of `model` on `data`.
+
+    While the network computes, a thread reads the next image and another one scores the last, so few images are in
+    memory.
 
     Args:
       model: a network or a predictor.
@@ -53,10 +58,16 @@ def evaluate(
     first = next(iter(matrices))
     scored = (by_name(data.scored_classes) if data.scored_classes else {}).get(first)
     totals: dict[str, np.ndarray] = {}
-    counts, images = np.zeros(len(OBJECT_COUNTS), np.int64), []
-    for index in range(len(data)):
-        item = data[index]
-        scores = by_name(predict_scores(call, call.image_of(item.image, item.id), tile=tile, average=average))
+    counts, images = np.zeros(len(OBJECT_COUNTS), np.int64), list[dict[str, object]]()
+
+    def predicted() -> Iterator[tuple[Item, Mapping[str, np.ndarray]]]:
+        with closing(ahead(data[index] for index in range(len(data)))) as items:
+            for item in items:
+                image = call.image_of(item.image, item.id)
+                yield item, by_name(predict_scores(call, image, tile=tile, average=average))
+
+    def scored_by(found: tuple[Item, Mapping[str, np.ndarray]]) -> tuple[str, list[np.ndarray]]:
+        item, scores = found
         parts = {
             head: _seen(item.labels[head], scores[head], names, data.ignore_class, call.readings[head])
             for head, names in data.heads.items()
@@ -65,16 +76,19 @@ def evaluate(
         seen = replace(parts[first], instances=item.instances, scored_classes=scored, others=others)
         for head, part in {first: seen, **others}.items():
             matrices[head] += part.confusion
-        row: dict[str, object] = {"id": item.id}
-        for each in chosen:
-            sums = np.asarray(each.sums(seen))
-            totals[each.name] = totals[each.name] + sums if each.name in totals else sums
-            row[each.name] = float(each.of_sums(sums))
-        images.append(row)
         if seen.instances is not None:
-            counts += seen.comparison.counts
-        if progress:
-            progress(index + 1, len(data))
+            counts[:] += seen.comparison.counts
+        return item.id, [np.asarray(each.sums(seen)) for each in chosen]
+
+    with closing(behind(scored_by, predicted())) as results:
+        for name, sums in results:
+            row: dict[str, object] = {"id": name}
+            for each, added in zip(chosen, sums, strict=True):
+                totals[each.name] = totals[each.name] + added if each.name in totals else added
+                row[each.name] = float(each.of_sums(added))
+            images.append(row)
+            if progress:
+                progress(len(images), len(data))
     return Report(
         data.name,
         data.split,

@@ -14,6 +14,7 @@ from kseg import datasets
 from kseg.datasets import DATASETS
 from kseg.datasets.contract import by_name
 from kseg.errors import ConfigError, DataError
+from kseg.overlap import ahead
 from kseg.pipeline import batches
 
 every_name = pytest.mark.parametrize("name", DATASETS.names())
@@ -165,6 +166,17 @@ def test_a_data_set_travels_to_a_worker_that_reads_the_same(name, trees, worker)
         assert found.keys() == known.keys()
         for part, array in known.items():
             np.testing.assert_array_equal(found[part], array, strict=True)
+
+
+@every_name
+def test_a_thread_reads_the_same_ahead_of_its_use(name, trees):
+    data = opened(name, trees(name), DATASET_CASES[name].apart[0])
+    for index, item in enumerate(ahead((data[number] for number in range(len(data))), count=2)):
+        expected = data[index]  # while the thread reads the next one
+        assert (item.id, item.weight) == (expected.id, expected.weight)
+        for found, known in ((item.images, expected.images), (item.labels, expected.labels)):
+            for part, array in known.items():
+                np.testing.assert_array_equal(found[part], array, strict=True)
 
 
 @every_name

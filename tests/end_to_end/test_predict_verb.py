@@ -1,5 +1,9 @@
 """`predict` on what people have: bad files among good ones, results beside images, images of another depth."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +137,24 @@ def test_the_progress_of_a_stack_is_that_of_its_slices(network, tmp_path):
         progress=lambda *where: told.append(where),
     )
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_ctrl_c_ends_predict_at_once_with_whole_files_alone(network, image, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(2000):
+        os.link(image, tmp_path / "in" / f"{number:04d}.png")
+    words = ["predict", network, tmp_path / "in", "-o", tmp_path / "out", "--probabilities"]
+    command = [sys.executable, Path(kseg.__file__).parents[1] / "cli.py", *words]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(5):
+            assert process.stdout.readline().endswith(".png\n")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode not in (0, None)
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert 5 <= len(written) < 2000 and not [name for name in written if name.startswith(".")]
+    for name in written:
+        assert kseg.images.read_image(tmp_path / "out" / name).shape[:2] == (31, 27)

@@ -1,135 +1,58 @@
-"""Predictions for files, page by page, as files that a person or another program can use."""
+"""The result files of an image or a stack, as a person or another program can use them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kseg.errors import ConfigError, DataError, SizeError
-from kseg.images import Pages, open_pages, stack_writer, stem_of, write_image
-from kseg.inference.files.inputs import each_stream
+from kseg.images import Bands, Pages, stack_writer, write_image
 from kseg.inference.files.object_pages import ObjectPages
 from kseg.inference.objects import rules_of
-from kseg.inference.prediction import class_ids, predict_maps, probabilities
-from kseg.inference.predictor import Predictor
-from kseg.layers import Average, ScoreReading
+from kseg.inference.prediction import class_ids, probabilities
+from kseg.layers import ScoreReading
 from kseg.log import LOG
 from kseg.pictures import drawn_classes, in_number, object_colours, overlay, palette, sheet
 from kseg.storage import write_text
 
+PNG_PIXELS = 1 << 28  # class ids of a larger image that is read by rows are a tiled TIFF
 
-def predict_file(
-    network: Predictor,
-    path: Path | Mapping[str, Path],
-    folder: str | Path,
-    *,
-    tile: int | None = None,
-    average: Average | None = None,
-    axes: str | None = None,
-    with_probabilities: bool = False,
-    with_instances: bool = False,
-    with_table: bool = False,
-    rules: Mapping[str, Any] | None = None,
-    with_overlay: bool = False,
-    progress: Callable[[int, int], None] = lambda done, pages: None,
-) -> list[Path]:
-    """Writes the prediction for an image or a stack; each file whole or not at all.
 
-    The class ids are written as STEM.png. For 3 to 256 classes it has a palette, as VOC's server requires: the
-    network's own colours, or VOC's. Its numbers are the ids. Pillow, MATLAB and kseg read them; OpenCV and
-    tf.io.decode_png read colours in their place. For two classes, or more than 256, the PNG is grey: every tool reads
-    the ids.
+@dataclass(frozen=True)
+class Extras:
+    """What `predict_files` writes beside the class ids.
 
-    In place of it STEM.tif, which is grey too, is written for a stack, and for a TIFF that says how large its pixels
-    are, where they lie on earth, how they are rotated, or which have no data. All TIFFs keep this from their image.
-
-    Args:
-      network: the predictor.
-      path: the image file; for a network with several streams one file for each, by stream. The results have the name
-        of the first.
-      folder: where the results go.
-      tile, average: as in `predict`.
-      axes: the axes of a TIFF's pages, as in `kseg.images.open_pages`.
+    Attributes:
       with_probabilities: also STEM_probabilities.tif, float32: class 1 of two classes, else a page per class.
       with_instances: also STEM_instances.tif: the objects of each class but 0, numbered through all slices; uint16, or
         uint32 (with a message) for more than 65,535 objects.
       with_table: also STEM_objects.csv: the measurements of each object (`kseg.object_table`).
       rules: what counts as an object (kseg.instances.ObjectRules), by name; the network's own if None or not named.
       with_overlay: also STEM_overlay.png; of a stack, nine slices.
-      progress: called after each page with the number of pages done, and of all pages.
-
-    Returns:
-      The files; the first one has the class ids. For a network with several heads STEM is followed by _HEAD.
-
-    Raises:
-      DataError: a file can't be read, or its channels are not the network's; the streams differ in size, or the network
-        does not take their size.
-      SizeError: `tile` does not fit the network.
-      ConfigError: a rule is out of range, or a network with several streams was given a single image.
     """
-    if isinstance(path, Path) and "" not in network.streams:
-        raise ConfigError(
-            f"This network takes {' and '.join(network.streams)} together, not {path} alone.",
-            *each_stream(network.streams),
-        )
-    sources = {"": path} if isinstance(path, Path) else dict(path)
-    first = next(iter(sources.values()))
-    pages = {
-        stream: open_pages(source, axes=axes).for_channels(network.streams.get(stream, 0))
-        for stream, source in sources.items()
-    }
-    shown = next(iter(pages.values()))
-    count = len(shown)
-    if any(len(each) != count for each in pages.values()):
-        raise DataError(
-            f"{first}: {count} pages, but another stream has more or fewer.", "Give streams of equal length."
-        )
-    stem = Path(folder) / stem_of(first)
-    with ExitStack() as files:
-        heads = {
-            head: _Results(
-                *(files, f"{stem}_{head}" if head else str(stem), shown, network.readings[head], classes),
-                with_probabilities=with_probabilities,
-                with_instances=with_instances,
-                with_table=with_table,
-                with_overlay=with_overlay,
-                rules=rules or {},
-            )
-            for head, classes in network.heads.items()
-        }
-        for page in range(count):
-            images, gaps = _read(pages, page)
-            image = network.image_of(images.get("", images), str(first))
-            try:
-                maps = predict_maps(
-                    network,
-                    image if "" in images else network.join(image),
-                    lambda scores, head: heads[head].maps_of(scores),
-                    tile=tile,
-                    average=average,
-                )
-            except SizeError as error:
-                if tile is not None:
-                    raise
-                raise DataError(f"{first}: {error.what}", *error.fix) from error
-            for head, results in heads.items():
-                results.add(page, next(iter(images.values())), maps[head], np.any(gaps, axis=0) if gaps else None)
-            progress(page + 1, count)
-    return [file for results in heads.values() for file in results.finish()]
+
+    with_probabilities: bool = False
+    with_instances: bool = False
+    with_table: bool = False
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    with_overlay: bool = False
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether objects are numbered."""
+        return self.with_instances or self.with_table
+
+    def classes_shown(self, classes: int) -> list[int]:
+        """The classes whose probabilities are written, of a head with so many."""
+        return [] if not self.with_probabilities else [1] if classes == 2 else list(range(classes))
 
 
-def _read(pages: Mapping[str, Pages], page: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-    """The images of each stream on a page, and the pixels without data, (H, W) bool, of each stream that has some."""
-    read = {stream: each.read(page) for stream, each in pages.items()}
-    gaps = [missing for _, missing in read.values() if missing is not None]
-    return {stream: image for stream, (image, _) in read.items()}, gaps
-
-
-class _Results:
+class Results:
     """The result files of one head, written page after page."""
 
     def __init__(
@@ -139,43 +62,59 @@ class _Results:
         source: Pages,
         reading: ScoreReading,
         classes: int,
-        *,
-        with_probabilities: bool,
-        with_instances: bool,
-        with_table: bool,
-        with_overlay: bool,
-        rules: Mapping[str, Any],
+        extras: Extras,
+        by_rows: bool,
     ) -> None:
+        """Begins the files.
+
+        Args:
+          files: what closes them; if that is given an error, nothing remains of them.
+          stem: their names without what tells them apart.
+          source: the image or stack.
+          reading, classes: of the head.
+          extras: what is written beside the class ids.
+          by_rows: whether `add_rows` will be called, and not `add`.
+        """
         self._files, self._stem, self._source, self._reading, self._classes = files, stem, source, reading, classes
-        self._drawn = set(np.linspace(0, len(source) - 1, 9).round().astype(int).tolist()) if with_overlay else ()
+        self._drawn = (
+            set(np.linspace(0, len(source) - 1, 9).round().astype(int).tolist()) if extras.with_overlay else ()
+        )
         self._panels: dict[str, np.ndarray] = {}
-        is_stack = len(source) > 1 or source.origin.needs_tiff or source.no_data is not None
+        is_large = by_rows and math.prod(source.shape[1:3]) > PNG_PIXELS
+        is_stack = is_large or len(source) > 1 or source.origin.needs_tiff or source.no_data is not None
         self._written = [Path(f"{stem}.tif" if is_stack else f"{stem}.png")]
-        self._void = 255 if classes <= 256 else 65535
-        self._shown = [1] if classes == 2 else list(range(classes))
-        self._ids = self._writer(self._written[0], 1, str(self._void)) if is_stack else None
-        self._probabilities = self._added("probabilities", len(self._shown), "nan") if with_probabilities else None
-        self._instances = self._added("instances", 1, None) if with_instances else None
+        self._void = np.uint8(255) if classes <= 256 else np.uint16(65535)
+        self._shown = extras.classes_shown(classes)
+        self._ids = self._writer(self._written[0], 1, self._void.itemsize, str(self._void)) if is_stack else None
+        self._probabilities = self._added("probabilities", len(self._shown), "nan") if self._shown else None
+        self._instances = self._added("instances", 1, None) if extras.with_instances else None
         self._objects: ObjectPages | None = None
-        if with_instances or with_table:
-            self._objects = ObjectPages(rules_of(reading, **rules), classes, len(source), with_table=with_table)
-        self._table = Path(f"{stem}_objects.csv") if with_table else None
+        if extras.has_objects:
+            rules = rules_of(reading, **extras.rules)
+            self._objects = ObjectPages(rules, classes, len(source), with_table=extras.with_table)
+        self._table = Path(f"{stem}_objects.csv") if extras.with_table else None
         self._written += [self._table] if self._table else []
+        self._bands: list[Bands] = []
 
-    def _added(self, ending: str, maps: int, no_data: str | None) -> Callable[[np.ndarray], None]:
+    def _added(self, ending: str, maps: int, no_data: str | None) -> Callable[[np.ndarray | Bands], None]:
         self._written.append(Path(f"{self._stem}_{ending}.tif"))
-        return self._writer(self._written[-1], maps, no_data)
+        return self._writer(self._written[-1], maps, 4, no_data)
 
-    def _writer(self, path: Path, maps: int, no_data: str | None) -> Callable[[np.ndarray], None]:
+    def _writer(
+        self, path: Path, maps: int, value_bytes: int, no_data: str | None
+    ) -> Callable[[np.ndarray | Bands], None]:
         """Writes pages with `maps` channels; `no_data` marks pixels without data, if the image names them."""
         marked = no_data if self._source.no_data is not None else None
-        writer = stack_writer(path, self._source.origin, pages=len(self._source), channels=maps, no_data=marked)
+        size_bytes = math.prod(self._source.shape[:3]) * maps * value_bytes
+        writer = stack_writer(
+            path, self._source.origin, pages=len(self._source), channels=maps, no_data=marked, size_bytes=size_bytes
+        )
         return self._files.enter_context(writer)
 
     def maps_of(self, scores: np.ndarray) -> list[np.ndarray]:
         """The maps of a part that are kept, from its scores (h, w, K): class ids, and probabilities if asked for."""
         ids = class_ids(scores, self._reading)
-        return [ids] if self._probabilities is None else [ids, probabilities(scores)[..., self._shown]]
+        return [ids, probabilities(scores)[..., self._shown]] if self._shown else [ids]
 
     def add(self, page: int, image: np.ndarray, maps: Sequence[np.ndarray], gaps: np.ndarray | None) -> None:
         """Writes a page from the maps of the whole image; pixels without data (`gaps`) are void, and no objects."""
@@ -192,13 +131,39 @@ class _Results:
                 self._panels[f"slice {page}: {found}"] = overlay(image, objects, own=object_colours())
             else:
                 self._panels[f"slice {page}"] = drawn_classes(image, ids, names, own)
-        self._last = ids if gaps is None else np.where(gaps, ids.dtype.type(self._void), ids)
+        self._last, *shares = self._marked(maps, gaps)
         if self._ids:
             self._ids(self._last)
         if self._probabilities:
-            for shown in range(len(self._shown)):
-                share = maps[1][..., shown]
-                self._probabilities(share if gaps is None else np.where(gaps, np.float32(np.nan), share))
+            for share in shares:
+                self._probabilities(share)
+
+    def add_rows(self, rows: slice, maps: Sequence[np.ndarray], gaps: np.ndarray | None) -> None:
+        """Takes the maps of the next rows of a page, and writes the page when they are its last ones."""
+        ids, *shares = self._marked(maps, gaps)
+        shape = self._source.shape[1:3]
+        if self._ids is None:
+            if rows.start == 0:
+                self._last = np.empty(shape, ids.dtype)
+            self._last[rows] = ids
+        written = [(self._ids, ids)] if self._ids else []
+        written += [(self._probabilities, share) for share in shares if self._probabilities]
+        if rows.start == 0:
+            self._bands = [Bands(shape, each.dtype, Path(self._stem).parent) for _, each in written]
+            for band in self._bands:
+                self._files.callback(band.close)
+        for (write, each), band in zip(written, self._bands, strict=True):
+            band.add(each)
+            if rows.stop == shape[0]:
+                write(band)
+
+    def _marked(self, maps: Sequence[np.ndarray], gaps: np.ndarray | None) -> list[np.ndarray]:
+        """The class ids and the probabilities of each class that is shown, in which pixels without data are marked."""
+        ids, shares = maps[0], [maps[1][..., shown] for shown in range(len(self._shown))]
+        if gaps is None:
+            return [ids, *shares]
+        void = ids.dtype.type(self._void)
+        return [np.where(gaps, void, ids), *(np.where(gaps, np.float32(np.nan), share) for share in shares)]
 
     def _write_objects(self, objects: ObjectPages) -> None:
         """Writes the objects of all pages. Earlier it is not known how many bits their numbers need."""
@@ -214,7 +179,8 @@ class _Results:
         """Writes the files that hold a single picture, and returns all files."""
         if self._ids is None:
             coloured = 2 < self._classes <= 256
-            write_image(self._written[0], self._last, palette=palette(self._reading.colours) if coloured else None)
+            colours = palette(self._reading.colours) if coloured else None
+            write_image(self._written[0], self._last, palette=colours, in_areas=True)
         if panels := self._panels:
             self._written.append(Path(f"{self._stem}_overlay.png"))
             write_image(self._written[-1], sheet(panels, columns=3) if len(panels) > 1 else next(iter(panels.values())))

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import threading
 
 import keras
 import numpy as np
@@ -240,3 +241,59 @@ def test_data_without_an_image_are_refused_and_a_measure_may_be_one_name():
     with pytest.raises(DataError, match="0 of 2 images.*there is no image to score"):
         evaluate(echo(3), Two()[:0])
     assert "dice" in evaluate(echo(3), Two(), measures="dice").measures
+
+
+class Many(Two):
+    """Forty images; the one with the number `bad` can't be read."""
+
+    ids = tuple(map(str, range(40)))
+
+    def __init__(self, bad: int = -1) -> None:
+        super().__init__()
+        self.bad, self.made = bad, 0
+
+    def read(self, index):
+        self.made = index + 1
+        if index == self.bad:
+            raise DataError(f"{index}: damaged.")
+        return dataclasses.replace(super().read(index % 2), id=self.ids[index])
+
+
+def test_an_image_that_can_not_be_read_is_named_after_those_before_it_are_scored():
+    done = []
+    with pytest.raises(DataError, match="7: damaged"):
+        evaluate(echo(3), Many(bad=7), progress=lambda *numbers: done.append(numbers))
+    assert done == [(number, 40) for number in range(1, 8)]
+
+
+def test_images_are_read_and_scored_beside_the_network_but_few_at_a_time_and_in_order():
+    data, threads, ahead = Many(), set(), []
+
+    class Watch(Measure):
+        words = "watch"
+
+        def sums(self, seen):
+            threads.add(threading.current_thread())
+            return np.ones(1)
+
+        def of_sums(self, total):
+            return total[0]
+
+    def progress(done, of_all):
+        threads.add(threading.current_thread())
+        ahead.append(data.made - done)
+
+    report = evaluate(echo(3), data, measures=[Watch()], progress=progress)
+    assert len(threads) == 2 and threading.main_thread() in threads
+    assert min(ahead) >= 0 and max(ahead) <= 4  # one is scored, two wait for it, one is read, another one made
+    assert [image["id"] for image in report.images] == list(data.ids) and report.measures["watch"] == 40
+
+
+def test_an_interruption_ends_the_scoring_at_once():
+    def progress(done, of_all):
+        raise KeyboardInterrupt
+
+    data, before = Many(), threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(echo(3), data, progress=progress)
+    assert data.made < 8 and threading.active_count() == before
