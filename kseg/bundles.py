@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kseg.errors import EnvironmentFailure, ExportError, in_a_line
@@ -32,6 +31,7 @@ from kseg.inference import (
     white_of,
 )
 from kseg.inference.averaging import averaged
+from kseg.inference.graphs import class_ids
 from kseg.layers import Average, ScaleInput
 from kseg.storage import aside
 
@@ -118,17 +118,12 @@ def _archive(model: keras.Model, network: Predictor, average: Average) -> keras.
         parts = parts_of(averaged(joined, one_pass, average), network.heads)
         return {what + (f"_{head}" if head else ""): change(part, head) for head, part in parts.items()}
 
-    def class_ids(scores: tf.Tensor, head: str) -> tf.Tensor:
-        margin = network.readings[head].margin
-        if margin is not None:
-            return tf.cast(scores[..., 1] - scores[..., 0] > np.float32(margin), tf.uint16)
-        return tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint16)  # LiteRT has no argmax to uint16
+    def mask(scores: tf.Tensor, head: str) -> tf.Tensor:
+        return tf.cast(class_ids(scores, network.readings[head]), tf.uint16)
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint(
-        "serving_default", lambda *images: by_head(images, "mask", class_ids), input_signature=signature
-    )
+    archive.add_endpoint("serving_default", lambda *images: by_head(images, "mask", mask), input_signature=signature)
     archive.add_endpoint(
         "scores", lambda *images: by_head(images, "scores", lambda part, _: part), input_signature=signature
     )

@@ -84,9 +84,8 @@ def predict_maps(
         change = change or (lambda scores, head: [class_ids(scores, call.readings[head])])
         return {head: change(part, head) for head, part in parts.items()}
     maps: dict[str, Sequence[np.ndarray]] = {}
-    for kept, parts in _tiles(call, image, tile, call.ids if change is None else call.scores):
-        for head, part in parts.items():
-            found = [part] if change is None else change(part, head)
+    for kept, parts in _maps_of_tiles(call, image, change, tile):
+        for head, found in parts.items():
             if head not in maps:
                 maps[head] = [np.empty((*image.shape[:2], *one.shape[2:]), one.dtype) for one in found]
             for whole, one in zip(maps[head], found, strict=True):
@@ -97,7 +96,7 @@ def predict_maps(
 def predict_bands(
     call: Predictor,
     image: Any,
-    change: Callable[[np.ndarray, str], Sequence[np.ndarray]],
+    change: Change | None = None,
     *,
     tile: int | None = None,
 ) -> Iterator[tuple[slice, dict[str, list[np.ndarray]]]]:
@@ -110,9 +109,8 @@ def predict_bands(
       change, tile: as in `predict_maps`.
     """
     maps: dict[str, list[np.ndarray]] = {}
-    for (rows, columns), joined in _tiles(call, image, tile):
-        for head, part in parts_of(joined, call.heads).items():
-            found = change(part, head)
+    for (rows, columns), parts in _maps_of_tiles(call, image, change, tile):
+        for head, found in parts.items():
             if head not in maps:
                 maps[head] = [np.empty((len(one), image.shape[1], *one.shape[2:]), one.dtype) for one in found]
             for band, one in zip(maps[head], found, strict=True):
@@ -120,6 +118,14 @@ def predict_bands(
         if columns.stop == image.shape[1]:
             yield rows, maps
             maps = {}
+
+
+def _maps_of_tiles(
+    call: Predictor, image: Any, change: Change | None, tile: int | None
+) -> Iterator[tuple[tuple[slice, slice], dict[str, Sequence[np.ndarray]]]]:
+    """The parts of an image as (rows, columns), each with the maps of every head."""
+    for kept, parts in _tiles(call, image, tile, call.ids if change is None else call.scores):
+        yield kept, {head: [part] if change is None else change(part, head) for head, part in parts.items()}
 
 
 def predict_scores(
@@ -152,8 +158,12 @@ def _averaged(call: Predictor, image: np.ndarray, tile: int | None, average: Ave
 
 def probabilities(scores: np.ndarray) -> np.ndarray:
     """The softmax of (..., K) scores, float32."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    if scores.shape[-1] > 2:
+        powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True)
+    # Sums and maxima over an axis of two numbers are slow.
+    powers = np.exp(scores - np.maximum(scores[..., :1], scores[..., 1:]))
+    return powers / (powers[..., :1] + powers[..., 1:])
 
 
 def _prepare(model: keras.Model | Predictor, image: Any, precision: str) -> tuple[np.ndarray, Predictor]:

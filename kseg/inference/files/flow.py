@@ -280,11 +280,13 @@ class _Flow:
             yield part._replace(done=done, gaps=image.gaps(rows), rows=rows, maps=maps)
         image.check_depth()
 
-    def _change(self, part: _Part) -> Callable[[np.ndarray, str], list[np.ndarray]]:
-        """What makes the maps of each head; begins the result files with the first page."""
+    def _change(self, part: _Part) -> Callable[[np.ndarray, str], list[np.ndarray]] | None:
+        """What makes the maps of each head, None for class ids alone; begins the result files with the first page."""
         if part.page == 0:
             self._begin_results(part.file)
         heads = part.file.heads
+        if not self._extras.with_probabilities:
+            return None
         return lambda scores, head: heads[head].maps_of(scores)
 
     def _begin_results(self, file: _File) -> None:
