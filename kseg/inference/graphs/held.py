@@ -19,13 +19,16 @@ PRODUCT = 2**22  # numbers; a smaller weight is not worth a second copy
 # Measured on two cores with AVX-512: U-Net's 31 million numbers 4.1 s, 14.7 million of FCN-32s 1.6 s.
 SECONDS_PER_CONSTANT = 0.13e-6
 SECONDS_PER_PRODUCT = 2e-9
+TRACING_S = 0.5
 
 
 def seconds_to_hold(model: keras.Model, precision: str) -> float | None:
     """How long it takes to make `HeldWeights` and a graph with them; None where they would not gain time."""
     products = sum(_numbers(layer.kernel) for layer in _products(model, precision))
     constants = sum(map(_numbers, _constants(model, precision)))
-    return SECONDS_PER_PRODUCT * products + SECONDS_PER_CONSTANT * constants if products or constants else None
+    if not products and not constants:
+        return None
+    return TRACING_S + SECONDS_PER_PRODUCT * products + SECONDS_PER_CONSTANT * constants
 
 
 class HeldWeights:

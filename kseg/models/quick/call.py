@@ -53,13 +53,15 @@ def call_quickly(
         if layer in trunks:
             maps = trunks[layer](values[id(layer.input)], call)
             values |= {id(model.get_layer(name).output): found for name, found in maps.items()}
-        elif layer in inside:
             continue
-        elif isinstance(layer, CropTo) and (up := cropped.get(id(layer.input[0]))):
+        if layer in inside or layer in cropped.values() or isinstance(layer, layers.InputLayer):
+            continue
+        up = cropped.get(id(layer.input[0])) if isinstance(layer, CropTo) else None
+        if up is None:
+            values[id(layer.output)] = call(layer, computed(layer.input))
+        else:
             lengths = ops.shape(values[id(layer.input[1])])[1:3]
             values[id(layer.output)] = up.window(values[id(up.input)], layer.offset, lengths)
-        elif not isinstance(layer, layers.InputLayer) and layer not in cropped.values():
-            values[id(layer.output)] = call(layer, computed(layer.input))
     return computed(model.output)
 
 
