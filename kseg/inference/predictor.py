@@ -16,7 +16,7 @@ import tensorflow as tf
 from kseg.errors import ConfigError, DataError, KsegError, SizeError
 from kseg.geometry import Geometry
 from kseg.images import with_channels
-from kseg.inference.graphs import NetworkGraphs, class_ids
+from kseg.inference.graphs import NetworkGraph, class_ids
 from kseg.inference.input_images import checked_image, depth_warning
 from kseg.inference.precision import computing_in, settled_precision
 from kseg.inference.signature import (
@@ -229,7 +229,8 @@ def changing_predictor(model: keras.Model, *, precision: str = "float32") -> Pre
 
 
 def _made(model: keras.Model, precision: str, *, holds: bool) -> Predictor:
-    ends, readings = (streams_of(model), heads_of(model)), readings_of(model)
+    ends, known = (streams_of(model), heads_of(model)), readings_of(model)
+    readings = {head: known.get(head, ScoreReading()) for head in ends[1]}
     facts = (geometry_of(model), *ends, precision, white_of(model), readings)
     if keras.backend.backend() != "tensorflow":
 
@@ -241,13 +242,13 @@ def _made(model: keras.Model, precision: str, *, holds: bool) -> Predictor:
     kept = _graphs.setdefault(model, {})
     key = (precision, holds, tuple(readings.items()))
     if key not in kept:
-        kept[key] = NetworkGraphs(model, precision, readings, holds=holds)
+        kept[key] = NetworkGraph(model, precision, readings, holds=holds)
     graphs = kept[key]
     return Predictor(graphs.scores, *facts, ids_call=graphs.ids, model=model)
 
 
 # The graphs of a network, by precision, whether they may hold the weights, and the readings of its heads
-_graphs: weakref.WeakKeyDictionary[keras.Model, dict[Any, NetworkGraphs]] = weakref.WeakKeyDictionary()
+_graphs: weakref.WeakKeyDictionary[keras.Model, dict[Any, NetworkGraph]] = weakref.WeakKeyDictionary()
 
 
 def _counts(parts: Parts) -> str:

@@ -1,14 +1,15 @@
-"""The TensorFlow graphs that compute a network's scores and class ids in one precision.
+"""The TensorFlow graph that computes a network's scores and class ids in one precision.
 
-The first graphs read the weights, so that the first answer comes soon. If a network is called for long enough, graphs
-that hold the weights as they are take their place (`held`); a change of the weights brings the first ones back.
+The first graph reads the weights, so that the first answer comes soon. If a network is called for long enough, a graph
+that holds the weights as they are takes its place (`held`); a change of the weights brings the first one back.
 """
 
 from __future__ import annotations
 
+import gc
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -22,7 +23,7 @@ from kseg.inference.signature import call_joined, heads_of, parts_of, streams_of
 from kseg.layers import ScoreReading
 
 
-class NetworkGraphs:
+class NetworkGraph:
     """Functions of images (N, H, W, C) float32 of all streams. They hold the network weakly; a caller keeps it alive.
 
     Args:
@@ -41,30 +42,32 @@ class NetworkGraphs:
         self._restart()
 
     def _restart(self) -> None:
-        self._graphs: dict[str, Any] = {}
+        self._graph: Any = None
         self._held: HeldWeights | None = None
         self._spent = 0.0
 
     def scores(self, images: Any) -> Any:
         """The scores (N, H', W', K) of all heads, joined."""
-        return self._call("scores", images)
+        return self._called(images)[0]
 
     def ids(self, images: Any) -> dict[str, Any]:
         """The class ids (N, H', W') of each head, uint8, or uint16 for more than 256 classes."""
-        return self._call("ids", images)
+        return self._called(images)[1]
 
-    def _call(self, kind: str, images: Any) -> Any:
+    def _called(self, images: Any) -> tuple[Any, dict[str, Any]]:
+        """The scores and the class ids."""
         model = self._living()
         if self._held and not self._held.are_those_of(model):
             self._restart()
         elif self._held is None and self._cost is not None and self._spent > self._cost:
             self._restart()
+            gc.collect()  # TensorFlow's functions hold themselves: the first graph and its buffers go now
             self._held = HeldWeights(model, self._precision)
-        is_new = kind not in self._graphs
+        is_new = self._graph is None
         if is_new:
-            self._graphs[kind] = self._graph({"scores": self._scores, "ids": self._ids}[kind])
+            self._graph = self._traced()
         began = time.perf_counter()
-        found = self._graphs[kind](tf.cast(images, tf.float32))
+        found = self._graph(tf.cast(images, tf.float32))
         self._spent += 0.0 if is_new else time.perf_counter() - began
         return found
 
@@ -81,21 +84,26 @@ class NetworkGraphs:
             with held.in_place():
                 return call_joined(model, images, call=held.call)
 
-    def _ids(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        parts = parts_of(self._scores(images), self._heads)
-        return {head: class_ids(part, self._readings[head]) for head, part in parts.items()}
+    def _both(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        scores = self._scores(images)
+        parts = parts_of(scores, self._heads)
+        return scores, {head: class_ids(part, self._readings[head]) for head, part in parts.items()}
 
-    def _graph(self, function: Callable[[tf.Tensor], Any]) -> Any:
-        """One graph for all sizes, or one per size if a layer needs the size."""
+    def _traced(self) -> Any:
+        """One graph for all sizes, or one per size if a layer needs the size.
+
+        It gives scores and ids: two graphs would need twice the memory. Ids of 21 classes and 500 x 500 pixels take 8
+        ms, scores that are not read nothing.
+        """
         channels = sum(streams_of(self._living()).values())
-        graph = tf.function(function, input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)])
+        graph = tf.function(self._both, input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)])
         try:
             # If a call traced it, TensorFlow would warn of retracing when several networks follow each other.
             graph.get_concrete_function()
         except KsegError:
             raise
         except (ValueError, TypeError, NotImplementedError):  # such as Keras' UpSampling2D, which needs the size
-            return tf.function(function)
+            return tf.function(self._both)
         return graph
 
 

@@ -3,51 +3,49 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 
 from kseg.device import holds_weights
 from kseg.inference.precision import computing_in
 from kseg.layers import ProductConv2D
 
 LARGE = 2**24  # numbers; a larger weight is never a constant: TensorFlow copies constants several times
-PRODUCT = 2**22  # numbers; a smaller weight is not worth a second copy
 # Measured on two cores with AVX-512: U-Net's 31 million numbers 4.1 s, 14.7 million of FCN-32s 1.6 s.
-SECONDS_PER_CONSTANT = 0.13e-6
-SECONDS_PER_PRODUCT = 2e-9
+SECONDS_PER_NUMBER = 0.13e-6
 TRACING_S = 0.5
 
 
 def seconds_to_hold(model: keras.Model, precision: str) -> float | None:
     """How long it takes to make `HeldWeights` and a graph with them; None where they would not gain time."""
-    products = sum(_numbers(layer.kernel) for layer in _products(model, precision))
-    constants = sum(map(_numbers, _constants(model, precision)))
-    if not products and not constants:
+    if not holds_weights():
         return None
-    return TRACING_S + SECONDS_PER_PRODUCT * products + SECONDS_PER_CONSTANT * constants
+    with computing_in(model, precision):
+        variables = _constants(model) + [layer.kernel for layer in model.layers if _form(layer)]
+    return TRACING_S + SECONDS_PER_NUMBER * sum(map(_numbers, variables)) if variables else None
 
 
 class HeldWeights:
-    """The weights of a network at this moment.
+    """The weights of a network at this moment, in its precision.
 
-    In float32, weights of less than 16 million numbers are constants of the graph, where the processor's library
-    (oneDNN) then keeps convolutions in its own layout. Measured on two cores with AVX-512, U-Net on 572 x 572 pixels:
-    1.53 s with variables, 0.96 s with constants. In mixed precision the weights of large matrix products are kept in
-    that precision and transposed, as the library wants them. Measured with AMX, FCN's fc6 on 500 x 500 pixels: 118 ms
-    with float32 weights, 41 ms so. Constants gain nothing there.
+    The processor's library (oneDNN) keeps a convolution's weights in its own layout only if they are constants of the
+    graph. Measured on two cores with AVX-512, U-Net on 572 x 572 pixels: 1.53 s with variables, 0.96 s with constants.
+    In a mixed precision the conversion of large weights is saved too: 0.26 s and 0.23 s. Weights of 16 million numbers
+    and more are kept beside the graph, transposed, as the library wants the matrices of a product. Measured with AMX,
+    FCN's fc6 on 500 x 500 pixels: 118 ms with float32 weights, 41 ms so.
     """
 
     def __init__(self, model: keras.Model, precision: str) -> None:
         self._read = [(variable, _value(variable)) for variable in model.variables]
-        self._constants = [(variable, variable.numpy()) for variable in _constants(model, precision)]
-        self._products: dict[int, Any] = {}
-        for layer in _products(model, precision):
-            matrix = tf.cast(tf.reshape(layer.kernel.value, (-1, layer.filters)), precision.removeprefix("mixed_"))
-            self._products[id(layer)] = tf.transpose(matrix)
+        with computing_in(model, precision):
+            self._constants = [(variable, _array(_value(variable))) for variable in _constants(model)]
+            self._forms = {id(layer): form(layer) for layer in model.layers if (form := _form(layer))}
 
     def are_those_of(self, model: keras.Model) -> bool:
         """Whether the network still has these weights.
@@ -67,36 +65,80 @@ class HeldWeights:
 
     def call(self, layer: keras.Layer, inputs: Any) -> Any:
         """What the layer gives in prediction."""
-        if (matrix := self._products.get(id(layer))) is None:
+        form = self._forms.get(id(layer))
+        if form is None:
             return layer(inputs, training=False)
-        inputs = tf.cast(inputs, matrix.dtype)
-        cells = layer.views(inputs) if isinstance(layer, ProductConv2D) else inputs
-        product = tf.matmul(tf.reshape(cells, (-1, matrix.shape[1])), matrix, transpose_b=True)
+        found = form(tf.cast(inputs, layer.compute_dtype))
         if layer.use_bias:
-            product = tf.nn.bias_add(product, tf.cast(layer.bias, matrix.dtype))
-        return layer.activation(tf.reshape(product, tf.concat([tf.shape(cells)[:3], [layer.filters]], 0)))
+            found = tf.nn.bias_add(found, tf.cast(layer.bias, layer.compute_dtype))
+        return layer.activation(found)
 
 
-def _products(model: keras.Model, precision: str) -> list[keras.layers.Conv2D]:
-    """The layers whose weights are kept as matrices: large products that a mixed precision computes."""
-    if not holds_weights() or precision == "float32":
+Form = Callable[[tf.Tensor], tf.Tensor]  # a layer without its bias and its activation
+
+
+def _form(layer: keras.Layer) -> Callable[[Any], Form] | None:
+    """What makes the form of a layer; None for one that is called as it is."""
+    is_mixed = layer.compute_dtype != "float32"
+    if type(layer) is layers.Conv2DTranspose:
+        is_apart = layer.kernel_size == layer.strides == (2, 2) and layer.padding == "valid"
+        return _Apart if is_apart and layer.output_padding is None and layer.dilation_rate == (1, 1) else None
+    if not is_mixed or type(layer) not in (layers.Conv2D, ProductConv2D):
+        return None
+    if _numbers(layer.kernel) >= LARGE // 4 and (type(layer) is ProductConv2D or {*layer.kernel_size} == {1}):
+        return _Product if {*layer.strides} == {1} else None
+    is_plain = type(layer) is layers.Conv2D and layer.groups == 1 and layer.dilation_rate == (1, 1)
+    return _Convolution if is_plain and LARGE // 16 <= _numbers(layer.kernel) < LARGE else None
+
+
+class _Product:
+    """A convolution of one cell, or of shifted views, by weights that are kept beside the graph."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+        matrix = tf.reshape(tf.cast(_value(layer.kernel), layer.compute_dtype), (-1, layer.filters))
+        self._matrix = tf.transpose(matrix)
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        cells = self._layer.views(inputs) if isinstance(self._layer, ProductConv2D) else inputs
+        product = tf.matmul(tf.reshape(cells, (-1, self._matrix.shape[1])), self._matrix, transpose_b=True)
+        return tf.reshape(product, tf.concat([tf.shape(cells)[:3], [self._layer.filters]], 0))
+
+
+class _Convolution:
+    """A convolution by constants in its own precision."""
+
+    def __init__(self, layer: layers.Conv2D) -> None:
+        self._kernel = _array(tf.cast(_value(layer.kernel), layer.compute_dtype))
+        self._strides, self._padding = layer.strides, layer.padding.upper()
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(inputs, tf.constant(self._kernel), self._strides, self._padding)
+
+
+class _Apart:
+    """A transposed convolution whose windows lie side by side: a product, whose numbers are then put apart."""
+
+    def __init__(self, layer: layers.Conv2DTranspose) -> None:
+        kernel = tf.cast(_value(layer.kernel), layer.compute_dtype)  # (2, 2, outputs, inputs)
+        self._matrix = _array(tf.reshape(tf.transpose(kernel, (3, 0, 1, 2)), (kernel.shape[3], -1)))
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        product = tf.matmul(tf.reshape(inputs, (-1, self._matrix.shape[0])), tf.constant(self._matrix))
+        cells = tf.concat([tf.shape(inputs)[:3], [self._matrix.shape[1]]], 0)
+        return tf.nn.depth_to_space(tf.reshape(product, cells), 2)
+
+
+def _constants(model: keras.Model) -> list[keras.Variable]:
+    """The weights that become constants where the layer reads them: those that float32 layers of a network have."""
+    if any(layer.compute_dtype != "float32" for layer in model.layers):
         return []
-    with computing_in(model, precision):
-        return [
-            layer
-            for layer in model.layers
-            if type(layer) in (ProductConv2D, keras.layers.Conv2D)
-            and layer.compute_dtype != "float32"
-            and (isinstance(layer, ProductConv2D) or {*layer.kernel_size, *layer.strides} == {1})
-            and _numbers(layer.kernel) >= PRODUCT
-        ]
-
-
-def _constants(model: keras.Model, precision: str) -> list[keras.Variable]:
-    """The weights that become constants."""
-    if not holds_weights() or precision != "float32":
-        return []
-    return [variable for variable in model.variables if variable.dtype == "float32" and _numbers(variable) < LARGE]
+    kernels = {id(layer.kernel) for layer in model.layers if _form(layer)}
+    return [
+        variable
+        for variable in model.variables
+        if variable.dtype == "float32" and _numbers(variable) < LARGE and id(variable) not in kernels
+    ]
 
 
 def _numbers(variable: keras.Variable) -> int:
@@ -108,5 +150,10 @@ def _value(variable: keras.Variable) -> tf.Tensor:
     return variable.value.value()
 
 
+def _array(value: tf.Tensor) -> np.ndarray:
+    """The numbers of a tensor, without a copy."""
+    return np.asarray(memoryview(value)) if value.dtype == tf.float32 else value.numpy()
+
+
 def _address(value: tf.Tensor) -> int:
-    return np.asarray(memoryview(value)).__array_interface__["data"][0]
+    return _array(value).__array_interface__["data"][0]
