@@ -167,6 +167,7 @@ def whole_image(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     """
     geometry = geometry_of(model)
 
+    @tf.autograph.experimental.do_not_convert
     def scores(images: tf.Tensor) -> tf.Tensor:
         height, width = tf.shape(images)[1], tf.shape(images)[2]
         given = tf.cast(images, tf.float32)

@@ -96,14 +96,15 @@ class NetworkGraph:
         ms, scores that are not read nothing.
         """
         channels = sum(streams_of(self._living()).values())
-        graph = tf.function(self._both, input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)])
+        signature = [tf.TensorSpec((None, None, None, channels), tf.float32)]
+        graph = tf.function(self._both, input_signature=signature, autograph=False)
         try:
             # If a call traced it, TensorFlow would warn of retracing when several networks follow each other.
             graph.get_concrete_function()
         except KsegError:
             raise
         except (ValueError, TypeError, NotImplementedError):  # such as Keras' UpSampling2D, which needs the size
-            return tf.function(self._both)
+            return tf.function(self._both, autograph=False)
         return graph
 
 

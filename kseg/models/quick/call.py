@@ -25,16 +25,18 @@ def call_quickly(
     """What `model(images, training=training)` gives.
 
     Args:
-      model: any network; one without a wide padding or an up-sampling that is cropped is called as it is.
+      model: any network. One whose layers are not each called once on one map, or a list of maps, is called as it is.
       images: as the network takes them.
       training: whether layers behave as in training.
-      call: calls a layer on its input; None for the layer's own call. It must give what that gives.
+      call: calls a layer on its input, with the same result; None for the layer's own call.
     """
 
     def own_call(layer: keras.Layer, inputs: Any) -> Any:
         return layer(inputs, training=training)
 
-    readers = _readers(model)
+    kinds = layers.ZeroPadding2D | BilinearUpsampling
+    can_gain = call or any(isinstance(layer, kinds) for layer in model.layers)
+    readers = _readers(model) if can_gain else {}
     if not readers:
         return model(images, training=training)
     call = call or own_call
@@ -42,9 +44,7 @@ def call_quickly(
     inside = {layer for trunk in trunks.values() for layer in trunk.layers}
     cropped = {id(layer.output): layer for layer in model.layers if _is_only_cropped(layer, readers)}
     ends = keras.tree.flatten(model.input)
-    values: dict[int, Any] = {
-        id(end): ops.cast(image, end.dtype) for end, image in zip(ends, keras.tree.flatten(images), strict=True)
-    }
+    values = {id(end): ops.cast(image, end.dtype) for end, image in zip(ends, keras.tree.flatten(images), strict=True)}
 
     def computed(tensors: Any) -> Any:
         return keras.tree.map_structure(lambda tensor: values[id(tensor)], tensors)
@@ -66,10 +66,9 @@ def call_quickly(
 
 
 def _readers(model: keras.Model) -> dict[int, list[keras.Layer | None]]:
-    """The layers that read a tensor, by its id, with None for an output; {} for a network that is called as it is."""
+    """The layers that read a tensor, by its id, with None for an output; {} if layers can't be called one by one."""
     readers: dict[int, list[keras.Layer | None]] = defaultdict(list)
-    kinds = layers.ZeroPadding2D | BilinearUpsampling
-    if isinstance(model, keras.Sequential) or not any(isinstance(layer, kinds) for layer in model.layers):
+    if isinstance(model, keras.Sequential):
         return {}
     try:
         for layer in model.layers:
