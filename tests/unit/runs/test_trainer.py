@@ -103,7 +103,7 @@ def test_a_run_goes_on_with_the_steps_it_began_with_and_a_new_one_as_the_process
 
     monkeypatch.setattr(loop, "step_of", noted)
     monkeypatch.setattr(device, "_flags", lambda: "avx2" if here == "avx512f" else "avx512f")
-    settings = {**SLIM, "steps": 2}
+    settings = {**SLIM, "steps": 2, "optimizer.schedule": "constant"}
     run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=settings)
     began = json.loads((run.folder / "config.json").read_text())
     assert (began["processor"], began["compiled"]) == (("AVX2", True) if here == "avx512f" else ("AVX-512", False))
