@@ -39,7 +39,7 @@ class Settings:
     bfloat16: bool
 
 
-# The kinds of processors by the flag that decides, the quickest first. The figures: TensorFlow 2.21, two cores, seconds.
+# The kinds of processors by the flag that decides, the quickest first. Figures are seconds: TensorFlow 2.21, two cores.
 TABLE = {
     # U-Net at the paper's size (572 x 572): a step 0.97 in bfloat16, 3.31 in float32; XLA loses AMX (prediction in
     # bfloat16 1.14, 0.196 by oneDNN). The rest as with AVX-512, which is all that float32 uses.
@@ -48,11 +48,11 @@ TABLE = {
     # by XLA; of own-unet's network, 4 crops of 256 x 256: 0.53 by oneDNN, 0.75 by XLA. U-Net predicts in 1.53 with
     # variables, 0.96 with held weights.
     "avx512f": Settings("AVX-512", onednn=True, compiled_steps=False, holds_weights=True, bfloat16=False),
-    # On a processor with AVX2 alone: U-Net predicts in 2.63 without oneDNN, 5.20 by oneDNN, 2.52 by XLA, FCN-32s in 3.02,
-    # 5.39, 4.32; a step of U-Net takes 17.1 without oneDNN, 8.70 by XLA, of FCN-8s 8.19 and 5.87. Held weights are
-    # measured only where AVX2 was imitated (ONEDNN_MAX_CPU_ISA=AVX2 on a processor with AVX-512): U-Net 2.61 without
-    # oneDNN, 3.74 by oneDNN, 2.17 when it holds them; FCN-32s 1.79, 2.64, 1.59. So they gain where a user sets oneDNN on,
-    # but the first calls, and networks that change, lose more.
+    # On a processor with AVX2 alone. U-Net predicts in 2.63 without oneDNN, 5.20 by oneDNN, 2.52 by XLA, FCN-32s in
+    # 3.02, 5.39, 4.32; a step of U-Net takes 17.1 without oneDNN, 8.70 by XLA, of FCN-8s 8.19 and 5.87. Held weights
+    # are measured only where AVX2 was imitated (ONEDNN_MAX_CPU_ISA=AVX2 on a processor with AVX-512): U-Net 2.61
+    # without oneDNN, 3.74 by oneDNN, 2.17 when it holds them; FCN-32s 1.79, 2.64, 1.59. So holding gains if a user sets
+    # oneDNN on, but the first calls lose more, and the imitation is kinder to oneDNN than AVX2 is.
     "avx2": Settings("AVX2", onednn=False, compiled_steps=True, holds_weights=True, bfloat16=False),
 }
 # Nothing is measured on any other processor.
