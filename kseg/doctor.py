@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from kseg.device import ALLOCATOR, memory_bytes, multiplies_bfloat16, trains_faster_compiled
+from kseg.device import ALLOCATOR, has_onednn, memory_bytes, onednn_advice, settings, trains_faster_compiled
 from kseg.errors import did_you_mean, in_a_line
 
 VARIABLES = ("KSEG_HOME", "KSEG_MIRROR", "KSEG_OFFLINE", "KSEG_TRACEBACK")
@@ -111,9 +111,8 @@ def _broken(name: str) -> Sign | None:
 
 
 def _machine() -> Iterator[Sign]:
-    """The processor, the memory, the GPU, and what the precision auto stands for on this machine."""
-    quick = [word for word, has in (("AVX-512", not trains_faster_compiled()), ("AMX", multiplies_bfloat16())) if has]
-    yield Sign("processor", f"{os.cpu_count()} threads; {' and '.join(quick) or 'neither AVX-512 nor AMX'}")
+    """The processor, the memory, the GPU, and the settings that are in force on this machine."""
+    yield Sign("processor", f"{os.cpu_count()} threads; {settings().kind}")
     memory = memory_bytes()
     yield Sign("memory", "unknown" if memory is None else f"{memory / 2**30:.1f} GiB")
     if _broken("tensorflow") or _broken("keras"):
@@ -126,6 +125,8 @@ def _machine() -> Iterator[Sign]:
     advice = "" if gpus else "If this machine has one: pip install 'tensorflow[and-cuda]', and run nvidia-smi."
     yield Sign("GPU", f"{len(gpus)} that TensorFlow sees" if gpus else "none that TensorFlow sees", advice)
     yield Sign("precision auto", settled_precision("auto"))
+    yield Sign("oneDNN", "on" if has_onednn() else "off", "" if gpus else onednn_advice())
+    yield Sign("training steps", "compiled by XLA" if trains_faster_compiled() else "operation by operation")
 
 
 def _variables() -> Iterator[Sign]:

@@ -11,7 +11,14 @@ from kseg.errors import Interrupted
 
 
 class Train(Verb):
-    """The verb, whose help ends with the settings of `--set`."""
+    """The verb, whose help ends with the settings of `--set`. A run goes on with oneDNN as it began."""
+
+    def onednn(self, context: click.Context) -> bool | None:
+        from kseg.runs.config import open_run
+
+        recorded = open_run(context.params["run"], context.params["resume"])[1] or {}
+        began = recorded.get("onednn")
+        return super().onednn(context) if began is None else began
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         from kseg.recipes.manual import names_by_part

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from kseg.cli.spelling import as_option
-from kseg.device import LOG_LEVEL, without_notes
+from kseg.device import LOG_LEVEL, choose_onednn, settings, without_notes
 from kseg.errors import EnvironmentFailure, Interrupted, KsegError, did_you_mean
 from kseg.log import settings_spelled
 from kseg.registry import load_plugin
@@ -21,7 +21,7 @@ from kseg.registry import load_plugin
 class Verb(click.Command):
     """A command that prints an error as one paragraph; `--traceback` shows its traceback, too.
 
-    With `tensorflow=True` TensorFlow is started first, without its notes.
+    With `tensorflow=True` TensorFlow is started first, with the settings of this processor and without its notes.
     """
 
     def __init__(self, *args: Any, tensorflow: bool = False, **kwargs: Any) -> None:
@@ -43,7 +43,7 @@ class Verb(click.Command):
     def invoke(self, context: click.Context) -> Any:
         try:
             if self._tensorflow:
-                start_tensorflow()
+                start_tensorflow(onednn=self.onednn(context))
             with settings_spelled(as_option):
                 for plugin in context.meta.get("kseg.plugins", ()):
                     load_plugin(plugin)
@@ -64,6 +64,10 @@ class Verb(click.Command):
             sys.exit(128 + signal.SIGPIPE)  # what a shell reports
         except OSError as error:
             _end(context, _of_system(error), error)
+
+    def onednn(self, context: click.Context) -> bool | None:
+        """Whether TensorFlow shall compute by oneDNN; None leaves it to TensorFlow."""
+        return settings().onednn
 
 
 class VerbGroup(click.Group):
@@ -139,10 +143,15 @@ stream_option = click.option(
 )
 
 
-def start_tensorflow() -> None:
-    """Imports TensorFlow and finds its devices, without its notes on drivers."""
+def start_tensorflow(*, onednn: bool | None = None) -> None:
+    """Imports TensorFlow and finds its devices, without its notes on drivers.
+
+    Args:
+      onednn: whether it shall compute by oneDNN, unless the user's environment says; None leaves it to TensorFlow.
+    """
     if "tensorflow" in sys.modules:
         return
+    choose_onednn(onednn)
     os.environ.setdefault(LOG_LEVEL, "3")  # also for the processes that this one starts
     with without_notes():
         import tensorflow as tf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kseg.device import asked_onednn, onednn_advice
 from kseg.errors import ConfigError, DataError, KsegError, SizeError
 from kseg.geometry import Geometry
 from kseg.images import with_channels
@@ -220,7 +222,16 @@ def predictor(model: keras.Model | Predictor, *, precision: str = "float32") -> 
         is_path = isinstance(model, str | Path)
         advice = f"Load it first: kseg.load({str(model)!r})." if is_path else "Give a keras.Model or a kseg.predictor."
         raise ConfigError(f"model: found {model!r:.80}, which is no network.", advice)
+    if keras.backend.backend() == "tensorflow" and asked_onednn() is None and (advice := onednn_advice()):
+        _advise(advice)
     return _made(model, precision, holds=True)
+
+
+@functools.cache
+def _advise(advice: str) -> None:
+    """Gives the advice once, unless a GPU computes."""
+    if not tf.config.list_physical_devices("GPU"):
+        LOG.warning("%s", advice)
 
 
 def changing_predictor(model: keras.Model, *, precision: str = "float32") -> Predictor:

@@ -22,6 +22,7 @@ from kseg.datasets import Dataset, Survey, by_name
 from kseg.datasets.agreement import check_whole_images
 from kseg.datasets.shards.addresses import is_address
 from kseg.datasets.statistics import class_weights
+from kseg.device import has_onednn, settings
 from kseg.errors import ConfigError, did_you_mean
 from kseg.folders import path_of
 from kseg.inference import geometry_of, set_precision
@@ -40,6 +41,7 @@ from kseg.recipes.specs import AugmentSpec, LossSpec, ModelSpec
 from kseg.reports import measures_for, usual_measures
 from kseg.training.devices import Devices, synchronise
 from kseg.training.optimizers import check_factors, freeze, make_optimizer
+from kseg.training.step import is_compiled
 from kseg.weights import initial_weights
 
 # The first loss scale in mixed_float16: Keras' own for the mean over pixels, 2^18 times less for a sum over as many.
@@ -73,6 +75,7 @@ class Prepared:
       surveys: the content of each part.
       given: objects that take the place of what the recipe names.
       doubts: sentences on what looks wrong with the data.
+      began_compiled: whether XLA compiled the steps of the run that goes on; None for a new run.
     """
 
     recipe: Recipe
@@ -81,6 +84,7 @@ class Prepared:
     surveys: Mapping[str, Survey]
     given: Given = field(default_factory=Given)
     doubts: Sequence[str] = ()
+    began_compiled: bool | None = None
 
     @property
     def white(self) -> float:
@@ -164,6 +168,8 @@ class Prepared:
             "recipe": self.recipe.to_json(),
             "data_dir": _absolute(self.data_dir),
             "precision": self.recipe.precision,
+            "processor": settings().kind,
+            "onednn": has_onednn(),
             "classes": classes.get("", classes),
             "split_rule": getattr(self.parts["train"], "split_rule", None),
             "fingerprint": {split: found.fingerprint for split, found in self.surveys.items()},
@@ -173,6 +179,10 @@ class Prepared:
             "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
             "command": sys.argv,
         }
+
+    def is_compiled(self, devices: Devices) -> bool:
+        """Whether XLA compiles a step on `devices`: as when the run began, else as is faster on this processor."""
+        return is_compiled(self.began_compiled, devices, one_size=self.recipe.data.crop is not None)
 
     def network(self, devices: Devices, start: Any = None) -> keras.Model:
         """The recipe's network for these data, compiled, on `devices`.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kseg.device import ONEDNN
 from kseg.errors import Advice, ConfigError, Setting
 from kseg.folders import path_of
 from kseg.log import LOG
@@ -131,8 +132,17 @@ def check_same(folder: Path, recorded: Mapping[str, Any], config: Mapping[str, A
     changed = [f"{name} {old}" for name, old in recorded["versions"].items() if old != config["versions"].get(name)]
     if recorded.get("threads", config.get("threads")) != config.get("threads"):
         changed.append(f"{recorded['threads']} threads, and goes on with {config['threads']}")
+    if recorded.get("onednn", config.get("onednn")) != config.get("onednn"):
+        word, value = ("with", 1) if recorded["onednn"] else ("without", 0)
+        changed.append(f"TensorFlow {word} oneDNN (to go on so: export {ONEDNN}={value} before Python starts)")
     if changed:
         LOG.warning("this run began with %s; figures may differ by rounding.", ", ".join(changed))
+    if recorded.get("processor", config.get("processor")) != config.get("processor"):
+        LOG.warning(
+            "this run began on a processor with %s, and goes on on one with %s, with the settings it began with: "
+            "figures may differ by rounding, and are equal bit for bit on one kind of processor alone.",
+            *(recorded["processor"], config["processor"]),
+        )
 
 
 def _from_network(folder: Path) -> Advice:

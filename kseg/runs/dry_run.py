@@ -85,7 +85,8 @@ def _rehearsed(stage: Stage) -> Rehearsal:
     if takes_imagenet:
         classifier_of(model)
     batches = replace(prepared, recipe=prepared.recipe.with_settings({"steps": 2})).batches(model, devices)
-    step, stream = step_of(model, batches.element_spec, devices), readable(batches)
+    step = step_of(model, batches.element_spec, devices, compiled=prepared.is_compiled(devices))
+    stream = readable(batches)
     step(*shared(next(stream)[1], devices))  # traces and compiles
     started = time.monotonic()
     step(*shared(next(stream)[1], devices))

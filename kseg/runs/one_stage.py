@@ -72,7 +72,7 @@ def run_stage(
         _steps(stage, model, devices, stop, [], saved)
         return None
     for each in (whole, stage):
-        _begin_folder(each)
+        _begin_folder(each, devices)
     LOG.info("network: %s, %s parameters; run folder: %s", model.name, f"{model.count_params():,}", folder)
     with alone(folder):
         if newest_of(folder / "checkpoints") != newest:
@@ -112,13 +112,14 @@ def _check_together(stage: Stage, saved: Checkpoint | None, devices: Devices) ->
         )
 
 
-def _begin_folder(stage: Stage) -> None:
+def _begin_folder(stage: Stage, devices: Devices) -> None:
     """Makes the run folder with its configuration, if it is not there yet."""
     if read_config(stage.folder):
         return
     with writing(stage.folder):
         stage.folder.mkdir(parents=True, exist_ok=True)
-    write_json(stage.folder / "config.json", stage.prepared.config)
+    config = {**stage.prepared.config, "compiled": stage.prepared.is_compiled(devices)}
+    write_json(stage.folder / "config.json", config)
 
 
 def _note_more_steps(stage: Stage) -> None:
@@ -153,6 +154,7 @@ def _steps(
         prepared.epoch_steps,
         prepared.recipe.optimizer.skip,
         lambda step: prepared.batch_names(step)[devices.worker :: devices.workers],
+        prepared.is_compiled(devices),
     )
     batches = prepared.batches(model, devices, keeper.position.step)
     with stop.noting():

@@ -82,6 +82,7 @@ def _before(prepared: Prepared, folder: Path) -> Iterator[Stage]:
             stage = replace(prepared, recipe=with_measure(recipe, prepared.parts))
         else:
             stage = prepare(recipe, prepared.data_dir, prepared.given)
+        stage = replace(stage, began_compiled=(begun or {}).get("compiled", prepared.began_compiled))
         yield from _before(stage, folder)
         yield Stage(stage, folder / name, begun, _start(recipe, folder))
 

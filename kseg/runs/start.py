@@ -82,6 +82,7 @@ def begin(
     _check_heeded(settings, prepared)
     if folder and recorded:
         check_same(folder, recorded, prepared.config)
+        prepared = replace(prepared, began_compiled=recorded.get("compiled"))
     return prepared, folder, recorded
 
 

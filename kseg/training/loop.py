@@ -27,12 +27,14 @@ class Plan:
       skip: how many steps in a row may have gradients that are not finite. They change no weight. An optimiser that
         scales the loss (in mixed_float16) halves the scale.
       names: gives the items in the batch of a step, counted from 0.
+      compiled: whether XLA compiles a step where it can; None for what is faster on this processor.
     """
 
     steps: int
     epoch_steps: int
     skip: int = 0
     names: Callable[[int], Sequence[str]] = lambda step: ()
+    compiled: bool | None = None
 
 
 def run_steps(
@@ -62,7 +64,7 @@ def run_steps(
       DataError: an item can't be read.
     """
     devices, steps = devices or Devices.of(), plan.steps
-    step = step_of(model, batches.element_spec, devices)
+    step = step_of(model, batches.element_spec, devices, compiled=plan.compiled)
     lengths = {"epochs": -(-steps // plan.epoch_steps), "steps": plan.epoch_steps}
     around = keras.callbacks.CallbackList(list(callbacks), model=model, verbose=0, **lengths)
     position, agree = keeper.position if keeper else Position(), agreement(model, devices)

@@ -16,7 +16,9 @@ from kseg.models.quick import call_quickly
 from kseg.training.devices import Devices, is_deterministic
 
 
-def step_of(model: keras.Model, element_spec: Any, devices: Devices) -> Callable[..., tuple[float, bool]]:
+def step_of(
+    model: keras.Model, element_spec: Any, devices: Devices, *, compiled: bool | None = None
+) -> Callable[..., tuple[float, bool]]:
     """A function of a batch that does one step: forward, back, update. It returns the loss and whether all was finite.
 
     The loss is that before the update. Several devices compute with their parts of a batch what one device computes
@@ -31,6 +33,7 @@ def step_of(model: keras.Model, element_spec: Any, devices: Devices) -> Callable
       model: compiled.
       element_spec: of the batches.
       devices: those in whose scope the network was made.
+      compiled: as `is_compiled` takes it.
     """
     strategy, replicas = devices.strategy, devices.count
     update = _update_of(model, strategy)
@@ -68,10 +71,11 @@ def step_of(model: keras.Model, element_spec: Any, devices: Devices) -> Callable
 
     # One trace for all sizes. A batch shared among devices has no such signature.
     signature = element_spec if replicas == 1 else None
+    one_size = all(part.shape[1:3].is_fully_defined() for part in tf.nest.flatten(element_spec))
 
     @tf.function(
         input_signature=signature,
-        jit_compile=_compiled(element_spec, replicas),
+        jit_compile=is_compiled(compiled, devices, one_size=one_size),
         reduce_retracing=True,
         autograph=False,  # no Python code here branches on tensors; autograph took a third of the tracing time
     )
@@ -150,13 +154,18 @@ def _summed(values: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, list(values)) if context.num_replicas_in_sync > 1 else values
 
 
-def _compiled(element_spec: Any, replicas: int) -> bool:
-    """Whether a step is compiled by XLA: only where all batches have one size.
+def is_compiled(wanted: bool | None, devices: Devices, *, one_size: bool) -> bool:
+    """Whether XLA compiles a step, which it can for one device and batches of one size.
 
     A deterministic TensorFlow refuses to compile the gradient of max pooling, on processors too.
+
+    Args:
+      wanted: whether it shall where it can; None for what is faster on this processor.
+      devices: those that train.
+      one_size: whether all batches have one height and width.
     """
-    is_one_size = all(part.shape[1:3].is_fully_defined() for part in tf.nest.flatten(element_spec))
-    return is_one_size and replicas == 1 and trains_faster_compiled() and not is_deterministic()
+    wanted = trains_faster_compiled() if wanted is None else wanted
+    return wanted and one_size and devices.count == 1 and not is_deterministic()
 
 
 @contextmanager

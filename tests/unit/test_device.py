@@ -62,6 +62,64 @@ def test_auto_is_what_the_processor_s_flags_say(flags, auto, is_compiled, tmp_pa
     assert settled_precision("float32") == "float32"
 
 
+AVX512 = f"{AVX2} avx512f avx512bw"
+AMX = f"{AVX512} avx512_bf16 amx_bf16 amx_tile amx_int8"
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind", "wanted", "default"),
+    [
+        (AVX2, "AVX2", False, False),
+        (f"{AVX2} avx_vnni", "AVX2", False, True),
+        (AVX512, "AVX-512", True, False),
+        (f"{AVX512} avx512_vnni", "AVX-512", True, True),
+        (AMX, "AMX", True, True),
+        ("Features\t: fp asimd", "another processor", None, False),
+        ("", "another processor", None, False),
+    ],
+)
+def test_onednn_is_what_the_user_says_else_what_tensorflow_decides(monkeypatch, flags, kind, wanted, default):
+    monkeypatch.setattr(device, "_flags", lambda: flags)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    assert (device.settings().kind, device.settings().onednn) == (kind, wanted)
+    assert device.has_onednn() == device.holds_weights() == default
+    assert bool(device.onednn_advice()) == (wanted not in (None, default))
+    for value, says in (("1", True), ("true", True), ("0", False), ("False", False), ("yes", default), ("", default)):
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", value)
+        assert device.has_onednn() == device.holds_weights() == says
+        assert bool(device.onednn_advice()) == (wanted not in (None, says))
+
+
+def test_the_advice_names_the_variable_and_its_value(monkeypatch):
+    monkeypatch.setattr(device, "_flags", lambda: f"{AVX2} avx_vnni")
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    found = device.onednn_advice()
+    assert found.startswith("TensorFlow is faster without oneDNN on this processor (AVX2): export ")
+    assert " TF_ENABLE_ONEDNN_OPTS=0 before Python starts." in found
+    monkeypatch.setattr(device, "_flags", lambda: AVX512)
+    assert "with oneDNN on this processor (AVX-512): export TF_ENABLE_ONEDNN_OPTS=1 " in device.onednn_advice()
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "after"), [(None, True, "1"), (None, False, "0"), (None, None, None), ("1", False, "1")]
+)
+def test_a_user_s_own_setting_of_onednn_stays(monkeypatch, own, wanted, after):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", own or "")
+    if own is None:
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    device.choose_onednn(wanted)
+    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == after
+
+
+@pytest.mark.parametrize(("own", "is_on"), [(None, False), ("1", True)])
+def test_a_verb_starts_tensorflow_with_the_settings_of_the_processor(own, is_on):
+    code = f"from kseg import cli, device; device._flags = lambda: {AVX2!r}; cli.main(['models', 'list'])"
+    surroundings = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    surroundings |= {"TF_CPP_MIN_LOG_LEVEL": "0"} | ({"TF_ENABLE_ONEDNN_OPTS": own} if own else {})
+    done = subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=True)
+    assert ("oneDNN custom operations are on" in done.stderr) == is_on  # TensorFlow's own note
+
+
 def test_only_the_command_line_asks_the_allocator_and_python_changes_nothing_of_tensorflow_or_keras():
     code = (
         "import sys, tempfile, keras, tensorflow as tf\n"

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from kseg import device
 from kseg.doctor import Sign, examine
 
 
@@ -30,6 +31,22 @@ def test_a_whole_installation_has_nothing_wrong_and_names_its_parts(monkeypatch)
     wanted = {"python", "tensorflow", "keras", "numpy", "opencv-python-headless", "keras backend", "processor"}
     assert wanted | {"memory", "GPU", "precision auto"} <= signs.keys()
     assert signs["keras backend"].found == "tensorflow" and "pytest" not in signs
+
+
+def test_the_settings_in_force_are_shown_with_the_variable_that_changes_them(monkeypatch):
+    monkeypatch.setattr(device, "_flags", lambda: "flags : avx2 avx_vnni")
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    signs = signs_by_name()
+    assert signs["processor"].found.endswith(" threads; AVX2")
+    assert signs["training steps"].found == "compiled by XLA"
+    assert signs["oneDNN"].found == "on" and "export TF_ENABLE_ONEDNN_OPTS=0 " in signs["oneDNN"].advice
+    assert not signs["oneDNN"].wrong
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert (signs_by_name()["oneDNN"].found, signs_by_name()["oneDNN"].advice) == ("off", "")
+    monkeypatch.setattr(device, "_flags", lambda: "flags : avx2 avx512f")
+    signs = signs_by_name()
+    assert signs["training steps"].found == "operation by operation"
+    assert signs["oneDNN"].found == "off" and "export TF_ENABLE_ONEDNN_OPTS=1 " in signs["oneDNN"].advice
 
 
 def test_a_version_out_of_range_names_the_one_that_is_needed(installed):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import kseg
+from kseg import device
 from kseg.errors import ConfigError, DataError, ExportError, SizeError, WeightsError
 from kseg.inference import precision_of, predict, predict_scores, predictor
 from kseg.inference.input_images import depth_warning
@@ -275,3 +276,18 @@ def test_what_is_no_network_is_refused_with_how_to_load_it():
         predict("demo1", np.zeros((4, 4)))
     with pytest.raises(ConfigError, match="found 3, which is no network. Give a keras.Model or a kseg.predictor.$"):
         predict(3, np.zeros((4, 4)))
+
+
+def test_a_setting_of_tensorflow_that_slows_this_processor_is_named_once(monkeypatch, capsys):
+    model = kseg.build("unet", width=1, depth=1)
+    monkeypatch.setattr(device, "_flags", lambda: "avx2 avx_vnni")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")  # the user's own wish
+    predictor(model)
+    assert not capsys.readouterr().err
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    predictor(model)
+    predictor(model)
+    assert capsys.readouterr().err.count("export TF_ENABLE_ONEDNN_OPTS=0 before Python starts") == 1
+    monkeypatch.setattr(device, "_flags", lambda: "avx2")
+    predictor(model)
+    assert not capsys.readouterr().err

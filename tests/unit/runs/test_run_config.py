@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from kseg import device
+from kseg.cli.train import train
 from kseg.errors import ConfigError
 from kseg.recipes.recipe import Recipe
 from kseg.recipes.specs import PublishedSpec
@@ -77,6 +79,33 @@ def test_another_version_or_place_is_no_other_configuration(tmp_path, capsys):
     assert not capsys.readouterr().err
     check_same(tmp_path, config(), {**config(), "versions": {"keras": "4.0"}})
     assert "this run began with keras 3.0" in capsys.readouterr().err
+
+
+def test_another_kind_of_processor_and_another_onednn_are_warned_of_and_no_other_configuration(tmp_path, capsys):
+    here = {**config(), "processor": "AVX2", "onednn": False}
+    check_same(tmp_path, here, here)
+    check_same(tmp_path, config(), here)  # a run that began before this was recorded
+    assert not capsys.readouterr().err
+    check_same(tmp_path, {**config(), "processor": "AMX", "onednn": False}, here)
+    said = capsys.readouterr().err
+    assert "began on a processor with AMX, and goes on on one with AVX2" in said and "oneDNN" not in said
+    check_same(tmp_path, {**here, "onednn": True}, here)
+    said = capsys.readouterr().err
+    assert "began with TensorFlow with oneDNN (to go on so: export TF_ENABLE_ONEDNN_OPTS=1 before Python" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "onednn", "wanted"),
+    [("avx2", True, True), ("avx512f", False, False), ("avx2", None, False), ("avx512f", None, True)],
+)
+def test_the_verb_goes_on_with_onednn_as_the_run_began(run, monkeypatch, flags, onednn, wanted):
+    monkeypatch.setattr(device, "_flags", lambda: flags)
+    recorded = config() if onednn is None else {**config(), "onednn": onednn}
+    (run / "config.json").write_text(json.dumps(recorded))
+    for words in (["--run", str(run)], ["--resume", str(run / "checkpoints" / "step-000005")]):
+        assert train.onednn(train.make_context("train", words)) is wanted
+    for words in ([], ["--run", str(run.parent / "new")]):
+        assert train.onednn(train.make_context("train", words)) is (flags == "avx512f")
 
 
 def test_a_field_that_was_not_there_yet_had_its_default(tmp_path):

@@ -65,13 +65,17 @@ def test_another_optimisers_rate_is_that_of_all_stages():
 class Known:
     """What is known of data that no test needs."""
 
-    def __init__(self, recipe):
+    def __init__(self, recipe, began_compiled=None):
         self.recipe, self.data_dir, self.given, self.parts = recipe, None, Given(), {}
+        self.began_compiled = began_compiled
+
+    def replaced(self, **changes):
+        return Known(changes.get("recipe", self.recipe), changes.get("began_compiled", self.began_compiled))
 
 
 def test_as_many_stages_as_there_are_streams(monkeypatch):
     monkeypatch.setattr("kseg.runs.stages.prepare", lambda recipe, data_dir, given: Known(recipe))
-    monkeypatch.setattr("kseg.runs.stages.replace", lambda known, recipe: Known(recipe))
+    monkeypatch.setattr("kseg.runs.stages.replace", Known.replaced)
     late = RECIPES.get("nyud-fcn32s-rgb-hha")()
     folder = Path("run")
     *before, last = stages_of(Known(late), folder)
@@ -184,10 +188,15 @@ def test_a_recipe_of_ones_own_hands_down_seed_and_precision():
 
 def test_a_stage_that_began_keeps_its_recipe_and_is_found_beside_one_that_is_taken_up(tmp_path, monkeypatch):
     monkeypatch.setattr("kseg.runs.stages.prepare", lambda recipe, data_dir, given: Known(recipe))
-    monkeypatch.setattr("kseg.runs.stages.replace", lambda known, recipe: Known(recipe))
+    monkeypatch.setattr("kseg.runs.stages.replace", Known.replaced)
     begun = RECIPES.get("siftflow-fcn32s")().with_settings({"optimizer.learning_rate": 0.5})
     second = tmp_path / "stages" / "siftflow-fcn32s"
     second.mkdir(parents=True)
-    (second / "config.json").write_text(json.dumps({"recipe": begun.to_json()}))
-    first, _ = stages_of(Known(RECIPES.get("siftflow-fcn16s")()), tmp_path / "stages" / "siftflow-fcn16s")
+    (second / "config.json").write_text(json.dumps({"recipe": begun.to_json(), "compiled": True}))
+    whole = Known(RECIPES.get("siftflow-fcn16s")(), began_compiled=False)
+    first, last = stages_of(whole, tmp_path / "stages" / "siftflow-fcn16s")
     assert first.folder == second and first.prepared.recipe == begun
+    assert first.prepared.began_compiled is True and last.prepared.began_compiled is False
+    (second / "config.json").unlink()
+    first, _ = stages_of(whole, tmp_path / "stages" / "siftflow-fcn16s")
+    assert first.prepared.began_compiled is False  # a stage that has not begun follows the whole

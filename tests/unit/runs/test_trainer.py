@@ -90,6 +90,33 @@ def test_a_run_goes_on_with_its_own_recipe_precision_and_data(halves, capsys):
     assert redone[0] == rows[0] and json.loads(redone[1])["step"] == 4 and len(redone) == 2
 
 
+@pytest.mark.parametrize("here", ["avx2", "avx512f"])
+def test_a_run_goes_on_with_the_steps_it_began_with_and_a_new_one_as_the_processor_wants(halves, monkeypatch, here):
+    from kseg import device
+    from kseg.training import loop
+
+    made, real = [], loop.step_of
+
+    def noted(model, element_spec, devices, *, compiled):
+        made.append(compiled)
+        return real(model, element_spec, devices, compiled=compiled)
+
+    monkeypatch.setattr(loop, "step_of", noted)
+    monkeypatch.setattr(device, "_flags", lambda: "avx2" if here == "avx512f" else "avx512f")
+    settings = {**SLIM, "steps": 2, "optimizer.schedule": "constant"}
+    run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "run", settings=settings)
+    began = json.loads((run.folder / "config.json").read_text())
+    assert (began["processor"], began["compiled"]) == (("AVX2", True) if here == "avx512f" else ("AVX-512", False))
+    monkeypatch.setattr(device, "_flags", lambda: here)
+    kseg.train(run=run.folder, settings={"steps": 3})
+    assert json.loads((run.folder / "config.json").read_text())["compiled"] is began["compiled"]
+    kseg.train("own-unet", data_dir=halves, run=halves.parent / "new", settings=settings)
+    assert made == [here == "avx512f", here == "avx512f", here == "avx2"]
+    whole = {**settings, "data.crop": "none"}
+    run = kseg.train("own-unet", data_dir=halves, run=halves.parent / "whole", settings=whole)
+    assert json.loads((run.folder / "config.json").read_text())["compiled"] is False  # XLA needs one size
+
+
 def test_an_interrupted_training_says_what_goes_on(halves, monkeypatch):
     monkeypatch.setattr("kseg.runs.one_stage.run_steps", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Interrupted, match=r"kseg.train\(run='.*run'\) goes on"):
