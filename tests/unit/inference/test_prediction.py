@@ -113,7 +113,9 @@ def test_tiles_are_as_large_as_asked_for_under_an_average_too(average):
         sizes.update(images.shape[1:3])
         return whole.call(images)
 
-    predict(dataclasses.replace(whole, call=noted, ids_call=None), np.zeros((70, 90), np.float32), tile=32, average=average)
+    predict(
+        dataclasses.replace(whole, call=noted, ids_call=None), np.zeros((70, 90), np.float32), tile=32, average=average
+    )
     assert max(sizes) == 32
 
 

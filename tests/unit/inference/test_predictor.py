@@ -182,7 +182,7 @@ def test_what_gives_no_scores_of_pixels_is_refused(tmp_path):
     image = np.zeros((32, 32, 1), np.uint8)
     for network, words in (
         (kseg.build("vgg16", classes=3, input_shape=(32, 32, 1), **SLIM), r"gives \(3,\) for an image of"),
-        (convolved(1), r"gives \(32, 32, 1\) for an image"),
+        (convolved(1), "gives 1 channels"),
         (convolved(2, padding="valid"), r"gives \(30, 30, 2\) for an image"),
         (keras.Model(two, keras.layers.Add()(two)), "no input, or several without names"),
     ):
