@@ -169,6 +169,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kseg.inference import predictor
 from kseg.inference.files import predict_file
 
 image = keras.Input((None, None, 1))
