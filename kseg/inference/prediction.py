@@ -194,8 +194,9 @@ def _tiles(
             given = band[:, mirrored(columns.read, columns.read_stop, width)]
             found = {head: part[0] for head, part in compute(given[None]).items()}
             bottom, right = (part.skip + part.keep_stop - part.keep for part in (rows, columns))
-            for part in found.values():
+            for head, part in found.items():
                 if part.ndim < 2 or part.shape[0] < bottom or part.shape[1] < right:
-                    raise WeightsError(f"This network gives {part.shape} for an image of {given.shape}.", SEGMENTS)
+                    shape = part.shape if part.dtype.kind == "f" else (*part.shape, call.heads[head])  # of class ids
+                    raise WeightsError(f"This network gives {shape} for an image of {given.shape}.", SEGMENTS)
             kept = slice(rows.keep, rows.keep_stop), slice(columns.keep, columns.keep_stop)
             yield kept, {head: part[rows.skip : bottom, columns.skip : right] for head, part in found.items()}

@@ -200,7 +200,9 @@ class Predictor:
 
 
 def predictor(model: keras.Model | Predictor, *, precision: str = "float32") -> Predictor:
-    """The predictor of a network. Its graph is traced once for all sizes and kept as long as the network lives.
+    """The predictor of a network. Its graphs are traced once for all sizes and kept as long as the network lives.
+
+    One graph gives scores, another one class ids. A long use traces them a second time, to hold the weights.
 
     Args:
       model: a network; a Predictor is returned as it is.

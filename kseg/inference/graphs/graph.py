@@ -29,15 +29,15 @@ class NetworkGraph:
     Args:
       model: the network.
       precision: what it computes in.
-      readings: how the scores of each head become class ids.
+      readings: how the scores of each head become class ids; a head without one has no margin.
       holds: whether the weights stay as they are for so long that holding them can gain time.
     """
 
     def __init__(
         self, model: keras.Model, precision: str, readings: Mapping[str, ScoreReading], *, holds: bool
     ) -> None:
-        self._model, self._precision, self._readings = weakref.ref(model), precision, dict(readings)
-        self._heads = heads_of(model)
+        self._model, self._precision, self._heads = weakref.ref(model), precision, heads_of(model)
+        self._readings = {head: readings.get(head, ScoreReading()) for head in self._heads}
         self._cost = seconds_to_hold(model, precision) if holds else None
         self._restart()
 

@@ -62,29 +62,42 @@ def call_quickly(
         else:
             lengths = ops.shape(values[id(layer.input[1])])[1:3]
             values[id(layer.output)] = up.window(values[id(up.input)], layer.offset, lengths)
-    return computed(model.output)
+    found = computed(model.output)
+    return found[0] if isinstance(found, list) and len(found) == 1 else found  # as Keras gives it
 
 
 def _readers(model: keras.Model) -> dict[int, list[keras.Layer | None]]:
     """The layers that read a tensor, by its id, with None for an output; {} if layers can't be called one by one."""
     readers: dict[int, list[keras.Layer | None]] = defaultdict(list)
-    if isinstance(model, keras.Sequential):
+    if isinstance(model, keras.Sequential) or not hasattr(model, "operations"):
         return {}
-    try:
-        for layer in model.layers:
-            if isinstance(layer, layers.InputLayer):
-                continue
-            tensors = keras.tree.flatten(layer.input)
-            if len(tensors) > 1 and not isinstance(layer, _MERGES):
-                return {}
-            for tensor in tensors:
-                readers[id(tensor)].append(layer)
-            readers.setdefault(id(layer.output), [])
-    except AttributeError:  # a layer that is called several times has no single input
+    if len(model.operations) != len(model.layers):
         return {}
-    for tensor in keras.tree.flatten(model.output):
+    known = {id(tensor) for tensor in model.inputs}
+    for layer in model.layers:
+        if isinstance(layer, layers.InputLayer):
+            continue
+        if not _is_called_plainly(layer):
+            return {}
+        tensors = keras.tree.flatten(layer.input)
+        # `input` and `output` are those of a layer's first call, which may be another network's.
+        if not all(id(tensor) in known for tensor in tensors):
+            return {}
+        for tensor in tensors:
+            readers[id(tensor)].append(layer)
+        readers.setdefault(id(layer.output), [])
+        known.add(id(layer.output))
+    for tensor in model.outputs:
         readers[id(tensor)].append(None)
-    return readers if len(getattr(model, "operations", ())) == len(model.layers) else {}
+    return readers if all(id(tensor) in known for tensor in model.outputs) else {}
+
+
+def _is_called_plainly(layer: keras.Layer) -> bool:
+    """Whether a layer takes one map, or a list of maps that it merges, and nothing else."""
+    arguments = layer._inbound_nodes[0].arguments
+    if len(arguments.args) != 1 or set(arguments.kwargs) - {"training"}:
+        return False
+    return isinstance(layer, _MERGES) or not isinstance(layer.input, list | tuple | dict)
 
 
 def _is_only_cropped(layer: keras.Layer, readers: Readers) -> bool:

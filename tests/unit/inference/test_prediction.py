@@ -97,11 +97,11 @@ def test_a_large_image_is_given_to_the_network_in_tiles_of_the_usual_size():
         return whole.call(images)
 
     image = np.zeros((1190, 1190), np.float32)  # 1.42 megapixels
-    predict(dataclasses.replace(whole, call=noted), image)
+    predict(dataclasses.replace(whole, call=noted, ids_call=None), image)
     usual = whole.geometry.usual_tile()
     assert len(sizes) == 4 and max(max(size) for size in sizes) <= usual == 1024
     sizes.clear()
-    predict(dataclasses.replace(whole, call=noted), image[:1170, :1190])  # 1.39
+    predict(dataclasses.replace(whole, call=noted, ids_call=None), image[:1170, :1190])  # 1.39
     assert sizes == [(1170, 1190)]
 
 
@@ -113,7 +113,9 @@ def test_tiles_are_as_large_as_asked_for_under_an_average_too(average):
         sizes.update(images.shape[1:3])
         return whole.call(images)
 
-    predict(dataclasses.replace(whole, call=noted), np.zeros((70, 90), np.float32), tile=32, average=average)
+    predict(
+        dataclasses.replace(whole, call=noted, ids_call=None), np.zeros((70, 90), np.float32), tile=32, average=average
+    )
     assert max(sizes) == 32
 
 

@@ -1,0 +1,114 @@
+"""Predictors follow the weights, before and after they hold them. In float32."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.inference import predictor
+from kseg.inference.graphs import held
+from kseg.inference.predictor import changing_predictor
+
+
+class Traced(keras.layers.Layer):
+    """Counts how often Python runs it."""
+
+    calls = 0
+
+    def call(self, inputs):
+        Traced.calls += 1
+        return inputs
+
+
+@pytest.fixture
+def network(monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")  # as on a processor with AVX-512
+    for seconds in ("TRACING_S", "SECONDS_PER_CONSTANT"):
+        monkeypatch.setattr(held, seconds, 0.0)
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(Traced()(image))
+    model = keras.Model(image, keras.layers.Conv2D(3, 1, name="head")(x))
+    Traced.calls = 0
+    return model
+
+
+IMAGE = np.random.default_rng(0).random((1, 9, 12, 3)).astype(np.float32)
+ROUNDING = 32 * 2.0**-24  # sums of 27 and of 4 products, in another order
+
+
+def assert_scores(call, model):
+    expected = np.asarray(model(IMAGE, training=False))
+    assert np.abs(call(IMAGE) - expected).max() <= ROUNDING * np.abs(expected).max()
+
+
+def holding(model):
+    call = predictor(model)
+    for _ in range(4):
+        assert_scores(call, model)
+    traced = Traced.calls
+    assert_scores(call, model)
+    assert Traced.calls == traced + 1  # that of `model` itself
+    return call
+
+
+def one_step(model):
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(IMAGE) ** 2)
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+
+    step()
+
+
+def one_element(model):
+    kernel = model.get_layer("head").kernel
+    change = np.zeros(kernel.shape, np.float32)
+    change[0, 0, 0, 0] = 0.5
+    kernel.assign_add(change)
+
+
+CHANGES = {
+    "set_weights": lambda model: model.set_weights([weight + 0.1 for weight in model.get_weights()]),
+    "assign": lambda model: model.get_layer("head").bias.assign([1.0, 2.0, 3.0]),
+    "a step": one_step,
+    "one element": one_element,
+    "in place": lambda model: model.get_layer("head").bias.value[1].assign(5.0),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_next_answer_is_that_of_the_new_weights(network, change):
+    call = holding(network)
+    before = call(IMAGE)
+    for _ in range(2):
+        CHANGES[change](network)
+        for _ in range(4):
+            assert_scores(call, network)
+    assert np.abs(call(IMAGE) - before).max() > 0.01
+
+
+def test_a_network_in_training_holds_nothing(network):
+    call = changing_predictor(network)
+    for _ in range(5):
+        call(IMAGE)
+    assert Traced.calls == 1
+    other = predictor(network)
+    for _ in range(5):
+        other(IMAGE)
+    assert Traced.calls == 3  # one graph that reads the weights, one that holds them
+
+
+def test_ids_are_the_largest_scores_before_and_after_holding(network):
+    call = predictor(network)
+    for _ in range(4):
+        scores = call(IMAGE)
+        top = np.sort(scores, axis=-1)
+        sure = top[..., -1] - top[..., -2] > 2 * ROUNDING * np.abs(scores).max()
+        (found,) = call.ids(IMAGE).values()
+        assert found.dtype == np.uint8 and found.shape == (1, 9, 12) and sure.mean() > 0.9
+        np.testing.assert_array_equal(found[sure], scores.argmax(axis=-1)[sure])
