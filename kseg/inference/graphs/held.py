@@ -17,20 +17,14 @@ from kseg.inference.precision import computing_in
 from kseg.layers import ProductConv2D
 
 LARGE = 2**24  # numbers; a larger weight is never a constant: TensorFlow copies constants several times
-# Measured on two cores with AVX-512: U-Net's 31 million numbers 4.1 s, 14.7 million of FCN-32s 1.6 s.
-SECONDS_PER_NUMBER = 0.13e-6
-TRACING_S = 0.5
 
 
-def seconds_to_hold(model: keras.Model, precision: str) -> float | None:
-    """How long it takes to make `HeldWeights` and a graph with them; None where they would not gain time."""
+def can_hold(model: keras.Model, precision: str) -> bool:
+    """Whether a network gains from `HeldWeights` on this processor."""
     if not holds_weights():
-        return None
+        return False
     with computing_in(model, precision):
-        variables = _constants(model) + [layer.kernel for layer in model.layers if _form(layer)]
-    numbers = [_numbers(variable) for variable in variables]
-    # What is kept beside the graph takes no time worth counting.
-    return TRACING_S + SECONDS_PER_NUMBER * sum(each for each in numbers if each < LARGE) if numbers else None
+        return bool(_constants(model)) or any(map(_form, model.layers))
 
 
 class HeldWeights:
