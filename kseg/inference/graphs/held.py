@@ -20,8 +20,8 @@ LARGE = 2**24  # numbers; a larger weight is never a constant: TensorFlow copies
 
 
 def can_hold(model: keras.Model, precision: str) -> bool:
-    """Whether a network gains from `HeldWeights` on this processor."""
-    if not holds_weights():
+    """Whether a network gains from `HeldWeights` here: not on a GPU, where weights have no address to compare."""
+    if not holds_weights() or tf.config.list_physical_devices("GPU"):
         return False
     with computing_in(model, precision):
         return bool(_constants(model)) or any(map(_form, model.layers))
