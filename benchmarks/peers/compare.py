@@ -10,7 +10,8 @@ import numpy as np
 from benchmarks.peers.works import Work
 
 # Relative differences of losses: (of the first step, of a later one). The first is a mean over all pixels, whose
-# rounding errors mostly cancel. Later ones follow gradients that were rounded too: PyTorch in two layouts differed by 5e-5.
+# rounding errors mostly cancel. Later ones follow gradients that were rounded too: PyTorch in two layouts differed by
+# 5e-5.
 STEP_BOUNDS = {"float32": (1e-4, 1e-3), "mixed": (0.02, 0.05)}
 LATER = 3  # steps after the first; each step multiplies what rounding does, until losses say nothing about equality
 MIXED_AGREEMENT = 0.9  # a network with random weights has many pixels whose two best scores are close

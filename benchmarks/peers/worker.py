@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-WARM = 6  # calls after the first; kseg holds weights from a million pixels on, which is its fifth image
+WARM = 2  # calls after the first
 
 
 def peak_mb(device: str, system: str) -> float:

@@ -6,7 +6,7 @@ along the channels, so that tiles and averages know one image and one map of sco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ import numpy as np
 from kseg.errors import WeightsError, in_a_line
 from kseg.geometry import Geometry
 from kseg.layers import ScaleInput, SizeCheck
-from kseg.models.quick import call_quickly
+from kseg.models.quick import Call, call_quickly
 
 SEGMENTS = (
     "A functional network from images (N, H, W, C) to the scores of two or more classes for each pixel (N, H, W, K) is "
@@ -60,7 +60,7 @@ def parts_of(joined: Any, parts: Parts) -> dict[str, Any]:
     return {name: joined[..., stop - count : stop] for (name, count), stop in zip(parts.items(), stops, strict=True)}
 
 
-def call_joined(model: keras.Model, images: Any, call: Callable[[keras.Layer, Any], Any] | None = None) -> Any:
+def call_joined(model: keras.Model, images: Any, call: Call | None = None) -> Any:
     """`model` on the images (N, H, W, C) of all its streams: the scores (N, H', W', K) of all its heads.
 
     `call` calls a layer, as in `kseg.models.quick`.

@@ -15,6 +15,7 @@ from keras import layers
 from kseg.device import holds_weights
 from kseg.inference.precision import computing_in
 from kseg.layers import ProductConv2D
+from kseg.models.quick import call_layer
 
 LARGE = 2**24  # numbers; a larger weight is never a constant: TensorFlow copies constants several times
 
@@ -32,9 +33,9 @@ class HeldWeights:
 
     The processor's library (oneDNN) keeps a convolution's weights in its own layout only if they are constants of the
     graph. Measured on two cores with AVX-512, U-Net on 572 x 572 pixels: 1.53 s with variables, 0.96 s with constants.
-    In bfloat16, where the conversion is saved too: 0.27 s and 0.24 s. Weights of 16 million numbers
-    and more are kept beside the graph, transposed, as the library wants the matrices of a product. Measured with AMX,
-    FCN's fc6 on 500 x 500 pixels: 118 ms with float32 weights, 41 ms so.
+    In bfloat16, where the conversion is saved too: 0.27 s and 0.24 s. In a mixed precision, large matrices are kept
+    beside the graph, transposed, as the library wants those of a product. Measured with AMX, FCN's fc6 on 500 x 500
+    pixels: 118 ms with float32 weights, 41 ms so.
     """
 
     def __init__(self, model: keras.Model, precision: str) -> None:
@@ -59,30 +60,31 @@ class HeldWeights:
         """A context, inside of a graph's function, in which the layers read constants."""
         return keras.StatelessScope([(variable, tf.constant(value)) for variable, value in self._constants])
 
-    def call(self, layer: keras.Layer, inputs: Any) -> Any:
-        """What the layer gives in prediction."""
+    def call(self, layer: keras.Layer, inputs: Any, padding: str | None = None) -> Any:
+        """What the layer gives in prediction; a convolution has another padding if that is given."""
         form = self._forms.get(id(layer))
         if form is None:
-            return layer(inputs, training=False)
-        found = form(tf.cast(inputs, layer.compute_dtype))
+            return call_layer(layer, inputs, padding)
+        found = form(tf.cast(inputs, layer.compute_dtype), padding)
         if layer.use_bias:
+            # Joined with the convolution, as the sum that Keras computes is not if the bias is a constant.
             found = tf.nn.bias_add(found, tf.cast(layer.bias, layer.compute_dtype))
         return layer.activation(found)
 
 
-Form = Callable[[tf.Tensor], tf.Tensor]  # a layer without its bias and its activation
+Form = Callable[[tf.Tensor, str | None], tf.Tensor]  # a layer without its bias and its activation
 
 
 def _form(layer: keras.Layer) -> Callable[[Any], Form] | None:
     """What makes the form of a layer; None for one that is called as it is."""
-    is_mixed = layer.compute_dtype != "float32"
     if type(layer) is layers.Conv2DTranspose:
         is_apart = layer.kernel_size == layer.strides == (2, 2) and layer.padding == "valid"
         return _Apart if is_apart and layer.output_padding is None and layer.dilation_rate == (1, 1) else None
-    if not is_mixed or type(layer) not in (layers.Conv2D, ProductConv2D):
+    if type(layer) not in (layers.Conv2D, ProductConv2D):
         return None
-    if _numbers(layer.kernel) >= LARGE // 4 and (type(layer) is ProductConv2D or {*layer.kernel_size} == {1}):
-        return _Product if {*layer.strides} == {1} else None
+    is_product = type(layer) is ProductConv2D or {*layer.kernel_size, *layer.strides} == {1}
+    if is_product and _numbers(layer.kernel) >= LARGE // 4:
+        return _Product if layer.compute_dtype != "float32" else None
     is_plain = type(layer) is layers.Conv2D and layer.groups == 1 and layer.dilation_rate == (1, 1)
     return _Convolution if is_plain and _numbers(layer.kernel) < LARGE else None
 
@@ -95,7 +97,7 @@ class _Product:
         matrix = tf.reshape(tf.cast(_value(layer.kernel), layer.compute_dtype), (-1, layer.filters))
         self._matrix = tf.transpose(matrix)
 
-    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+    def __call__(self, inputs: tf.Tensor, padding: str | None) -> tf.Tensor:
         cells = self._layer.views(inputs) if isinstance(self._layer, ProductConv2D) else inputs
         product = tf.matmul(tf.reshape(cells, (-1, self._matrix.shape[1])), self._matrix, transpose_b=True)
         return tf.reshape(product, tf.concat([tf.shape(cells)[:3], [self._layer.filters]], 0))
@@ -106,10 +108,10 @@ class _Convolution:
 
     def __init__(self, layer: layers.Conv2D) -> None:
         self._kernel = _array(tf.cast(_value(layer.kernel), layer.compute_dtype))
-        self._strides, self._padding = layer.strides, layer.padding.upper()
+        self._strides, self._padding = layer.strides, layer.padding
 
-    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.nn.conv2d(inputs, tf.constant(self._kernel), self._strides, self._padding)
+    def __call__(self, inputs: tf.Tensor, padding: str | None) -> tf.Tensor:
+        return tf.nn.conv2d(inputs, tf.constant(self._kernel), self._strides, (padding or self._padding).upper())
 
 
 class _Apart:
@@ -119,7 +121,7 @@ class _Apart:
         kernel = tf.cast(_value(layer.kernel), layer.compute_dtype)  # (2, 2, outputs, inputs)
         self._matrix = _array(tf.reshape(tf.transpose(kernel, (3, 0, 1, 2)), (kernel.shape[3], -1)))
 
-    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+    def __call__(self, inputs: tf.Tensor, padding: str | None) -> tf.Tensor:
         product = tf.matmul(tf.reshape(inputs, (-1, self._matrix.shape[0])), tf.constant(self._matrix))
         cells = tf.concat([tf.shape(inputs)[:3], [self._matrix.shape[1]]], 0)
         return tf.nn.depth_to_space(tf.reshape(product, cells), 2)

@@ -6,40 +6,34 @@ the next layer crops.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import layers, ops
 
 from kseg.layers import BilinearUpsampling, CropTo
-from kseg.models.quick.padded_trunk import Readers, padded_trunks
+from kseg.models.quick.padded_trunk import Call, Readers, call_layer, padded_trunks
 
 _MERGES = (CropTo, layers.Add, layers.Average, layers.Concatenate)  # the layers that take a list of maps
 
 
-def call_quickly(
-    model: keras.Model, images: Any, *, training: bool = False, call: Callable[[keras.Layer, Any], Any] | None = None
-) -> Any:
+def call_quickly(model: keras.Model, images: Any, *, training: bool = False, call: Call | None = None) -> Any:
     """What `model(images, training=training)` gives.
 
     Args:
       model: any network. One whose layers are not each called once on one map, or a list of maps, is called as it is.
       images: as the network takes them.
       training: whether layers behave as in training.
-      call: calls a layer on its input, with the same result; None for the layer's own call.
+      call: calls a layer on its input, with the same result as `call_layer`, which None stands for.
     """
-
-    def own_call(layer: keras.Layer, inputs: Any) -> Any:
-        return layer(inputs, training=training)
-
     kinds = layers.ZeroPadding2D | BilinearUpsampling
     can_gain = call or any(isinstance(layer, kinds) for layer in model.layers)
     readers = _readers(model) if can_gain else {}
     if not readers:
         return model(images, training=training)
-    call = call or own_call
+    call = call or functools.partial(call_layer, training=training)
     trunks = {trunk.padding: trunk for trunk in padded_trunks(model, readers)}
     inside = {layer for trunk in trunks.values() for layer in trunk.layers}
     cropped = {id(layer.output): layer for layer in model.layers if _is_only_cropped(layer, readers)}

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-Call = Callable[[keras.Layer, Any], Any]
+Call = Callable[..., Any]  # as `call_layer`
 Readers = Mapping[int, Sequence[keras.Layer | None]]  # by a tensor's id; None stands for an output of the network
 Size = tuple[Any, Any]  # height and width: numbers, or tensors where they are unknown
 
@@ -92,7 +92,7 @@ class _Part:
         cells = self._widened(first, [stop for _, stop in stops])
         blank, whole = self.blank, self.whole
         for layer in level.convolutions:
-            cells = _convolved(layer, cells)
+            cells = call(layer, cells, padding="valid")
             blank = call(layer, blank)
             whole = tuple(length - _lost(layer) for length in whole)
         whole = tuple((length + 1) // 2 for length in whole)
@@ -226,10 +226,13 @@ def _frames(length: int, levels: Sequence[Level]) -> list[tuple[int, int, int]]:
     return found
 
 
-def _convolved(layer: layers.Conv2D, cells: Any) -> Any:
-    """A convolution of `cells` without the layer's padding."""
+def call_layer(layer: keras.Layer, inputs: Any, padding: str | None = None, *, training: bool = False) -> Any:
+    """What a layer gives; a convolution has another padding than its own if that is given."""
+    if padding is None:
+        return layer(inputs, training=training)
     kind = layer.compute_dtype
-    found = ops.conv(ops.cast(cells, kind), ops.cast(layer.kernel, kind), padding="valid", data_format="channels_last")
+    kernel = ops.cast(layer.kernel, kind)
+    found = ops.conv(ops.cast(inputs, kind), kernel, padding=padding, data_format="channels_last")
     if layer.use_bias:
         found = ops.add(found, ops.reshape(ops.cast(layer.bias, kind), (1, 1, 1, layer.filters)))
-    return found if layer.activation is None else layer.activation(found)
+    return layer.activation(found)
