@@ -25,8 +25,8 @@ from kseg.inference.signature import call_joined, heads_of, parts_of, streams_of
 from kseg.layers import ScoreReading
 
 # After a change of the weights they are held again from so many pixels on. Measured on two cores with AVX-512, a graph
-# that holds them costs then about as much time as the calls before: U-Net 4.5 s and 4.4 s (3 images of 572 x 572), FCN-32s
-# 2.4 s and 5.2 s (4 of 500 x 500). It is no span of time, so that equal calls give equal numbers to the last bit.
+# that holds them costs then about as much time as the calls before: U-Net 4.5 s and 4.4 s (3 images of 572 x 572),
+# FCN-32s 2.4 s and 5.2 s (4 of 500 x 500). It is no span of time, so that equal calls give equal numbers to the last bit.
 PIXELS = 2**20
 
 
@@ -65,8 +65,9 @@ class NetworkGraph:
             self._graph = self._held = None
             self._pixels = 0
         elif self._held is None and self._can_hold and self._pixels >= PIXELS:
-            self._graph = None
-            gc.collect()  # TensorFlow's functions hold themselves: the graph before and its buffers go now
+            if self._graph:
+                self._graph = None
+                gc.collect()  # TensorFlow's functions hold themselves: the graph before and its buffers go now
             self._held = HeldWeights(model, self._precision)
         if self._graph is None:
             self._graph = self._traced()
