@@ -26,7 +26,8 @@ from kseg.layers import ScoreReading
 
 # After a change of the weights they are held again from so many pixels on. Measured on two cores with AVX-512, a graph
 # that holds them costs then about as much time as the calls before: U-Net 4.5 s and 4.4 s (3 images of 572 x 572),
-# FCN-32s 2.4 s and 5.2 s (4 of 500 x 500). It is no span of time, so that equal calls give equal numbers to the last bit.
+# FCN-32s 2.4 s and 5.2 s (4 of 500 x 500). It is no span of time, so that equal calls give equal numbers to the last
+# bit.
 PIXELS = 2**20
 
 

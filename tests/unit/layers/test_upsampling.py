@@ -42,3 +42,13 @@ def test_up_sampling_stays_float32_in_half_precision():
 def test_the_layer_comes_back_from_its_configuration():
     layer = BilinearUpsampling(64, 32, name="upscore")
     assert BilinearUpsampling.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize(("size", "factor"), [(4, 2), (16, 8), (63, 32)])
+def test_a_window_is_that_part_of_the_whole(size, factor):
+    """In float32: the same products, summed in another order."""
+    layer = BilinearUpsampling(size, factor)
+    cells = np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype(np.float32)
+    whole = np.asarray(layer(cells))
+    window = np.asarray(layer.window(cells, 3, (factor * 2 + 1, factor * 3)))
+    np.testing.assert_allclose(window, whole[:, 3 : factor * 2 + 4, 3 : factor * 3 + 3], rtol=0, atol=8 * 2.0**-24 * 4)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kseg
 from kseg.inference import predictor
-from kseg.inference.graphs import graph
+from kseg.inference.graphs import graph, held
 from kseg.inference.predictor import changing_predictor
 
 
@@ -111,3 +112,31 @@ def test_ids_are_the_largest_scores_before_and_after_holding(network):
         (found,) = call.ids(IMAGE).values()
         assert found.dtype == np.uint8 and found.shape == (1, 9, 12) and sure.mean() > 0.9
         np.testing.assert_array_equal(found[sure], scores.argmax(axis=-1)[sure])
+
+
+def test_a_mixed_precision_holds_large_products_and_convolutions(monkeypatch):
+    """In bfloat16, whose numbers have 8 bits: a relative error of 2^-8 each, in both forms, in another order."""
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    monkeypatch.setattr(held, "LARGE", 2**12)  # so that slim layers count as large
+    monkeypatch.setattr(held, "holds_weights", lambda: True)
+    keras.utils.set_random_seed(0)
+    network = kseg.build("fcn8s", classes=3, width=1 / 32, fc_width=16)
+    for variable in network.variables:
+        if len(variable.shape) == 4 and not np.any(variable.numpy()):  # the scores start at zero
+            variable.assign(np.random.default_rng(0).normal(0, 0.1, variable.shape))
+    forms = [type(form) for form in held.HeldWeights(network, "mixed_bfloat16")._forms.values()]
+    assert held._Product in forms and held._Convolution in forms
+    image = np.linspace(0, 255, 40 * 50 * 3).reshape(1, 40, 50, 3).astype(np.float32)
+    one, other = (make(network, precision="mixed_bfloat16")(image) for make in (predictor, changing_predictor))
+    assert np.abs(one - other).max() <= 16 * 2.0**-8 * np.abs(other).max()  # 16 layers with weights
+    assert (one.argmax(-1) == other.argmax(-1)).mean() > 0.97
+
+
+def test_up_convolutions_are_products_whose_numbers_are_put_apart(monkeypatch):
+    """In float32."""
+    monkeypatch.setattr(held, "holds_weights", lambda: True)
+    network = kseg.build("unet", width=2, depth=2)
+    assert held._Apart in [type(form) for form in held.HeldWeights(network, "float32")._forms.values()]
+    image = np.random.default_rng(0).uniform(0, 255, (2, 60, 76, 1)).astype(np.float32)
+    expected = np.asarray(network(image))
+    assert np.abs(predictor(network)(image) - expected).max() <= ROUNDING * np.abs(expected).max()
