@@ -13,8 +13,7 @@ import tensorflow as tf
 from kseg.errors import DataError, Setting, TrainingDiverged, in_a_line
 from kseg.training.checkpoint import Keeper, Position
 from kseg.training.devices import Devices, agreement, shared
-from kseg.training.first_nan import first_not_finite
-from kseg.training.step import step_of, with_average_weights
+from kseg.training.step import first_not_finite, step_of, with_average_weights
 
 
 @dataclass(frozen=True)

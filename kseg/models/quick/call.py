@@ -89,7 +89,8 @@ def _readers(model: keras.Model) -> dict[int, list[keras.Layer | None]]:
 def _is_called_plainly(layer: keras.Layer) -> bool:
     """Whether a layer takes one map, or a list of maps that it merges, and nothing else."""
     arguments = layer._inbound_nodes[0].arguments
-    if len(arguments.args) != 1 or set(arguments.kwargs) - {"training"}:
+    given = {name for name, value in arguments.kwargs.items() if value is not None}
+    if len(arguments.args) != 1 or given - {"training"}:
         return False
     return isinstance(layer, _MERGES) or not isinstance(layer.input, list | tuple | dict)
 

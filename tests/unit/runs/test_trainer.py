@@ -51,7 +51,7 @@ def test_a_training_states_its_precision_and_its_report_is_in_float32(halves, pr
 def test_a_deterministic_training_and_the_next_run_on_a_processor_that_others_compile_for(halves):
     # In a process of its own, since all of TensorFlow is deterministic from then on.
     script = f"""
-import kseg, kseg.training.step as step
+import kseg, kseg.training.step.one_step as step
 step.trains_faster_compiled = lambda: True
 for name, deterministic in (("one", True), ("two", False)):
     settings = {SLIM} | {{"deterministic": deterministic}}

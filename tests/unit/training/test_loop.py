@@ -17,11 +17,11 @@ from kseg.recipes.recipe import Recipe
 from kseg.recipes.specs import AugmentSpec, DataSpec, LossSpec
 from kseg.runs import start
 from kseg.training.devices import Devices
-from kseg.training.first_nan import first_not_finite
 from kseg.training.loop import Plan, run_steps
 from kseg.training.optimizers import freeze, make_optimizer
 from kseg.training.specs import OptimizerSpec
 from kseg.training.step import step_of, with_average_weights
+from kseg.training.step.first_nan import first_not_finite
 
 
 def network(optimizer) -> keras.Model:

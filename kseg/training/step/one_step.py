@@ -14,6 +14,7 @@ from kseg.device import trains_faster_compiled
 from kseg.errors import EnvironmentFailure, Setting
 from kseg.models.quick import call_quickly
 from kseg.training.devices import Devices, is_deterministic
+from kseg.training.step.fused import call_in_training
 
 
 def step_of(
@@ -56,7 +57,7 @@ def step_of(
         image, label, weight_map = (*of_any_count(batch), None)[:3]
         before = [tf.identity(variable.value) for variable in moving]
         with tf.GradientTape() as tape:
-            scores, labels = by_name(call_quickly(model, image, training=True)), by_name(label)
+            scores, labels = by_name(call_quickly(model, image, training=True, call=call_in_training)), by_name(label)
             sums = [model.loss.sums(labels[head], part, weight_map) for head, part in scores.items()]
             # The losses of several heads are added, as in the FCN release.
             loss = tf.add_n([model.loss.of_sums(_summed(each)) for each in sums])
