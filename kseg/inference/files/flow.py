@@ -64,12 +64,7 @@ def predict_file(
       folder: where the results go.
       tile, average: as in `predict`.
       axes: the axes of a TIFF's pages, as in `kseg.images.open_pages`.
-      with_probabilities: also STEM_probabilities.tif, float32: class 1 of two classes, else a page per class.
-      with_instances: also STEM_instances.tif: the objects of each class but 0, numbered through all slices; uint16, or
-        uint32 (with a message) for more than 65,535 objects.
-      with_table: also STEM_objects.csv: the measurements of each object (`kseg.object_table`).
-      rules: what counts as an object (kseg.instances.ObjectRules), by name; the network's own if None or not named.
-      with_overlay: also STEM_overlay.png; of a stack, nine slices.
+      with_probabilities, with_instances, with_table, rules, with_overlay: as in `Extras`.
       progress: called after each page with the number of pages done, and of all pages; within a page that is predicted
         by rows, with a fraction of it.
 

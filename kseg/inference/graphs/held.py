@@ -21,8 +21,12 @@ LARGE = 2**24  # numbers; a larger weight is never a constant: TensorFlow copies
 
 
 def can_hold(model: keras.Model, precision: str) -> bool:
-    """Whether a network gains from `HeldWeights` here: not on a GPU, where weights have no address to compare."""
-    if not holds_weights() or tf.config.list_physical_devices("GPU"):
+    """Whether a network gains from `HeldWeights` here.
+
+    It does not on a GPU or with weights stored in bfloat16, which have no address to compare.
+    """
+    has_addresses = all(variable.dtype != "bfloat16" for variable in model.variables)
+    if not holds_weights() or not has_addresses or tf.config.list_physical_devices("GPU"):
         return False
     with computing_in(model, precision):
         return bool(_constants(model)) or any(map(_form, model.layers))
@@ -67,7 +71,6 @@ class HeldWeights:
             return call_layer(layer, inputs, padding)
         found = form(tf.cast(inputs, layer.compute_dtype), padding)
         if layer.use_bias:
-            # Joined with the convolution, as the sum that Keras computes is not if the bias is a constant.
             found = tf.nn.bias_add(found, tf.cast(layer.bias, layer.compute_dtype))
         return layer.activation(found)
 
@@ -149,8 +152,8 @@ def _value(variable: keras.Variable) -> tf.Tensor:
 
 
 def _array(value: tf.Tensor) -> np.ndarray:
-    """The numbers of a tensor, without a copy."""
-    return np.asarray(memoryview(value)) if value.dtype == tf.float32 else value.numpy()
+    """The numbers of a tensor, without a copy but in bfloat16, which has no buffer."""
+    return value.numpy() if value.dtype == tf.bfloat16 else np.asarray(memoryview(value))
 
 
 def _address(value: tf.Tensor) -> int:

@@ -140,3 +140,12 @@ def test_up_convolutions_are_products_whose_numbers_are_put_apart(monkeypatch):
     image = np.random.default_rng(0).uniform(0, 255, (2, 60, 76, 1)).astype(np.float32)
     expected = np.asarray(network(image))
     assert np.abs(predictor(network)(image) - expected).max() <= ROUNDING * np.abs(expected).max()
+
+
+def test_weights_of_every_kind_are_compared_where_they_lie():
+    """Dropout keeps its seed as whole numbers, beside weights in float32."""
+    network = kseg.build("unet", width=1, depth=1, dropout=0.5)
+    assert len({variable.dtype for variable in network.variables}) == 2
+    for variable in network.variables:
+        one, other = (held._array(held._value(variable)) for _ in range(2))
+        assert np.shares_memory(one, other)
