@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from keras import layers
 
 from kseg.device import holds_weights
+from kseg.inference.graphs.forms import LARGE, array_of, form_of, numbers_of, value_of
 from kseg.inference.precision import computing_in
-from kseg.layers import ProductConv2D
 from kseg.models.quick import call_layer
-
-LARGE = 2**24  # numbers; a larger weight is never a constant: TensorFlow copies constants several times
 
 
 def can_hold(model: keras.Model, precision: str) -> bool:
@@ -29,7 +23,7 @@ def can_hold(model: keras.Model, precision: str) -> bool:
     if not holds_weights() or not has_addresses or tf.config.list_physical_devices("GPU"):
         return False
     with computing_in(model, precision):
-        return bool(_constants(model)) or any(map(_form, model.layers))
+        return bool(_constants(model)) or any(map(form_of, model.layers))
 
 
 class HeldWeights:
@@ -43,10 +37,10 @@ class HeldWeights:
     """
 
     def __init__(self, model: keras.Model, precision: str) -> None:
-        self._read = [(variable, _value(variable)) for variable in model.variables]
+        self._read = [(variable, value_of(variable)) for variable in model.variables]
         with computing_in(model, precision):
-            self._constants = [(variable, _array(_value(variable))) for variable in _constants(model)]
-            self._forms = {id(layer): form(layer) for layer in model.layers if (form := _form(layer))}
+            self._constants = [(variable, array_of(value_of(variable))) for variable in _constants(model)]
+            self._forms = {id(layer): form(layer) for layer in model.layers if (form := form_of(layer))}
 
     def are_those_of(self, model: keras.Model) -> bool:
         """Whether the network still has these weights.
@@ -56,7 +50,7 @@ class HeldWeights:
         """
         variables = model.variables
         return len(variables) == len(self._read) and all(
-            variable is known and _address(_value(variable)) == _address(value)
+            variable is known and _address(value_of(variable)) == _address(value)
             for variable, (known, value) in zip(variables, self._read, strict=True)
         )
 
@@ -75,86 +69,17 @@ class HeldWeights:
         return layer.activation(found)
 
 
-Form = Callable[[tf.Tensor, str | None], tf.Tensor]  # a layer without its bias and its activation
-
-
-def _form(layer: keras.Layer) -> Callable[[Any], Form] | None:
-    """What makes the form of a layer; None for one that is called as it is."""
-    if type(layer) is layers.Conv2DTranspose:
-        is_apart = layer.kernel_size == layer.strides == (2, 2) and layer.padding == "valid"
-        return _Apart if is_apart and layer.output_padding is None and layer.dilation_rate == (1, 1) else None
-    if type(layer) not in (layers.Conv2D, ProductConv2D):
-        return None
-    is_product = type(layer) is ProductConv2D or {*layer.kernel_size, *layer.strides} == {1}
-    if is_product and _numbers(layer.kernel) >= LARGE // 4:
-        return _Product if layer.compute_dtype != "float32" else None
-    is_plain = type(layer) is layers.Conv2D and layer.groups == 1 and layer.dilation_rate == (1, 1)
-    return _Convolution if is_plain and _numbers(layer.kernel) < LARGE else None
-
-
-class _Product:
-    """A convolution of one cell, or of shifted views, by weights that are kept beside the graph."""
-
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-        matrix = tf.reshape(tf.cast(_value(layer.kernel), layer.compute_dtype), (-1, layer.filters))
-        self._matrix = tf.transpose(matrix)
-
-    def __call__(self, inputs: tf.Tensor, padding: str | None) -> tf.Tensor:
-        cells = self._layer.views(inputs) if isinstance(self._layer, ProductConv2D) else inputs
-        product = tf.matmul(tf.reshape(cells, (-1, self._matrix.shape[1])), self._matrix, transpose_b=True)
-        return tf.reshape(product, tf.concat([tf.shape(cells)[:3], [self._layer.filters]], 0))
-
-
-class _Convolution:
-    """A convolution by constants in its own precision."""
-
-    def __init__(self, layer: layers.Conv2D) -> None:
-        self._kernel = _array(tf.cast(_value(layer.kernel), layer.compute_dtype))
-        self._strides, self._padding = layer.strides, layer.padding
-
-    def __call__(self, inputs: tf.Tensor, padding: str | None) -> tf.Tensor:
-        return tf.nn.conv2d(inputs, tf.constant(self._kernel), self._strides, (padding or self._padding).upper())
-
-
-class _Apart:
-    """A transposed convolution whose windows lie side by side: a product, whose numbers are then put apart."""
-
-    def __init__(self, layer: layers.Conv2DTranspose) -> None:
-        kernel = tf.cast(_value(layer.kernel), layer.compute_dtype)  # (2, 2, outputs, inputs)
-        self._matrix = _array(tf.reshape(tf.transpose(kernel, (3, 0, 1, 2)), (kernel.shape[3], -1)))
-
-    def __call__(self, inputs: tf.Tensor, padding: str | None) -> tf.Tensor:
-        product = tf.matmul(tf.reshape(inputs, (-1, self._matrix.shape[0])), tf.constant(self._matrix))
-        cells = tf.concat([tf.shape(inputs)[:3], [self._matrix.shape[1]]], 0)
-        return tf.nn.depth_to_space(tf.reshape(product, cells), 2)
-
-
 def _constants(model: keras.Model) -> list[keras.Variable]:
     """The weights that become constants where the layer reads them: those that float32 layers of a network have."""
     if any(layer.compute_dtype != "float32" for layer in model.layers):
         return []
-    kernels = {id(layer.kernel) for layer in model.layers if _form(layer)}
+    kernels = {id(layer.kernel) for layer in model.layers if form_of(layer)}
     return [
         variable
         for variable in model.variables
-        if variable.dtype == "float32" and _numbers(variable) < LARGE and id(variable) not in kernels
+        if variable.dtype == "float32" and numbers_of(variable) < LARGE and id(variable) not in kernels
     ]
 
 
-def _numbers(variable: keras.Variable) -> int:
-    return math.prod(variable.shape)
-
-
-def _value(variable: keras.Variable) -> tf.Tensor:
-    """The value of a variable, where it lies in memory."""
-    return variable.value.value()
-
-
-def _array(value: tf.Tensor) -> np.ndarray:
-    """The numbers of a tensor, without a copy but in bfloat16, which has no buffer."""
-    return value.numpy() if value.dtype == tf.bfloat16 else np.asarray(memoryview(value))
-
-
 def _address(value: tf.Tensor) -> int:
-    return _array(value).__array_interface__["data"][0]
+    return array_of(value).__array_interface__["data"][0]

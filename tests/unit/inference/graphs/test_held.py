@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import kseg
 from kseg.inference import predictor
-from kseg.inference.graphs import graph, held
+from kseg.inference.graphs import forms, graph, held
 from kseg.inference.predictor import changing_predictor
 
 
@@ -117,15 +117,15 @@ def test_ids_are_the_largest_scores_before_and_after_holding(network):
 def test_a_mixed_precision_holds_large_products_and_convolutions(monkeypatch):
     """In bfloat16, whose numbers have 8 bits: a relative error of 2^-8 each, in both forms, in another order."""
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
-    monkeypatch.setattr(held, "LARGE", 2**12)  # so that slim layers count as large
+    monkeypatch.setattr(forms, "LARGE", 2**12)  # so that slim layers count as large
     monkeypatch.setattr(held, "holds_weights", lambda: True)
     keras.utils.set_random_seed(0)
     network = kseg.build("fcn8s", classes=3, width=1 / 32, fc_width=16)
     for variable in network.variables:
         if len(variable.shape) == 4 and not np.any(variable.numpy()):  # the scores start at zero
             variable.assign(np.random.default_rng(0).normal(0, 0.1, variable.shape))
-    forms = [type(form) for form in held.HeldWeights(network, "mixed_bfloat16")._forms.values()]
-    assert held._Product in forms and held._Convolution in forms
+    found = [type(form) for form in held.HeldWeights(network, "mixed_bfloat16")._forms.values()]
+    assert forms.Product in found and forms.Convolution in found
     image = np.linspace(0, 255, 40 * 50 * 3).reshape(1, 40, 50, 3).astype(np.float32)
     one, other = (make(network, precision="mixed_bfloat16")(image) for make in (predictor, changing_predictor))
     assert np.abs(one - other).max() <= 16 * 2.0**-8 * np.abs(other).max()  # 16 layers with weights
@@ -136,7 +136,7 @@ def test_up_convolutions_are_products_whose_numbers_are_put_apart(monkeypatch):
     """In float32."""
     monkeypatch.setattr(held, "holds_weights", lambda: True)
     network = kseg.build("unet", width=2, depth=2)
-    assert held._Apart in [type(form) for form in held.HeldWeights(network, "float32")._forms.values()]
+    assert forms.Apart in [type(form) for form in held.HeldWeights(network, "float32")._forms.values()]
     image = np.random.default_rng(0).uniform(0, 255, (2, 60, 76, 1)).astype(np.float32)
     expected = np.asarray(network(image))
     assert np.abs(predictor(network)(image) - expected).max() <= ROUNDING * np.abs(expected).max()
@@ -147,5 +147,5 @@ def test_weights_of_every_kind_are_compared_where_they_lie():
     network = kseg.build("unet", width=1, depth=1, dropout=0.5)
     assert len({variable.dtype for variable in network.variables}) == 2
     for variable in network.variables:
-        one, other = (held._array(held._value(variable)) for _ in range(2))
+        one, other = (forms.array_of(forms.value_of(variable)) for _ in range(2))
         assert np.shares_memory(one, other)
