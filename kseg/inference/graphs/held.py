@@ -63,10 +63,7 @@ class HeldWeights:
         form = self._forms.get(id(layer))
         if form is None:
             return call_layer(layer, inputs, padding)
-        found = form(tf.cast(inputs, layer.compute_dtype), padding)
-        if layer.use_bias:
-            found = tf.nn.bias_add(found, tf.cast(layer.bias, layer.compute_dtype))
-        return layer.activation(found)
+        return form(tf.cast(inputs, layer.compute_dtype), padding)
 
 
 def _constants(model: keras.Model) -> list[keras.Variable]:

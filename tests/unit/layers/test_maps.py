@@ -115,3 +115,21 @@ def test_a_convolution_as_a_product_equals_keras_own(padding, size):
     ours.set_weights(plain.get_weights())
     np.testing.assert_allclose(ours(image), plain(image), atol=147 * 6e-8)
     assert ours.compute_output_shape(image.shape) == plain(image).shape
+
+
+def test_a_product_starts_as_a_convolution_does():
+    """Its kernel is drawn in parts, each with other numbers. In float32."""
+    kernels = []
+    for _ in range(2):
+        layer = ProductConv2D(40, 5, kernel_initializer=keras.initializers.RandomNormal(0.5, 0.1, seed=7))
+        layer.build((None, None, None, 30))
+        assert isinstance(layer.kernel_initializer, keras.initializers.RandomNormal)
+        kernels.append(np.asarray(layer.kernel))
+    np.testing.assert_array_equal(*kernels)
+    assert len(np.unique(kernels[0])) > 0.99 * kernels[0].size
+    # Of 30,000 numbers, the mean and the deviation err by 0.6 and 0.4 thousandths.
+    assert abs(kernels[0].mean() - 0.5) < 3e-3
+    assert abs(kernels[0].std() - 0.1) < 2e-3
+    zeros = ProductConv2D(2, 3, kernel_initializer="zeros")
+    zeros.build((None, None, None, 4))
+    assert not np.asarray(zeros.kernel).any()
