@@ -45,6 +45,12 @@ class Train(Verb):
 @click.option(
     "--epochs", metavar="N", type=int, help="Epochs to train for, in place of --steps. An epoch ends with a validation."
 )
+@click.option(
+    "--minutes",
+    metavar="N",
+    type=float,
+    help="How long to train on this machine, in place of --steps. Default for your own images: 10.",
+)
 @click.option("--batch-size", metavar="N", type=int, help="Crops per step.")
 @click.option("--crop", metavar="H,W", help="Height and width the network is given.")
 @click.option(
@@ -79,7 +85,7 @@ def train(
     resume: str,
     deterministic: bool,
     dry_run: bool,
-    **fields: str | int | None,
+    **fields: str | float | None,
 ) -> None:
     """Train a network and score it on held-out images.
 
@@ -87,8 +93,8 @@ def train(
     DIR/labels, paired by name): train --dataset folder --data-dir DIR. An interrupted training goes on with
     train --run DIR.
     """
-    if fields["steps"] and fields["epochs"]:
-        raise click.UsageError("Give either --steps or --epochs.")
+    if sum(fields[name] is not None for name in ("steps", "epochs", "minutes")) > 1:
+        raise click.UsageError("Give one of --steps, --epochs and --minutes.")
     from kseg.device import keep_freed_memory
     from kseg.formats import in_figures
     from kseg.metrics import title_of

@@ -27,6 +27,8 @@ class Recipe:
         from one, or from one per stream. A learning rate that was set changes each stage's own by the same factor.
       steps: how many steps to train; None where `epochs` says it.
       epochs: how many epochs to train; None where `steps` says it.
+      minutes: how long a new training may take on this machine. Its steps are measured before the first one, and stand
+        in config.json. None to train for `steps` or `epochs`, as a deterministic training does in any case.
       epoch_steps: steps from one validation to the next; None for one pass over the data.
       measure: what the best network is chosen by on `val` (kseg.metrics.MEASURES). auto: the F1 of objects where they
         are numbered, else mean IU.
@@ -48,6 +50,7 @@ class Recipe:
     stages: tuple[str, ...] = ()
     steps: Annotated[int | None, Above(0)] = None
     epochs: Annotated[int | None, Above(0)] = None
+    minutes: Annotated[float | None, Above(0)] = None
     epoch_steps: Annotated[int | None, Above(0)] = None
     measure: str = "mean_iu"
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"

@@ -162,6 +162,7 @@ def changed(recipe: Any, changes: Mapping[str, Any]) -> Any:
         inner[leaf] = value
         if name in ("steps", "epochs") and value is not None:
             values["epochs" if name == "steps" else "steps"] = None
+            values["minutes"] = values["minutes"] if "minutes" in changes else None
     return from_json(type(recipe), values, "")
 
 

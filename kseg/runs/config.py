@@ -212,6 +212,6 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """What two equal runs agree in: the recipe's fields by dotted name, the classes, and the data's fingerprints."""
     fields = Recipe.from_json(config["recipe"]).fields()
     fingerprints = {f"fingerprint.{split}": value[:12] for split, value in config["fingerprint"].items()}
-    # How often the state is saved does not change any result.
-    kept = {name: value for name, value in fields.items() if not name.startswith("checkpoint.")}
+    # How often the state is saved does not change any result; what was measured for the minutes stands in the steps.
+    kept = {name: value for name, value in fields.items() if not name.startswith("checkpoint.") and name != "minutes"}
     return {**kept, "classes": config["classes"], **fingerprints}

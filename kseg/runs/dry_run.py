@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from kseg.formats import clock
+from kseg.preparation.pace import timed
 from kseg.recipes.recipe import Recipe
 from kseg.runs.stages import Stage, stages_of
 from kseg.runs.start import begin
@@ -73,6 +74,8 @@ def rehearse(
       KsegError: as `train`.
     """
     prepared, folder, recorded = begin(recipe, data_dir, run, settings, resume)
+    if recorded is None:
+        prepared = timed(prepared, Devices.at_hand(prepared.recipe.data.batch_size))
     return [_rehearsed(stage) for stage in stages_of(prepared, folder or Path("run"), recorded)]
 
 

@@ -123,6 +123,13 @@ def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: 
     elif recipe is None or isinstance(recipe, str):
         recipe = RECIPES.get(recipe or _default(settings))()
     chosen = recipe.with_settings(settings)
+    if began and chosen.minutes is not None:
+        if settings.get("minutes") not in (None, began.minutes):
+            raise ConfigError(
+                f"minutes can't apply: how long this run takes was settled when it began ({_length(began)}).",
+                "Leave it out.",
+            )
+        chosen = replace(chosen, minutes=began.minutes, steps=began.steps, epochs=began.epochs)
     if began and chosen.measure == "auto":
         chosen = replace(chosen, measure=began.measure)
     if chosen.precision == "auto" and (began or chosen.deterministic):
@@ -133,6 +140,10 @@ def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: 
     if isinstance(colours, str | Path) and Path(colours).exists():
         chosen = replace(chosen, data=chosen.data.replaced(colours=str(Path(colours).resolve())))
     return replace(chosen, precision=settled_precision(chosen.precision))  # type: ignore[arg-type]
+
+
+def _length(recipe: Recipe) -> str:
+    return f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs} epochs"
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], spec: OptimizerSpec) -> None:

@@ -20,6 +20,7 @@ from kseg.inference import load
 from kseg.log import LOG
 from kseg.metrics import Measure
 from kseg.preparation.given import Given
+from kseg.preparation.pace import timed
 from kseg.recipes import PublishedSpec, Recipe
 from kseg.reports import Report, evaluate
 from kseg.reports.result import read_rows
@@ -142,6 +143,8 @@ def train(
             if given.optimizer is None:
                 check_callbacks(callbacks, prepared.recipe.optimizer)
             devices = Devices.of(strategy) if strategy else Devices.at_hand(prepared.recipe.data.batch_size)
+            if recorded is None:
+                prepared = timed(prepared, devices)
         with (
             StopSignal() as stop,  # again, since TensorFlow's workers have taken SIGTERM
             _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder,

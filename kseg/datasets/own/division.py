@@ -1,4 +1,4 @@
-"""Chooses the images to hold out where a person did not choose them."""
+"""Chooses the images to hold out where a person did not choose them, or the part of a single image."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 
 SplitRule = Literal["hash", "shuffle"]
 SHARE = 0.2
+LEAST_SIDE = 64  # pixels: a single image whose longer side is shorter is not divided
+GAP = 0.05  # of the longer side lies between the two parts of a single image
 
 
 def held_out(names: Sequence[str], rule: SplitRule = "hash") -> set[int]:
@@ -28,6 +30,17 @@ def held_out(names: Sequence[str], rule: SplitRule = "hash") -> set[int]:
     order = sorted(range(len(names)), key=hashes.__getitem__)
     count = sum(number < SHARE for number in hashes)
     return set(order[: min(max(1, count), len(names) - 1)])
+
+
+def region(part: str, height: int, width: int) -> tuple[slice, slice]:
+    """The rows and columns of a single image that are for train or val: the two ends of its longer side.
+
+    Val is a fifth of it, and the strip before val belongs to neither, so that cells of both see no common pixel.
+    """
+    length = max(height, width)
+    start = round(length * (1 - SHARE))
+    ends = slice(start, length) if part == "val" else slice(0, start - round(length * GAP))
+    return (ends, slice(None)) if height >= width else (slice(None), ends)
 
 
 def _hash(name: str) -> float:

@@ -1,6 +1,6 @@
 """A person's own images: `images/` and `labels/`, paired by name; `layouts` lists what else is understood.
 
-DIR/images/a.png  DIR/labels/a.png            about 80 : 20, by a hash of each file's name
+DIR/images/a.png  DIR/labels/a.png            about 80 : 20, by a hash of each file's name; a single image in two parts
 DIR/train/images/a.png  DIR/train/labels/...  DIR/val/...  DIR/test/...
 """
 
@@ -19,7 +19,7 @@ from kseg.datasets.labels.colours import find_table
 from kseg.datasets.labels.label_files import enlarged, files_of, read_stored, scale_of
 from kseg.datasets.labels.smoothed import flat_counts, is_smoothed
 from kseg.datasets.own.cached import remembered
-from kseg.datasets.own.division import SplitRule, held_out
+from kseg.datasets.own.division import LEAST_SIDE, SplitRule, held_out, region
 from kseg.datasets.own.layouts import find
 from kseg.datasets.own.opening import Opening, question_of
 from kseg.datasets.own.pairing import Pair, complete_pairs, no_folder
@@ -102,6 +102,9 @@ class Folder(Dataset):
         self.choose(split, list(dict.fromkeys([*self._parts, "all"])))
         chosen = {split: self._parts[split]} if split in self._parts else self._parts
         self._pairs = [*chain(*chosen.values())]
+        if len(chosen) > 1:  # an image that is divided counts once, as a whole
+            whole = [pair._replace(region=None) for pair in self._pairs if pair.region == "train"]
+            self._pairs = [*whole, *(pair for pair in self._pairs if not pair.region)]
         self.ids = [self._id(pair) for pair in self._pairs]
         if len(chosen) > 1 and len(set(self.ids)) < len(self.ids):  # as train/images/a.png and val/images/a.png
             self.ids = [f"{part}_{self._id(pair)}" for part, pairs in chosen.items() for pair in pairs]
@@ -126,6 +129,9 @@ class Folder(Dataset):
             label, void = (enlarged(part, image.shape[:2]) for part in (label, void))
         if gaps is not None and gaps.shape == void.shape:
             void = void | gaps
+        if pair.region:
+            part = region(pair.region, *void.shape)
+            image, label, void = image[part], label[part], void[part]
         if not self.has_instances:
             return Item(self.ids[index], image, np.where(void, VOID, label), weight=pair.weight)
         objects = np.where(void, 0, label)
@@ -178,23 +184,36 @@ class Folder(Dataset):
         return root, {**self._divide(files, root), **parts}
 
     def _divide(self, files: list[Pair], where: Path) -> dict[str, list[Pair]]:
-        """train and val, which is about a fifth of the files, or of the pages where there is a single file.
+        """train and val: about a fifth of the files, of the pages of a single file, or of a single image.
 
         Raises:
-          DataError: there is a single image; `where` names the folder or table.
+          DataError: there is a single image, which is too small to be divided; `where` names the folder or table.
         """
         units = files if len(files) > 1 else self._opening.by_page(files)
-        if len(units) < 2:
-            fix = "There must be two at least: one to train on, one to choose the network by."
-            raise DataError(f"{where}: a single image.", fix)
+        if len(units) == 1:
+            return self._divide_image(units[0], where)
         val = held_out([self._id(unit) for unit in units], self.split_rule)
         return {
             "train": [unit for number, unit in enumerate(units) if number not in val],
             "val": [unit for number, unit in enumerate(units) if number in val],
         }
 
+    def _divide_image(self, unit: Pair, where: Path) -> dict[str, list[Pair]]:
+        height, width = self._opening.pages(unit.image).shape[1:3]
+        if max(height, width) < LEAST_SIDE:
+            fix = (
+                f"There must be two at least, or one of {LEAST_SIDE} pixels: to train on, and to choose the network by."
+            )
+            raise DataError(f"{where}: a single image of {height} x {width}.", fix)
+        side = "lowest" if height >= width else "rightmost"
+        self.notes += (
+            f"there is a single image: its {side} fifth is held out, and a strip beside it is used for neither",
+        )
+        return {part: [unit._replace(region=part)] for part in ("train", "val")}
+
     def _id(self, pair: Pair) -> str:
-        return self._stem(pair) + ("" if pair.page is None else f"_{pair.page:03d}")
+        page = "" if pair.page is None else f"_{pair.page:03d}"
+        return self._stem(pair) + page + (f"_{pair.region}" if pair.region else "")
 
     def _stem(self, pair: Pair) -> str:
         return pair.name.replace("/", "_") or pair.image.stem

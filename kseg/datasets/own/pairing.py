@@ -37,6 +37,7 @@ class Pair(NamedTuple):
       tag: the orientation tag of the image, 1..8; 1 where it has none, or the label has one too.
       is_asked: whether a person must say if the label was drawn on the image as the tag turns it.
       no_data: the number that marks pixels without data in the image; None where there is none.
+      region: train or val, where the item is that part of the image; None for the whole.
       name: of the image, with the folders in which it lies; "" for the name of its file.
     """
 
@@ -47,6 +48,7 @@ class Pair(NamedTuple):
     tag: int = 1
     is_asked: bool = False
     no_data: float | None = None
+    region: str | None = None
     name: str = ""
 
 

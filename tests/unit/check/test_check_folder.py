@@ -44,8 +44,8 @@ def test_a_folder_with_a_full_stop_in_its_name_leaves_the_findings_whole(tmp_pat
     assert fix_of(finding) == "Remove it from the folder, or export it again; --fix DIR leaves the pair out"
     one = tree(tmp_path / "Dr. Who", LABEL, splits=("train",))
     (finding,) = check("folder", one).findings
-    assert finding.kind == "refused" and finding.what == f"{one}: a single image"
-    assert fix_of(finding).startswith("There must be two at least: one to train on")
+    assert finding.kind == "refused" and finding.what.startswith(f"{one}: a single image of ")
+    assert fix_of(finding).startswith("There must be two at least, or one of 64 pixels: to train on")
 
 
 def test_a_folder_called_as_an_error_keeps_the_kind_of_its_findings(tmp_path):

@@ -162,8 +162,38 @@ def test_missing_empty_and_single_folders_are_said(tmp_path):
     with pytest.raises(DataError, match="there is no image with a label. Put PNG, TIFF, ... files into images/"):
         opened(tmp_path)
     fill(tmp_path, LABEL)
-    with pytest.raises(DataError, match="a single image. There must be two at least"):
+    with pytest.raises(
+        DataError, match=r"a single image of \d+ x \d+. There must be two at least, or one of 64 pixels"
+    ):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 60), (60, 100), (64, 3)])
+def test_a_single_image_is_divided_with_a_gap(tmp_path, height, width):
+    number = np.arange(height * width, dtype=np.uint16).reshape(height, width)
+    fill(tmp_path, (number % 3).astype(np.uint8), image=number)
+    train, val, whole = (opened(tmp_path, split) for split in ("train", "val", "all"))
+    assert (len(train), len(val), len(whole)) == (1, 1, 1)
+    assert (train.ids, val.ids, whole.ids) == (["a_train"], ["a_val"], ["a"])
+    assert "its %s fifth is held out" % ("lowest" if height >= width else "rightmost") in train.notes[-1]
+    seen = {data.split: data[0].image[..., 0] for data in (train, val, whole)}
+    np.testing.assert_array_equal(seen["all"], number)
+    for data in (train, val, whole):
+        np.testing.assert_array_equal(data[0].label, seen[data.split] % 3)
+    along = 0 if height >= width else 1
+    length = max(height, width)
+    lengths = {part: seen[part].shape[along] for part in ("train", "val")}
+    assert lengths["val"] == length - round(0.8 * length)
+    assert length - sum(lengths.values()) == round(0.05 * length)  # the gap
+    assert not set(seen["train"].ravel().tolist()) & set(seen["val"].ravel().tolist())
+
+
+def test_a_single_training_image_beside_a_test_is_divided(tmp_path):
+    label = np.zeros((70, 80), np.uint8)
+    for split in ("train", "test"):
+        fill(tmp_path / split, label, image=label, names=[split])
+    ids = {split: opened(tmp_path, split).ids for split in ("train", "val", "test", "all")}
+    assert ids == {"train": ["train_train"], "val": ["train_val"], "test": ["test"], "all": ["train", "test"]}
 
 
 def test_stacks_of_different_lengths_are_refused(tmp_path):

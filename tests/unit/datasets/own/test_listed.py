@@ -72,7 +72,7 @@ def test_stacks_are_read_page_by_page_and_labels_as_the_folder_s_options_say(roo
         ("image,label,weight\na,b,nan\n", "line 2 has the weight 'nan'"),
         ('image,label\n"a,b\n', "no table in UTF-8"),
         ("image,label,split\na,b,train\na,b,all\n", "line 3 names the split all, which stands for every line"),
-        ("image,label\na,b\n", "a single image. There must be two at least"),
+        ("image,label\na,b\n", "a single image of 4 x 4. There must be two at least"),
     ],
 )
 def test_a_table_that_does_not_hold_is_refused_with_the_line(tmp_path, text, complaint):
