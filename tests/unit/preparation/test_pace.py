@@ -50,7 +50,7 @@ def test_the_steps_are_measured_once_and_stand_in_the_run(few_cells, tmp_path, c
     assert before.splitlines()[-1].split(",")[1 if before.startswith("epoch") else 0] == str(recipe["steps"])
     # The run is finished: nothing is measured, and nothing trained.
     again = kseg.train("demo", data_dir=few_cells, run=run.folder, settings=settings)
-    assert again.report == kseg.train(run=run.folder).report == run.report
+    assert again.report.to_json() == kseg.train(run=run.folder).report.to_json() == run.report.to_json()
     with pytest.raises(ConfigError, match=f"settled when it began \\({recipe['steps']} steps\\)"):
         kseg.train(run=run.folder, settings={"minutes": 3})
 
