@@ -17,6 +17,7 @@ from kseg.formats import clock
 from kseg.inference.in_training import save_network
 from kseg.log import LOG
 from kseg.preparation.prepared import Prepared
+from kseg.reports.choice import choose_readings
 from kseg.training.devices import Devices, shared
 from kseg.training.loop import readable
 from kseg.training.step import step_of
@@ -102,8 +103,7 @@ def _pace(prepared: Prepared, devices: Devices) -> Pace:
         first - start,
         step_s,
         held * image_s + _save_s(model),
-        # The reading is chosen on val, the report made of the split that is scored.
-        (held + len(prepared.scored)) * image_s,
+        held * _choice_s(prepared, model) + len(prepared.scored) * image_s,
     )
     del model, step, stream, batches
     gc.collect()
@@ -118,6 +118,14 @@ def _image_s(prepared: Prepared, model: keras.Model) -> float:
     validate.on_epoch_end(0)  # traces
     start = time.monotonic()
     validate.on_epoch_end(0)
+    return (time.monotonic() - start) / len(few)
+
+
+def _choice_s(prepared: Prepared, model: keras.Model) -> float:
+    """Seconds per image of val to choose how the scores are read."""
+    few = prepared.looked_at[:IMAGES]
+    start = time.monotonic()
+    choose_readings(model, few, prepared.measure)
     return (time.monotonic() - start) / len(few)
 
 

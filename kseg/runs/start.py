@@ -101,6 +101,11 @@ def _check_not_replaced(settings: Mapping[str, Any], data_dir: str | Path | None
 def _check_heeded(settings: Mapping[str, Any], prepared: Prepared) -> None:
     """Raises ConfigError where a setting would change nothing."""
     recipe, data = prepared.recipe, prepared.parts["train"]
+    if settings.get("minutes") is not None and recipe.deterministic:
+        raise ConfigError(
+            "minutes would change nothing: how many steps a deterministic training has must not depend on a machine.",
+            *("Say how many: ", Setting("steps", 1000), "."),
+        )
     if "loss.border_weight" in settings and recipe.loss.border_weight and not data.has_instances:
         raise ConfigError(
             f"loss.border_weight would change nothing: it is a weight between objects, and the labels of {data.name} "

@@ -306,4 +306,5 @@ class Folder(Dataset):
 
 
 def _named(pair: Pair) -> str:
-    return f"{pair.label}" if pair.page is None else f"{pair.label}, page {pair.page}"
+    page = "" if pair.page is None else f", page {pair.page}"
+    return f"{pair.label}{page}" + (f", the part for {pair.region}" if pair.region else "")

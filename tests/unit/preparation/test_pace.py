@@ -78,6 +78,13 @@ def test_steps_take_the_place_of_minutes(few_cells):
     assert timed(deterministic, Devices.of()) is deterministic
 
 
+def test_minutes_that_would_change_nothing_are_refused(few_cells, tmp_path):
+    settings = {**SLIM, "minutes": 3, "deterministic": True}
+    with pytest.raises(ConfigError, match="minutes would change nothing: how many steps a deterministic training has"):
+        kseg.train("demo", data_dir=few_cells, run=tmp_path / "run", settings=settings)
+    assert not (tmp_path / "run").exists()
+
+
 def test_stages_are_not_measured(few_cells):
     staged = RECIPES.get("own-unet")().with_settings({"stages": ("demo",), "data.instances": True})
     with pytest.raises(ConfigError, match="own-unet trains in stages, .* Say how many: steps=1000"):

@@ -175,6 +175,7 @@ def test_a_single_image_is_divided_with_a_gap(tmp_path, height, width):
     train, val, whole = (opened(tmp_path, split) for split in ("train", "val", "all"))
     assert (len(train), len(val), len(whole)) == (1, 1, 1)
     assert (train.ids, val.ids, whole.ids) == (["a_train"], ["a_val"], ["a"])
+    assert train.location(0) != val.location(0) and whole.location(0).endswith("a.png")
     assert "its %s fifth is held out" % ("lowest" if height >= width else "rightmost") in train.notes[-1]
     seen = {data.split: data[0].image[..., 0] for data in (train, val, whole)}
     np.testing.assert_array_equal(seen["all"], number)
