@@ -119,7 +119,7 @@ class Predictor:
           SizeError: H or W does not fit the network.
         """
         with self._checked(images):
-            return np.asarray(self.call(images))
+            return _not_empty(np.asarray(self.call(images)))
 
     def scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The scores of `joined`, (N, H', W', K), of each head."""
@@ -136,7 +136,7 @@ class Predictor:
         if self.ids_call is None:
             return {head: class_ids(part, self.readings[head]) for head, part in self.scores(images).items()}
         with self._checked(images):
-            return {head: np.asarray(found) for head, found in self.ids_call(images).items()}
+            return {head: _not_empty(np.asarray(found)) for head, found in self.ids_call(images).items()}
 
     @contextmanager
     def _checked(self, images: np.ndarray) -> Iterator[None]:
@@ -262,6 +262,13 @@ def _made(model: keras.Model, precision: str, *, holds: bool) -> Predictor:
 
 # The graphs of a network, by precision, whether they may hold the weights, and the readings of its heads
 _graphs: weakref.WeakKeyDictionary[keras.Model, dict[Any, NetworkGraph]] = weakref.WeakKeyDictionary()
+
+
+def _not_empty(found: np.ndarray) -> np.ndarray:
+    """The scores or ids (N, H, W, ...) of a network; ValueError where convolutions without padding left no pixel."""
+    if 0 in found.shape[1:3]:
+        raise ValueError("its convolutions leave no pixel")
+    return found
 
 
 def _counts(parts: Parts) -> str:

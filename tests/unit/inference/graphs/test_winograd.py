@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kseg.errors import SizeError
 from kseg.inference import predictor
 from kseg.inference.graphs import forms, graph
 from kseg.inference.graphs.winograd import Winograd
@@ -55,8 +56,8 @@ def test_a_call_may_name_another_padding():
     assert call(cells, "valid").shape == (1, 1, 1, 4)
 
 
-@pytest.mark.parametrize(("precision", "expected"), [("float32", Winograd), ("mixed_bfloat16", forms.Convolution)])
-def test_wide_convolutions_are_computed_so_in_float32(monkeypatch, precision, expected):
+@pytest.mark.parametrize(("precision", "expected"), [("float32", forms.FewProducts), ("mixed_bfloat16", forms.Widened)])
+def test_wide_convolutions_have_a_form_of_their_own(monkeypatch, precision, expected):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")  # as on a processor with AVX-512
     monkeypatch.setattr(forms, "WIDE", 9 * 4 * 8)
     keras.utils.set_random_seed(0)
@@ -66,8 +67,21 @@ def test_wide_convolutions_are_computed_so_in_float32(monkeypatch, precision, ex
     model = keras.Model(image, keras.layers.Conv2D(3, 1, name="head")(narrow))
     held = graph.HeldWeights(model, precision)
     kinds = [type(form) for form in held._forms.values()]
-    assert kinds.count(Winograd) == (expected is Winograd)
-    cells = np.random.default_rng(0).random((2, 11, 13, 4)).astype(np.float32)
+    assert kinds.count(expected) == 1
+    cells = np.random.default_rng(0).random((2, 11, 75, 4)).astype(np.float32)  # a width that bfloat16 widens
     scores, plain = predictor(model, precision=precision)(cells), np.asarray(model(cells))
     bound = {"float32": 2e-6, "mixed_bfloat16": 3 * 2.0**-8}[precision]  # three layers' roundings
     assert np.abs(scores - plain).max() <= bound * np.abs(plain).max()
+
+
+@pytest.mark.parametrize("call", ["joined", "ids"])
+def test_an_image_of_which_no_pixel_is_left_is_refused(monkeypatch, call):
+    """In float32."""
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    monkeypatch.setattr(forms, "WIDE", 9 * 4 * 4)
+    image = keras.Input((None, None, 4))
+    x = keras.layers.Conv2D(4, 3)(keras.layers.Conv2D(4, 3)(image))
+    made = predictor(keras.Model(image, keras.layers.Conv2D(2, 1)(x)))
+    assert made.joined(np.ones((1, 5, 9, 4), np.float32)).shape == (1, 1, 5, 2)
+    with pytest.raises(SizeError, match="does not take 4 x 9 pixels .its convolutions leave no pixel"):
+        getattr(made, call)(np.ones((1, 4, 9, 4), np.float32))
