@@ -31,12 +31,16 @@ class Form:
         """What the layer gives in prediction; a convolution has another padding than its own if that is given."""
         raise NotImplementedError
 
-    def finished(self, found: tf.Tensor, times: int = 1) -> tf.Tensor:
-        """The layer's result from what its kernel gives, whose last axis holds the filters so many times."""
-        if self.layer.use_bias:
-            bias = tf.cast(self.layer.bias, self.layer.compute_dtype)
-            found = tf.nn.bias_add(found, tf.tile(bias, [times]) if times > 1 else bias)
-        return self.layer.activation(found)
+    def finished(self, found: tf.Tensor) -> tf.Tensor:
+        """The layer's result from what its kernel gives."""
+        return self.layer.activation(self.biased(found))
+
+    def biased(self, found: tf.Tensor, times: int = 1) -> tf.Tensor:
+        """What the kernel gives with the bias; the last axis holds the filters so many times."""
+        if not self.layer.use_bias:
+            return found
+        bias = tf.cast(self.layer.bias, self.layer.compute_dtype)
+        return tf.nn.bias_add(found, tf.tile(bias, [times]) if times > 1 else bias)
 
 
 def form_of(layer: keras.Layer) -> type[Form] | None:
@@ -52,7 +56,8 @@ def form_of(layer: keras.Layer) -> type[Form] | None:
     if type(layer) is not layers.Conv2D or layer.groups > 1 or layer.dilation_rate != (1, 1):
         return None
     if layer.kernel_size == (3, 3) and layer.strides == (1, 1) and numbers_of(layer.kernel) >= WIDE:
-        return FewProducts if layer.compute_dtype == "float32" else Widened
+        is_pixelwise = layer.activation in (keras.activations.linear, keras.activations.relu)
+        return FewProducts if layer.compute_dtype == "float32" else Widened if is_pixelwise else Convolution
     return Convolution if numbers_of(layer.kernel) < LARGE else None
 
 
@@ -126,7 +131,7 @@ class Apart(Form):
     def __call__(self, inputs: tf.Tensor, padding: str | None = None) -> tf.Tensor:
         product = tf.matmul(tf.reshape(inputs, (-1, self._matrix.shape[0])), tf.constant(self._matrix))
         cells = tf.concat([tf.shape(inputs)[:3], [self._matrix.shape[1]]], 0)
-        return tf.nn.depth_to_space(tf.reshape(self.finished(product, 4), cells), 2)
+        return self.layer.activation(tf.nn.depth_to_space(tf.reshape(self.biased(product, 4), cells), 2))
 
 
 def numbers_of(variable: keras.Variable) -> int:
