@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +115,7 @@ def predict(
     check_apart(named, [path for file in files for path in (file.values() if streams else [file])], output)
     failed: list[DataError] = []
     kinds: Counter[str] = Counter()
-    with progress_bar("predicting", length=TICKS * len(files)) as bar:
+    with progress_bar("predicting", length=TICKS * len(files)) as bar, _noting_interrupts() as check:
         results = predict_files(
             network,
             files,
@@ -122,7 +124,7 @@ def predict(
             average=average,
             axes=axes,
             extras=Extras(probabilities, instances, table, rules, overlay),
-            progress=partial(_advance, bar),
+            progress=partial(_advance, bar, check),
         )
         with closing(results):
             for number, (path, found) in enumerate(zip(files, results, strict=True)):
@@ -130,7 +132,7 @@ def predict(
                     if len(files) == 1:
                         raise found
                     failed.append(found)
-                    _advance(bar, number, 1, 1)
+                    _advance(bar, check, number, 1, 1)
                     LOG.info("error: %s", found.told(as_option))
                     continue
                 first = next(iter(path.values())) if streams else path
@@ -149,8 +151,38 @@ def predict(
         click.echo(note, err=True)
 
 
-def _advance(bar: Any, number: int, done: float, pages: int) -> None:
+@contextmanager
+def _noting_interrupts() -> Iterator[Callable[[], None]]:
+    """Inside, Ctrl-C is only noted; what it gives raises KeyboardInterrupt then. A second Ctrl-C raises it at once.
+
+    Python would raise it anywhere: in a finaliser, where it is lost, or where a file was just begun, which then stays.
+    """
+    noted: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+        click.echo("Stopping after this page. Once more ends at once.", err=True)
+
+    def check() -> None:
+        if noted:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield check
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+        check()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _advance(bar: Any, check: Callable[[], None], number: int, done: float, pages: int) -> None:
     """Moves the bar to page `done` of `pages` of the file `number`."""
+    check()
     bar.update(TICKS * number + int(TICKS * done / pages) - bar.pos)
 
 
