@@ -17,6 +17,7 @@ from kseg.formats import clock
 from kseg.inference.in_training import save_network
 from kseg.log import LOG
 from kseg.preparation.prepared import Prepared
+from kseg.recipes.recipe import as_registered
 from kseg.reports.choice import choose_readings
 from kseg.training.devices import Devices, shared
 from kseg.training.loop import readable
@@ -53,14 +54,17 @@ def timed(prepared: Prepared, devices: Devices) -> Prepared:
     """The training with as many steps as fit into its `minutes`; unchanged where it has none, or is deterministic.
 
     The speed is measured on a copy of the network that is thrown away. What is done here counts as part of the minutes.
+    It is not measured for stages or for several workers: there the recipe's own minutes give way to its steps.
 
     Raises:
-      ConfigError: the recipe has stages, or several workers train.
+      ConfigError: other minutes than the recipe's own were asked for, but it has stages, or several workers train.
     """
     recipe = prepared.recipe
     if recipe.minutes is None or recipe.deterministic:
         return prepared
     if recipe.stages or devices.workers > 1:
+        if recipe.minutes == as_registered(recipe).minutes:
+            return replace(prepared, recipe=replace(recipe, minutes=None))
         what = f"{recipe.name} trains in stages" if recipe.stages else "several workers train"
         raise ConfigError(
             f"minutes is {recipe.minutes:g}, but {what}, for which the steps are not measured.",

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,8 +88,18 @@ def test_minutes_that_would_change_nothing_are_refused(few_cells, tmp_path):
 
 def test_stages_are_not_measured(few_cells):
     staged = RECIPES.get("own-unet")().with_settings({"stages": ("demo",), "data.instances": True})
+    found = timed(prepare(staged, few_cells), Devices.of()).recipe
+    assert (found.minutes, found.steps) == (None, 600)  # nobody asked for the minutes
     with pytest.raises(ConfigError, match="own-unet trains in stages, .* Say how many: steps=1000"):
-        timed(prepare(staged, few_cells), Devices.of())
+        timed(prepare(staged.with_settings({"minutes": 3}), few_cells), Devices.of())
+
+
+def test_several_workers_follow_the_steps_of_a_recipe_with_minutes(few_cells):
+    own = prepare(RECIPES.get("own-unet")().with_settings({"data.instances": True}), few_cells)
+    two = replace(Devices.of(), workers=2)
+    assert timed(own, two).recipe.steps == 600
+    with pytest.raises(ConfigError, match="several workers train, .* Say how many: steps=1000"):
+        timed(replace(own, recipe=own.recipe.with_settings({"minutes": 3})), two)
 
 
 def test_a_dry_run_tells_the_planned_steps(few_cells):
