@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 
 from kseg.datasets.contract import VOID, Dataset
+from kseg.datasets.traits import Traits
 from kseg.errors import ConfigError, DataError
 from kseg.images import SAVE_IN_ONE_DEPTH, white_setting
 
@@ -33,6 +34,7 @@ class Survey:
       object_area: pixels of the median object; None where objects have no numbers.
       fingerprint: SHA-256 over all images, labels and instances.
       darkest: the smallest grey level; 0 where none is below 0.
+      traits: what a training is planned from.
     """
 
     images: int
@@ -49,6 +51,7 @@ class Survey:
     fingerprint: str
     object_area: float | None = None
     darkest: float = 0.0
+    traits: Traits = field(default_factory=Traits)
 
     @property
     def heights(self) -> tuple[int, int]:
@@ -89,7 +92,7 @@ def survey(data: Dataset) -> Survey:
     counts = {head: np.zeros((3, VOID + 1), np.int64) for head in data.heads}
     sums: dict[tuple[str, int], np.ndarray] = {}
     sizes: dict[tuple[int, int], str] = {}
-    areas = [np.zeros(0, np.int64)]
+    traits = Traits()
     darkest = brightest = 0.0
     for item in (data[index] for index in range(len(data))):
         for stream, image in item.images.items():
@@ -104,7 +107,7 @@ def survey(data: Dataset) -> Survey:
             counts[head] += _counts(label)
         if item.instances is not None:
             digest.update(item.instances.tobytes())
-            areas.append(np.unique(item.instances[item.instances > 0], return_counts=True)[1])
+        traits.add(item, len(next(iter(data.heads.values()))), data.ignore_class)
         channels.setdefault(_channels(item.images), item.id)
         sizes.setdefault(label.shape, item.id)
     _check_alike(data, kinds, channels)
@@ -124,9 +127,10 @@ def survey(data: Dataset) -> Survey:
         void_pixels=_plain({head: int(count[0, VOID]) for head, count in counts.items()}),
         mean=mean,
         deviation=deviation,
-        object_area=float(np.median(found)) if len(found := np.concatenate(areas)) else None,
+        object_area=traits.median_area if traits.are_numbered else None,
         fingerprint=digest.hexdigest(),
         darkest=darkest,
+        traits=traits,
     )
 
 

@@ -6,8 +6,8 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +27,7 @@ from kseg.errors import ConfigError, did_you_mean
 from kseg.folders import path_of
 from kseg.inference import geometry_of, set_precision
 from kseg.layers import SCALINGS, InputScaling, ScoreReading, check_average, with_reading
+from kseg.log import LOG
 from kseg.metrics import Measure, measure
 from kseg.models import NETWORKS, build, own_scaling
 from kseg.objectives import LOSSES, BatchLoss
@@ -36,6 +37,7 @@ from kseg.preparation.given import Given, as_batch_loss
 from kseg.preparation.introduction import introduce
 from kseg.preparation.memory import check_memory
 from kseg.preparation.needs import needs_of
+from kseg.preparation.plan import Choice, planned, told
 from kseg.recipes.recipe import Recipe
 from kseg.recipes.specs import AugmentSpec, LossSpec, ModelSpec
 from kseg.reports import measures_for, usual_measures
@@ -76,6 +78,7 @@ class Prepared:
       given: objects that take the place of what the recipe names.
       doubts: sentences on what looks wrong with the data.
       began_compiled: whether XLA compiled the steps of the run that goes on; None for a new run.
+      plan: what the images said about the recipe's settings.
     """
 
     recipe: Recipe
@@ -85,6 +88,7 @@ class Prepared:
     given: Given = field(default_factory=Given)
     doubts: Sequence[str] = ()
     began_compiled: bool | None = None
+    plan: Sequence[Choice] = ()
 
     @property
     def white(self) -> float:
@@ -171,6 +175,7 @@ class Prepared:
             "processor": settings().kind,
             "onednn": has_onednn(),
             "classes": classes.get("", classes),
+            "plan": [asdict(each) for each in self.plan],
             "split_rule": getattr(self.parts["train"], "split_rule", None),
             "fingerprint": {split: found.fingerprint for split, found in self.surveys.items()},
             "plugins": self.recipe.plugins(),
@@ -320,8 +325,19 @@ def _scaling(spec: ModelSpec) -> Any:
     return SCALINGS[named]
 
 
-def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = None) -> Prepared:
-    """Opens and reads the data once, and logs what they hold and what looks wrong.
+def prepare(
+    recipe: Recipe,
+    data_dir: str | Path | None,
+    given: Given | None = None,
+    asked: Collection[str] | None = None,
+) -> Prepared:
+    """Opens and reads the data once, and logs what they hold, what looks wrong, and the plan.
+
+    Args:
+      recipe: the recipe.
+      data_dir: where its data set lies.
+      given: objects in place of what the recipe names.
+      asked: the settings that stay as they are where a recipe is planned; None for all.
 
     Raises:
       ConfigError: the data can't be scored by the recipe's measure, or the average does not suit them.
@@ -338,7 +354,13 @@ def prepare(recipe: Recipe, data_dir: str | Path | None, given: Given | None = N
     check_average(recipe.average, upright=parts["train"].upright)
     needs = needs_of(recipe)
     surveys = surveyed(parts, needs)
-    prepared = Prepared(recipe, data_dir, parts, surveys, given)
+    plan = planned(recipe, parts["train"], surveys["train"], asked) if recipe.plan and asked is not None else []
+    recipe = recipe.with_settings({each.name: each.value for each in plan})
+    if any(each.name.startswith("data.upright") for each in plan):
+        parts = open_parts(recipe.data.name, data_dir, recipe.data.split, recipe.data.options)
+    prepared = Prepared(recipe, data_dir, parts, surveys, given, plan=plan)
     depends_on_white = needs.is_scaled or by_name(_scaling(recipe.model)) != prepared.scalings
     doubts = introduce(parts, prepared.surveys, white=prepared.white if depends_on_white else None)
+    for line in told(plan):
+        LOG.info("%s", line)
     return replace(prepared, doubts=doubts)

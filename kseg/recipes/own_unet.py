@@ -20,6 +20,7 @@ def own_unet() -> Recipe:
         model=ModelSpec(width=16, depth=4, padding="same", dropout=0.0, normalization="batch"),
         data=DataSpec(name="folder", batch_size=4, crop=(256, 256), augment=augment),
         optimizer=OptimizerSpec(learning_rate=2e-3),
+        plan=True,
         steps=600,  # where nothing is measured
         minutes=10.0,
         epoch_steps=50,

@@ -23,6 +23,8 @@ class Recipe:
       name: the registered name.
       init_weights: what the network starts from: none, imagenet (a classifier's weights for its backbone), or a file, a
         run or a preset. In a recipe with stages, the first stage starts from it.
+      plan: whether crop, depth, augmentation and what else was not set follow from a look at the images
+        (kseg.preparation.plan). What was chosen stands in config.json.
       stages: names of the recipes that are trained first, with the same settings. This one starts from their networks:
         from one, or from one per stream. A learning rate that was set changes each stage's own by the same factor.
       steps: how many steps to train; None where `epochs` says it.
@@ -47,6 +49,7 @@ class Recipe:
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     init_weights: str = "none"
+    plan: bool = False
     stages: tuple[str, ...] = ()
     steps: Annotated[int | None, Above(0)] = None
     epochs: Annotated[int | None, Above(0)] = None

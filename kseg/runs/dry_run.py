@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from kseg.formats import clock
 from kseg.preparation.pace import timed
+from kseg.preparation.plan import Choice
 from kseg.recipes.recipe import Recipe
 from kseg.runs.stages import Stage, stages_of
 from kseg.runs.start import begin
@@ -35,6 +36,7 @@ class Rehearsal:
       memory_bytes: the most memory in use, on the first GPU if there is one; None on Windows, which does not tell.
       step_s: seconds of a step, with the wait for its batch.
       steps: of the whole training.
+      plan: what the images said about the recipe's settings.
     """
 
     recipe: str
@@ -44,14 +46,16 @@ class Rehearsal:
     memory_bytes: int | None
     step_s: float
     steps: int
+    plan: Sequence[Choice] = ()
 
     def __str__(self) -> str:
         memory = "unknown" if self.memory_bytes is None else f"{self.memory_bytes / 2**30:.1f} GiB at most"
+        planned = "".join(f"\n{each}" for each in self.plan)
         return (
             f"{self.recipe}: {self.network}, {self.parameters:,} parameters, {self.precision}\n"
             f"memory: {memory}\n"
             f"time: {self.step_s:.2f} s a step, {clock(self.step_s * self.steps)} for {self.steps:,} steps; "
-            "validation comes on top"
+            f"validation comes on top{planned}"
         )
 
 
@@ -101,6 +105,7 @@ def _rehearsed(stage: Stage) -> Rehearsal:
         _peak(),
         time.monotonic() - started,
         prepared.steps,
+        prepared.plan,
     )
 
 

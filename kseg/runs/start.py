@@ -13,8 +13,10 @@ from kseg.chosen import GIVEN
 from kseg.errors import ConfigError, Setting
 from kseg.inference import settled_precision
 from kseg.preparation.given import Given
+from kseg.preparation.plan import is_asked, plan_of
 from kseg.preparation.prepared import Prepared, prepare
 from kseg.recipes import RECIPES, Recipe
+from kseg.recipes.recipe import as_registered
 from kseg.runs.config import check_given, check_same, open_run
 from kseg.runs.plugins import check_plugins
 from kseg.training.devices import make_deterministic
@@ -78,11 +80,12 @@ def begin(
     chosen = settled(recipe, settings, recorded)
     if chosen.deterministic:
         make_deterministic()
-    prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"), given)
+    asked = None if recorded else {*settings, *chosen.differences(as_registered(chosen))}
+    prepared = prepare(chosen, data_dir or (recorded or {}).get("data_dir"), given, asked)
     _check_heeded(settings, prepared)
     if folder and recorded:
         check_same(folder, recorded, prepared.config)
-        prepared = replace(prepared, began_compiled=recorded.get("compiled"))
+        prepared = replace(prepared, began_compiled=recorded.get("compiled"), plan=plan_of(recorded))
     return prepared, folder, recorded
 
 
@@ -135,6 +138,9 @@ def settled(recipe: str | Recipe | None, settings: Mapping[str, Any], recorded: 
                 "Leave it out.",
             )
         chosen = replace(chosen, minutes=began.minutes, steps=began.steps, epochs=began.epochs)
+    if began and "plan" not in settings:
+        plan = {each.name: each.value for each in plan_of(recorded) if not is_asked(each.name, settings)}
+        chosen = replace(chosen, plan=began.plan).with_settings(plan)
     if began and chosen.measure == "auto":
         chosen = replace(chosen, measure=began.measure)
     if chosen.precision == "auto" and (began or chosen.deterministic):

@@ -58,6 +58,7 @@ class Folder(Dataset):
       alpha: "channel" where a channel that the files call alpha is one like the others, as near infrared often is.
       orientation: for images with an orientation tag (EXIF): "follow" where labels were drawn on the image as the tag
         turns it, "stored" where they were drawn on the stored pixels.
+      upright: whether the images have an up, as photographs do and microscopy does not.
     """
 
     name = "folder"
@@ -79,6 +80,7 @@ class Folder(Dataset):
         axes: str | None = None,
         alpha: Literal["channel"] | None = None,
         orientation: Drawn | None = None,
+        upright: bool = False,
     ) -> None:
         if ignore_class is not None and ignore_class in (values or ()):
             number = list(values or ()).index(ignore_class)
@@ -90,6 +92,7 @@ class Folder(Dataset):
         if classes is not None and not 2 <= classes <= VOID:
             raise ConfigError(f"data.classes is {classes}, but there can be 2 to {VOID}.", "Count the background too.")
         self.has_instances, self._void, self._values, self.split_rule = instances, ignore_class, values, split_rule
+        self.upright = upright
         self._opening = Opening(axes, alpha == "channel", orientation)
         self._leave, self._enlarge = unlabelled == "leave", enlarge_labels
         self.root, parts = self._find(data_dir)

@@ -30,8 +30,8 @@ class Listed(Folder):
     Args:
       data_dir: the table, the folder that holds list.csv, or the one around it.
       split: one that the table names, or all; train or val where it names none.
-      instances, classes, ignore_class, values, colours, enlarge_labels, split_rule, axes, alpha, orientation: as
-        `folder` takes them.
+      instances, classes, ignore_class, values, colours, enlarge_labels, split_rule, axes, alpha, orientation, upright:
+        as `folder` takes them.
     """
 
     name = "list"

@@ -29,7 +29,8 @@ OWN = {
     },
     "own-unet": {
         **SLIM, "data.name": "folder", **grey(0.3, 0.05),
-        "optimizer.learning_rate": 0.002, "steps": 600, "minutes": 10.0, "epoch_steps": 50, "measure": "auto",
+        "optimizer.learning_rate": 0.002, "plan": True, "steps": 600, "minutes": 10.0, "epoch_steps": 50,
+        "measure": "auto",
     },
     "isbi2012-unet": {
         **SLIM, "data.name": "isbi2012", **elastic(8.0, 64.0), **CURVE, **grey(0.2, 0.05),
@@ -66,7 +67,7 @@ def test_the_defaults_are_these():
         "optimizer.schedule": "cosine", "optimizer.power": 0.9, "optimizer.weight_decay": 0.0,
         "optimizer.rate_factors": (), "optimizer.decay_factors": (), "optimizer.clip_norm": None,
         "optimizer.accumulate": 1, "optimizer.ema": 0.0, "optimizer.skip": 20, "checkpoint.every_steps": None,
-        "checkpoint.every_minutes": 10.0, "checkpoint.keep": 3, "init_weights": "none", "stages": (), "steps": 1,
-        "epochs": None, "minutes": None, "epoch_steps": None, "measure": "mean_iu", "precision": "auto",
+        "checkpoint.every_minutes": 10.0, "checkpoint.keep": 3, "init_weights": "none", "plan": False, "stages": (),
+        "steps": 1, "epochs": None, "minutes": None, "epoch_steps": None, "measure": "mean_iu", "precision": "auto",
         "average": "none", "seed": 0, "deterministic": False,
     }  # fmt: skip

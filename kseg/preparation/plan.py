@@ -1,0 +1,209 @@
+"""The plan of a training on a person's own images: what it takes from a look at them, before the first step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kseg.datasets import Dataset, Survey, by_name
+from kseg.datasets.traits import LEAST_IMAGES
+from kseg.device import memory_bytes
+from kseg.geometry import unet_geometry
+from kseg.images import white_of_levels
+from kseg.preparation.needs import needs_of
+from kseg.recipes.recipe import Recipe
+
+NETWORK, IMAGES, TRAINING = "network", "images", "training"  # the lines of a plan
+DEPTHS = (3, 4, 5)
+AROUND = 3  # an object with its neighbours is so many times as wide as the object
+CROP = 256  # pixels a side, where neither objects nor images say another
+LEAST_GAIN, MOST_GAIN = 0.3, 0.8
+RARE = 0.02  # of the pixels
+FEW_TOUCH = 0.01  # of the objects
+
+
+class Means(NamedTuple):
+    """What a step may take.
+
+    Attributes:
+      least_gib: of memory.
+      pixels: of all crops of a step.
+      width: of the network.
+    """
+
+    least_gib: float
+    pixels: int
+    width: int
+
+
+# Measured with U-Nets of depth 4 in float32 on two cores: 1.3 GiB at most for the last row. A GPU was not at hand.
+ON_PROCESSOR = (Means(0, CROP**2, 16), Means(2, 2 * CROP**2, 16), Means(4, 4 * CROP**2, 16))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value that the plan gives a setting.
+
+    Attributes:
+      topic: the line of the plan that tells it.
+      name: the setting's dotted name.
+      value: what it is set to.
+      text: the same in words.
+      reason: what in the images it follows from.
+    """
+
+    topic: str
+    name: str
+    value: Any
+    text: str
+    reason: str
+
+    def __str__(self) -> str:
+        value = ",".join(map(str, self.value)) if isinstance(self.value, list | tuple) else str(self.value).lower()
+        return f"  {self.name} = {value}: {self.reason}"
+
+
+def planned(recipe: Recipe, data: Dataset, found: Survey, asked: Collection[str]) -> list[Choice]:
+    """What the images say about the settings of a recipe that nobody asked for.
+
+    Args:
+      recipe: the recipe, of which the choices that follow from others keep what was asked for.
+      data: what is trained on.
+      found: its survey.
+      asked: the names of the settings that stay as they are.
+    """
+    choices: list[Choice] = []
+    for rule in (_depth, _crop, _batch, _light, _sides, _training):
+        choices += [each for each in rule(recipe, data, found) if not is_asked(each.name, asked)]
+        recipe = recipe.with_settings({each.name: each.value for each in choices})
+    return choices
+
+
+def told(choices: Collection[Choice]) -> list[str]:
+    """A plan in a line per topic, each with its reasons."""
+    lines = []
+    for topic in dict.fromkeys(each.topic for each in choices):
+        by_reason: dict[str, list[str]] = {}
+        for each in choices:
+            if each.topic == topic:
+                by_reason.setdefault(each.reason, []).append(each.text)
+        lines.append(f"plan, {topic}: " + "; ".join(f"{', '.join(texts)}: {why}" for why, texts in by_reason.items()))
+    return lines
+
+
+def is_asked(name: str, asked: Collection[str]) -> bool:
+    """Whether the setting `name`, one inside it, or the one that it lies in is among those that were asked for."""
+    return any(f"{one}.".startswith(f"{other}.") for each in asked for one, other in ((each, name), (name, each)))
+
+
+def plan_of(config: Mapping[str, Any] | None) -> list[Choice]:
+    """The plan that a run's config.json holds."""
+    return [Choice(**each) for each in (config or {}).get("plan", [])]
+
+
+def _depth(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+    """As many poolings as let a pixel see an object with its neighbours."""
+    wanted, why = _extent(found)
+    if recipe.model.name == "unet":
+        seen = {depth: 2 * unet_geometry(depth, "valid").border + 1 for depth in DEPTHS}
+        depth = next((depth for depth in DEPTHS if seen[depth] >= wanted), DEPTHS[-1])
+        yield Choice(NETWORK, "model.depth", depth, f"depth {depth} (a pixel sees {seen[depth]})", why)
+
+
+def _crop(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+    """Crops that hold an object with its neighbours, and are no larger than the images."""
+    wanted, why = _extent(found)
+    geometry = needs_of(recipe).geometry
+    if geometry is not None and recipe.data.crop is not None:
+        sides = (min(max(CROP, wanted), side) + 2 * geometry.border for side in (found.heights[1], found.widths[1]))
+        crop = tuple(map(geometry.next_input, sides))
+        yield Choice(NETWORK, "data.crop", crop, "crops of {} x {}".format(*crop), why)
+
+
+def _batch(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+    """As many crops as the memory holds, and the width."""
+    memory = memory_bytes()
+    means = [each for each in ON_PROCESSOR if memory is None or memory >= each.least_gib * 2**30][-1]
+    why = "an unknown memory" if memory is None else f"{memory / 2**30:.0f} GiB of memory"
+    if recipe.model.name == "unet" and recipe.data.crop is not None:
+        batch = max(1, round(means.pixels / math.prod(recipe.data.crop)))
+        yield Choice(NETWORK, "data.batch_size", batch, f"{batch} a step", why)
+        yield Choice(NETWORK, "model.width", means.width, f"width {means.width}", why)
+
+
+def _extent(found: Survey) -> tuple[int, str]:
+    """How many pixels are to be seen together, and why."""
+    large, height, width = found.traits.large_diameter, found.heights[1], found.widths[1]
+    if large is None:
+        return max(height, width), f"the images are up to {height} x {width} pixels"
+    wanted = math.ceil(AROUND * large)
+    return wanted, f"a large object is {large:.0f} pixels wide, with its neighbours {wanted}"
+
+
+def _light(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+    """White, and how much brighter or darker the crops are made."""
+    if recipe.data.white is None and found.kind != "float32" and found.brightest < found.white / 4:
+        white = white_of_levels(found.brightest)
+        yield Choice(IMAGES, "data.white", white, f"white is {white:g}", f"no level is above {found.brightest:g}")
+    if "grey" not in recipe.data.augment.options:
+        return
+    low, high = np.percentile(found.traits.peaks, [5, 95])
+    ratio = high / low if low > 0 else 1.0
+    gain = min(MOST_GAIN, max(LEAST_GAIN, (ratio - 1) / (ratio + 1)))
+    yield Choice(
+        IMAGES,
+        "data.augment.grey.gain",
+        round(gain, 2),
+        f"crops made up to {gain:.0%} brighter or darker",
+        f"the brightest parts of the images have levels of {low:g} to {high:g}",
+    )
+
+
+def _sides(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+    """Whether the images have an up, and so which of their mirror images and turns could be images too."""
+    leans, seen = found.traits.leans, len(found.traits.peaks)
+    is_told = "upright" in recipe.data.options or data.upright
+    if is_told:
+        up, why = data.upright, "the data set says so"
+    elif leans:
+        number, row = max(leans.items(), key=lambda lean: abs(lean[1] - 0.5))
+        name, side = next(iter(data.heads.values()))[number], "above" if row < 0.5 else "below"
+        up, why = True, f"{name} lies {side} the middle"
+    else:
+        up = False
+        few = f"{seen} images are too few to tell an up from the labels"
+        why = "no class lies above or below the middle" if seen >= LEAST_IMAGES else few
+    if up and not is_told and "upright" in recipe.data.takes(recipe.data.name):
+        yield Choice(IMAGES, "data.upright", True, "the images have an up", why)
+    if up:
+        yield Choice(IMAGES, "data.augment.mirror.vertical", False, "crops mirrored left to right alone", why)
+        yield Choice(IMAGES, "data.augment.rotation", None, "not turned", why)
+    else:
+        yield Choice(IMAGES, "data.augment.mirror", True, "crops mirrored", why)
+        yield Choice(IMAGES, "data.augment.rotation", True, "turned", why)
+
+
+def _training(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+    """What rare classes and the pixels between objects count, and how often the network is validated."""
+    shares = _shares(data, found)
+    if recipe.loss.name == "cross_entropy" and shares:
+        share, name = min(shares)
+        what = "Dice beside cross-entropy" if share < RARE else "cross-entropy alone"
+        why = f"{name}, the rarest class, has {100 * share:.2g}% of the pixels"
+        yield Choice(TRAINING, "loss.dice", 1.0 if share < RARE else 0.0, what, why)
+    if data.has_instances:
+        share = found.traits.touching_share
+        height = recipe.loss.border_weight if share >= FEW_TOUCH else 0.0
+        what = f"pixels between objects weigh up to {height:g} more" if height else "no weights between objects"
+        yield Choice(TRAINING, "loss.border_weight", height, what, f"{share:.0%} of the objects touch another one")
+
+
+def _shares(data: Dataset, found: Survey) -> list[tuple[float, str]]:
+    """The share of the pixels of each class that occurs, and its name; of several heads the first."""
+    head, names = next(iter(data.heads.items()))
+    pixels = by_name(found.class_pixels)[head]
+    return [(count / pixels.sum(), name) for count, name in zip(pixels, names, strict=True) if count]

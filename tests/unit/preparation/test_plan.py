@@ -1,0 +1,142 @@
+"""What the images of a person say about the settings of a training. In float32."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+import kseg
+from kseg import datasets
+from kseg.datasets import survey
+from kseg.images import write_image
+from kseg.preparation import plan as plans
+from kseg.preparation.plan import is_asked, planned, told
+from kseg.recipes import RECIPES
+from kseg.runs.dry_run import rehearse
+from tests.unit.datasets.test_traits import discs
+
+SLIM = {"data.crop": "32,32", "data.batch_size": 1, "model.width": 2, "model.depth": 2, "precision": "float32"}
+
+
+def folder(place, images, labels):
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        write_image(place / "images" / f"{number}.png", image)
+        write_image(place / "labels" / f"{number}.png", label)
+    return place
+
+
+@pytest.fixture
+def nuclei(tmp_path):
+    """Discs 20 pixels wide, two of which touch, and images of different brightness."""
+    cells = discs((50, 20), (50, 41), (20, 70)).astype(np.uint8)
+    return folder(tmp_path / "nuclei", [np.uint8(level * (cells > 0)) for level in range(25, 255, 25)], [cells] * 10)
+
+
+@pytest.fixture
+def streets(tmp_path):
+    """A sky that ends at another row in each image, above a road with a rare thing on it."""
+    labels = np.ones((12, 60, 90), np.uint8)
+    for number, label in enumerate(labels):
+        label[: 20 + number] = 0
+        label[50, 3 * number] = 2
+    (tmp_path / "streets").mkdir()
+    (tmp_path / "streets" / "classes.txt").write_text("sky\nroad\nthing\n")
+    return folder(tmp_path / "streets", [np.full((60, 90, 3), 200, np.uint8)] * 12, labels)
+
+
+def choices(place, *asked, recipe="own-unet", **options):
+    """The plan for a folder, by the settings' names."""
+    settings = {"data.name": "folder", **{f"data.{name}": value for name, value in options.items()}}
+    chosen = RECIPES.get(recipe)().with_settings(settings)
+    data = datasets.open("folder", place, split="all", **options)
+    return {each.name: each for each in planned(chosen, data, survey(data), {*settings, *asked})}
+
+
+def values(*given, **options):
+    return {name: each.value for name, each in choices(*given, **options).items()}
+
+
+def test_the_plan_for_touching_cells(nuclei):
+    found = values(nuclei, instances=True)
+    # A disc is 20 pixels wide; with its neighbours it takes 60, which depth 3 sees. The images are 100 pixels wide.
+    assert found["model.depth"] == 3 and found["data.crop"] == (104, 104)
+    assert found["loss.border_weight"] == 10 and found["loss.dice"] == 0
+    assert found["data.augment.mirror"] and found["data.augment.rotation"] and "data.upright" not in found
+    # Peaks of 25 to 225, without the outer 5 %: the brightest is 6.0 times as bright as the darkest.
+    assert found["data.augment.grey.gain"] == pytest.approx((6 - 1) / (6 + 1), abs=0.03)
+
+
+def test_the_plan_for_streets(streets):
+    found = choices(streets)
+    assert found["data.upright"].value and found["data.augment.mirror.vertical"].value is False
+    assert found["data.augment.rotation"].value is None
+    assert found["data.upright"].reason == "thing lies below the middle"  # further than the sky lies above it
+    assert found["loss.dice"].value == 1 and "thing, the rarest class, has 0.019%" in found["loss.dice"].reason
+    assert "loss.border_weight" not in found
+
+
+def test_what_was_asked_for_stays(nuclei, streets):
+    for asked in ("model.depth", "data.crop", "data.augment.grey.gain", "loss.border_weight"):
+        assert asked not in choices(nuclei, asked, instances=True)
+    assert "data.augment.rotation" not in choices(nuclei, "data.augment.rotation.degrees", instances=True)
+    turned = choices(streets, upright=False)
+    assert turned["data.augment.rotation"].value and turned["data.augment.rotation"].reason == "the data set says so"
+    assert is_asked("a.b", ["a"]) and is_asked("a.b", ["a.b.c"]) and not is_asked("a.b", ["a.bc"])
+
+
+def test_the_crop_fits_the_depth_that_was_asked_for(nuclei):
+    settings = {"data.name": "folder", "data.instances": True, "model.depth": 5}
+    data = datasets.open("folder", nuclei, split="all", instances=True)
+    found = planned(RECIPES.get("own-unet")().with_settings(settings), data, survey(data), settings)
+    assert {each.name: each.value for each in found}["data.crop"] == (128, 128)
+
+
+def test_less_memory_means_fewer_crops(tmp_path, monkeypatch):
+    cells = discs((300, 300), side=700).astype(np.uint8)[:600]
+    blank = folder(tmp_path / "blank", [np.full((600, 700), 200, np.uint8)] * 2, [cells] * 2)
+    for gib, batch in ((1, 1), (3, 2), (16, 4)):
+        monkeypatch.setattr(plans, "memory_bytes", lambda gib=gib: gib * 2**30)
+        found = values(blank)
+        assert (found["data.batch_size"], found["data.crop"]) == (batch, (256, 256))
+
+
+def test_levels_of_a_camera(tmp_path):
+    cells = discs((50, 50)).astype(np.uint8)
+    dim = folder(tmp_path / "dim", [np.uint16(3000) * cells] * 9, [cells] * 9)
+    assert values(dim)["data.white"] == 4095 and values(dim)["data.augment.grey.gain"] == plans.LEAST_GAIN
+    assert "data.white" not in values(dim, "data.white")
+
+
+def test_objects_that_do_not_touch_need_no_weights(tmp_path):
+    cells = discs((20, 20), (70, 70)).astype(np.uint8)
+    apart = folder(tmp_path / "apart", [200 * cells] * 9, [cells] * 9)
+    assert values(apart, instances=True)["loss.border_weight"] == 0
+
+
+def test_a_plan_is_told_in_three_lines_and_kept_for_a_run_that_goes_on(nuclei, tmp_path, caplog):
+    settings = {**SLIM, "data.name": "folder", "data.instances": True, "steps": 2, "epoch_steps": 1}
+    with caplog.at_level(logging.INFO, "kseg"):
+        run = kseg.train(data_dir=nuclei, run=tmp_path / "run", settings=settings)
+    lines = [record.message for record in caplog.records if record.message.startswith("plan, ")]
+    assert [line.split(":")[0] for line in lines] == ["plan, images", "plan, training"]  # all of the network was set
+    assert "the objects touch another one" in lines[1]
+    config = json.loads((run.folder / "config.json").read_text())
+    kept = {each["name"]: each["value"] for each in config["plan"]}
+    assert kept["data.augment.grey.gain"] == config["recipe"]["data"]["augment"]["grey"]["gain"] > 0.3
+    assert run.recipe.plan and "model.depth" not in kept
+    for same in ({}, settings):
+        assert kseg.train(data_dir=nuclei, run=run.folder, settings=same).recipe == run.recipe
+    assert kseg.train("own-unet", data_dir=nuclei, run=run.folder, settings=settings).recipe == run.recipe
+    with pytest.raises(kseg.errors.ConfigError, match="border_weight: 10.0 in this run, 3.0 asked for"):
+        kseg.train(data_dir=nuclei, run=run.folder, settings={**settings, "loss.border_weight": 3.0})
+
+
+def test_a_recipe_is_planned_only_where_it_says_so(nuclei):
+    settings = {**SLIM, "data.name": "folder", "data.instances": True, "steps": 2}
+    (found,) = rehearse("own-unet", data_dir=nuclei, settings={**settings, "plan": False})
+    assert not found.plan and told(found.plan) == []
+    (found,) = rehearse("own-unet", data_dir=nuclei, settings=settings)
+    assert "\n  loss.border_weight = 10.0: 67% of the objects touch another one" in str(found)
+    (found,) = rehearse("demo", data_dir=nuclei, settings=settings)
+    assert not found.plan
