@@ -24,6 +24,11 @@ CROP = 256  # pixels a side, where neither objects nor images say another
 LEAST_GAIN, MOST_GAIN = 0.3, 0.8
 RARE = 0.02  # of the pixels
 FEW_TOUCH = 0.01  # of the objects
+COST = 3  # a pixel that is trained on costs as much as so many that are predicted
+VALIDATING = 0.1  # of the time, if an epoch is not too short or too long for that
+LEAST_EPOCH, MOST_EPOCH = 50, 500  # steps
+
+Surveys = Mapping[str, Survey]
 
 
 class Means(NamedTuple):
@@ -67,18 +72,18 @@ class Choice:
         return f"  {self.name} = {value}: {self.reason}"
 
 
-def planned(recipe: Recipe, data: Dataset, found: Survey, asked: Collection[str]) -> list[Choice]:
+def planned(recipe: Recipe, data: Dataset, surveys: Surveys, asked: Collection[str]) -> list[Choice]:
     """What the images say about the settings of a recipe that nobody asked for.
 
     Args:
       recipe: the recipe, of which the choices that follow from others keep what was asked for.
       data: what is trained on.
-      found: its survey.
+      surveys: of each part, "train" and "val" among them.
       asked: the names of the settings that stay as they are.
     """
     choices: list[Choice] = []
-    for rule in (_depth, _crop, _batch, _light, _sides, _training):
-        choices += [each for each in rule(recipe, data, found) if not is_asked(each.name, asked)]
+    for rule in (_depth, _crop, _batch, _light, _sides, _training, _epochs):
+        choices += [each for each in rule(recipe, data, surveys) if not is_asked(each.name, asked)]
         recipe = recipe.with_settings({each.name: each.value for each in choices})
     return choices
 
@@ -105,26 +110,26 @@ def plan_of(config: Mapping[str, Any] | None) -> list[Choice]:
     return [Choice(**each) for each in (config or {}).get("plan", [])]
 
 
-def _depth(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+def _depth(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
     """As many poolings as let a pixel see an object with its neighbours."""
-    wanted, why = _extent(found)
+    wanted, why = _extent(surveys["train"])
     if recipe.model.name == "unet":
         seen = {depth: 2 * unet_geometry(depth, "valid").border + 1 for depth in DEPTHS}
         depth = next((depth for depth in DEPTHS if seen[depth] >= wanted), DEPTHS[-1])
         yield Choice(NETWORK, "model.depth", depth, f"depth {depth} (a pixel sees {seen[depth]})", why)
 
 
-def _crop(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+def _crop(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
     """Crops that hold an object with its neighbours, and are no larger than the images."""
-    wanted, why = _extent(found)
+    wanted, why = _extent(surveys["train"])
     geometry = needs_of(recipe).geometry
     if geometry is not None and recipe.data.crop is not None:
-        sides = (min(max(CROP, wanted), side) + 2 * geometry.border for side in (found.heights[1], found.widths[1]))
+        sides = (min(max(CROP, wanted), side) + 2 * geometry.border for side in _largest(surveys["train"]))
         crop = tuple(map(geometry.next_input, sides))
         yield Choice(NETWORK, "data.crop", crop, "crops of {} x {}".format(*crop), why)
 
 
-def _batch(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+def _batch(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
     """As many crops as the memory holds, and the width."""
     memory = memory_bytes()
     means = [each for each in ON_PROCESSOR if memory is None or memory >= each.least_gib * 2**30][-1]
@@ -137,15 +142,16 @@ def _batch(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
 
 def _extent(found: Survey) -> tuple[int, str]:
     """How many pixels are to be seen together, and why."""
-    large, height, width = found.traits.large_diameter, found.heights[1], found.widths[1]
+    large = found.traits.large_diameter
     if large is None:
-        return max(height, width), f"the images are up to {height} x {width} pixels"
+        return max(_largest(found)), "the images are up to {} x {} pixels".format(*_largest(found))
     wanted = math.ceil(AROUND * large)
     return wanted, f"a large object is {large:.0f} pixels wide, with its neighbours {wanted}"
 
 
-def _light(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+def _light(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
     """White, and how much brighter or darker the crops are made."""
+    found = surveys["train"]
     if recipe.data.white is None and found.kind != "float32" and found.brightest < found.white / 4:
         white = white_of_levels(found.brightest)
         yield Choice(IMAGES, "data.white", white, f"white is {white:g}", f"no level is above {found.brightest:g}")
@@ -163,9 +169,10 @@ def _light(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
     )
 
 
-def _sides(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+def _sides(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
     """Whether the images have an up, and so which of their mirror images and turns could be images too."""
-    leans, seen = found.traits.leans, len(found.traits.peaks)
+    traits = surveys["train"].traits
+    leans, seen = traits.leans, len(traits.peaks)
     is_told = "upright" in recipe.data.options or data.upright
     if is_told:
         up, why = data.upright, "the data set says so"
@@ -187,8 +194,9 @@ def _sides(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
         yield Choice(IMAGES, "data.augment.rotation", True, "turned", why)
 
 
-def _training(recipe: Recipe, data: Dataset, found: Survey) -> Iterator[Choice]:
+def _training(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
     """What rare classes and the pixels between objects count, and how often the network is validated."""
+    found = surveys["train"]
     shares = _shares(data, found)
     if recipe.loss.name == "cross_entropy" and shares:
         share, name = min(shares)
@@ -207,3 +215,21 @@ def _shares(data: Dataset, found: Survey) -> list[tuple[float, str]]:
     head, names = next(iter(data.heads.items()))
     pixels = by_name(found.class_pixels)[head]
     return [(count / pixels.sum(), name) for count, name in zip(pixels, names, strict=True) if count]
+
+
+def _epochs(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
+    """Validations that take about a tenth of the time, but neither too many nor too few."""
+    crop, held = recipe.data.crop, surveys.get("val")
+    if crop is not None and held is not None:
+        step = COST * recipe.data.batch_size * math.prod(crop)
+        head = next(iter(data.heads))
+        pixels = int(by_name(held.class_pixels)[head].sum()) + by_name(held.void_pixels)[head]
+        steps = math.ceil((1 / VALIDATING - 1) * pixels / step / 10) * 10
+        steps = min(max(steps, LEAST_EPOCH), MOST_EPOCH)
+        why = f"a validation predicts {pixels / 1e6:.2g} million pixels, a step trains on {step / COST / 1e6:.2g}"
+        yield Choice(TRAINING, "epoch_steps", steps, f"validated after each {steps} steps", why)
+
+
+def _largest(found: Survey) -> tuple[int, int]:
+    """The largest height and the largest width of the images."""
+    return found.heights[1], found.widths[1]

@@ -354,7 +354,7 @@ def prepare(
     check_average(recipe.average, upright=parts["train"].upright)
     needs = needs_of(recipe)
     surveys = surveyed(parts, needs)
-    plan = planned(recipe, parts["train"], surveys["train"], asked) if recipe.plan and asked is not None else []
+    plan = planned(recipe, parts["train"], surveys, asked) if recipe.plan and asked is not None else []
     recipe = recipe.with_settings({each.name: each.value for each in plan})
     if any(each.name.startswith("data.upright") for each in plan):
         parts = open_parts(recipe.data.name, data_dir, recipe.data.split, recipe.data.options)
