@@ -19,8 +19,8 @@ from kseg.recipes.recipe import Recipe
 
 NETWORK, IMAGES, TRAINING = "network", "images", "training"  # the lines of a plan
 DEPTHS = (3, 4, 5)
-AROUND = 3  # an object with its neighbours is so many times as wide as the object
-CROP = 256  # pixels a side, where neither objects nor images say another
+AROUND = 2  # an object with half of its neighbours is so many times as wide as the object
+CROP, MOST_CROP = 256, 384  # pixels a side: where neither objects nor images say another, and for large objects
 LEAST_GAIN, MOST_GAIN = 0.3, 0.8
 RARE = 0.02  # of the pixels
 FEW_TOUCH = 0.01  # of the objects
@@ -111,7 +111,7 @@ def plan_of(config: Mapping[str, Any] | None) -> list[Choice]:
 
 
 def _depth(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
-    """As many poolings as let a pixel see an object with its neighbours."""
+    """As many poolings as let a pixel see an object with half of its neighbours."""
     wanted, why = _extent(surveys["train"])
     if recipe.model.name == "unet":
         seen = {depth: 2 * unet_geometry(depth, "valid").border + 1 for depth in DEPTHS}
@@ -120,33 +120,42 @@ def _depth(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
 
 
 def _crop(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
-    """Crops that hold an object with its neighbours, and are no larger than the images."""
-    wanted, why = _extent(surveys["train"])
-    geometry = needs_of(recipe).geometry
+    """Crops that hold an object with half of its neighbours; not larger than the images, nor than the memory takes."""
+    found, geometry = surveys["train"], needs_of(recipe).geometry
     if geometry is not None and recipe.data.crop is not None:
-        sides = (min(max(CROP, wanted), side) + 2 * geometry.border for side in _largest(surveys["train"]))
-        crop = tuple(map(geometry.next_input, sides))
+        wanted, why = _extent(found) if found.traits.objects else (CROP, _size(found))
+        most = max(CROP, min(wanted, MOST_CROP, math.isqrt(_means()[0].pixels)))
+        crop = tuple(geometry.next_input(min(most, side) + 2 * geometry.border) for side in _largest(found))
         yield Choice(NETWORK, "data.crop", crop, "crops of {} x {}".format(*crop), why)
 
 
 def _batch(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
     """As many crops as the memory holds, and the width."""
-    memory = memory_bytes()
-    means = [each for each in ON_PROCESSOR if memory is None or memory >= each.least_gib * 2**30][-1]
-    why = "an unknown memory" if memory is None else f"{memory / 2**30:.0f} GiB of memory"
+    means, why = _means()
     if recipe.model.name == "unet" and recipe.data.crop is not None:
         batch = max(1, round(means.pixels / math.prod(recipe.data.crop)))
         yield Choice(NETWORK, "data.batch_size", batch, f"{batch} a step", why)
         yield Choice(NETWORK, "model.width", means.width, f"width {means.width}", why)
 
 
+def _means() -> tuple[Means, str]:
+    """What this machine takes, and why."""
+    memory = memory_bytes()
+    means = [each for each in ON_PROCESSOR if memory is None or memory >= each.least_gib * 2**30][-1]
+    return means, "an unknown memory" if memory is None else f"{memory / 2**30:.0f} GiB of memory"
+
+
+def _size(found: Survey) -> str:
+    return "the images are up to {} x {} pixels".format(*_largest(found))
+
+
 def _extent(found: Survey) -> tuple[int, str]:
     """How many pixels are to be seen together, and why."""
     large = found.traits.large_diameter
     if large is None:
-        return max(_largest(found)), "the images are up to {} x {} pixels".format(*_largest(found))
+        return max(_largest(found)), _size(found)
     wanted = math.ceil(AROUND * large)
-    return wanted, f"a large object is {large:.0f} pixels wide, with its neighbours {wanted}"
+    return wanted, f"a large object is {large:.0f} pixels wide, with half of its neighbours {wanted}"
 
 
 def _light(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
@@ -165,7 +174,7 @@ def _light(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
         "data.augment.grey.gain",
         round(gain, 2),
         f"crops made up to {gain:.0%} brighter or darker",
-        f"the brightest parts of the images have levels of {low:g} to {high:g}",
+        f"the brightest parts of the images have levels of {low:.3g} to {high:.3g}",
     )
 
 

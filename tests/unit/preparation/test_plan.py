@@ -59,7 +59,7 @@ def values(*given, **options):
 
 def test_the_plan_for_touching_cells(nuclei):
     found = values(nuclei, instances=True)
-    # A disc is 20 pixels wide; with its neighbours it takes 60, which depth 3 sees. The images are 100 pixels wide.
+    # A disc is 20 pixels wide, with half of its neighbours 40, which depth 3 sees. The images are 100 pixels wide.
     assert found["model.depth"] == 3 and found["data.crop"] == (104, 104)
     assert found["loss.border_weight"] == 10 and found["loss.dice"] == 0
     assert found["data.augment.mirror"] and found["data.augment.rotation"] and "data.upright" not in found
@@ -90,6 +90,15 @@ def test_the_crop_fits_the_depth_that_was_asked_for(nuclei):
     data = datasets.open("folder", nuclei, split="all", instances=True)
     found = planned(RECIPES.get("own-unet")().with_settings(settings), data, {"train": survey(data)}, settings)
     assert {each.name: each.value for each in found}["data.crop"] == (128, 128)
+
+
+def test_large_objects_have_large_crops_as_far_as_the_memory_goes(tmp_path, monkeypatch):
+    cells = discs((250, 250), radius=150, side=500).astype(np.uint8)
+    large = folder(tmp_path / "large", [200 * cells] * 2, [cells] * 2)
+    for gib, batch, side in ((16, 2, 384), (1, 1, 256)):
+        monkeypatch.setattr(plans, "memory_bytes", lambda gib=gib: gib * 2**30)
+        found = values(large)
+        assert (found["model.depth"], found["data.crop"], found["data.batch_size"]) == (5, (side, side), batch)
 
 
 def test_less_memory_means_fewer_crops(tmp_path, monkeypatch):
