@@ -17,7 +17,7 @@ OPTIONS = {
     "network": "model",
 }
 # Fields of a recipe without a dot, for which `train` has no option.
-ONLY_SET = ("average", "epoch_steps", "measure")
+ONLY_SET = ("average", "epoch_steps", "fold", "measure")
 
 
 def as_option(setting: Setting) -> str:

@@ -51,6 +51,13 @@ class Train(Verb):
     type=float,
     help="How long to train on this machine, in place of --steps. Default for your own images: 10.",
 )
+@click.option(
+    "--folds",
+    metavar="K",
+    type=int,
+    help="Cross-validate your own images: K trainings, each without one of K parts, scored on what they have not seen. "
+    "The run's network is the ensemble of all K. --minutes is the time of all together.",
+)
 @click.option("--batch-size", metavar="N", type=int, help="Crops per step.")
 @click.option("--crop", metavar="H,W", help="Height and width the network is given.")
 @click.option(

@@ -180,6 +180,10 @@ class Dataset(abc.ABC):
         """Where the label of item `index` is stored, for messages; its id where there is no better name."""
         return self.ids[index]
 
+    def source(self, index: int) -> str:
+        """What item `index` was taken from. Items of one source are alike, so no fold holds out a part of them."""
+        return self.ids[index]
+
     def advice(self, label: np.ndarray) -> Advice:
         """What to do about `label` (H, W), which lies outside the classes."""
         return ("Is this the data set as published?",)
@@ -228,6 +232,9 @@ class _Part(Dataset):
 
     def location(self, index: int) -> str:
         return self._whole.location(self._rows[index])
+
+    def source(self, index: int) -> str:
+        return self._whole.source(self._rows[index])
 
     def advice(self, label: np.ndarray) -> Advice:
         return self._whole.advice(label)

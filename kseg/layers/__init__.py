@@ -4,6 +4,7 @@ What the weights depend on is part of the saved network, so training, prediction
 with these layers loads with plain Keras after `import kseg.layers`.
 """
 
+from kseg.layers.ensemble import MeanProbability
 from kseg.layers.maps import (
     CaffePooling2D,
     CropTo,
@@ -29,6 +30,7 @@ __all__ = [
     "GroupedConv2D",
     "InputScaling",
     "LocalResponseNormalization",
+    "MeanProbability",
     "ProductConv2D",
     "ScaleChannels",
     "ReadScores",

@@ -13,6 +13,7 @@ from kseg.layers import (
     CaffePooling2D,
     CropTo,
     LocalResponseNormalization,
+    MeanProbability,
     ReadScores,
     ScaleChannels,
     ScaleInput,
@@ -24,7 +25,7 @@ CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 UPSAMPLINGS = (layers.Conv2DTranspose, layers.UpSampling2D, BilinearUpsampling)
 JOINING = (
     *(layers.Add, layers.Average, layers.Concatenate),
-    *(layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract),
+    *(layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract, MeanProbability),
 )
 # Behind one of these a cell reads the whole image.
 WHOLE = (layers.GroupNormalization,)

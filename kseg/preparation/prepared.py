@@ -20,6 +20,7 @@ from kseg.check.preflight import check_parts, check_scored, open_parts, surveyed
 from kseg.chosen import GIVEN
 from kseg.datasets import Dataset, Survey, by_name
 from kseg.datasets.agreement import check_whole_images
+from kseg.datasets.folds import in_folds
 from kseg.datasets.shards.addresses import is_address
 from kseg.datasets.statistics import class_weights
 from kseg.device import has_onednn, settings
@@ -131,8 +132,8 @@ class Prepared:
 
     @property
     def scored(self) -> Dataset:
-        """The split that the network is reported on."""
-        return self.parts["test"] if "test" in self.parts else self.parts["val"]
+        """The split that the network is reported on; in a whole cross-validation without test all images."""
+        return next(self.parts[use] for use in ("test", "val", "train") if use in self.parts)
 
     @property
     def measure(self) -> Measure:
@@ -347,7 +348,10 @@ def prepare(
     for spec in (recipe.data, recipe.model, recipe.loss):
         spec.check_signature()
     parts = dict(given.data) or open_parts(recipe.data.name, data_dir, recipe.data.split, recipe.data.options)
-    check_parts(parts)
+    if recipe.folds is not None:
+        parts = in_folds(parts, recipe.folds, recipe.fold)
+    else:
+        check_parts(parts)
     recipe = with_measure(recipe, parts)
     chosen = given.measure or measure(recipe.measure)
     check_scored(parts, chosen)

@@ -39,6 +39,9 @@ class Recipe:
       average: the versions of an image whose scores are averaged: none, mirror, rotations or symmetries.
       seed: of the weights, the order of the images and the augmentations.
       deterministic: the same seed gives the same weights, bit for bit, on one device with one number of threads.
+      folds: how many parts the images to train on and to choose by are divided into, for a cross-validation: each part
+        is held out by a training of its own. The networks of all are one ensemble. None for a single training.
+      fold: the only part to hold out, 1 to `folds`; None for all, one after another.
       published: the authors' scores, for comparison. It can't be set.
     """
 
@@ -60,6 +63,8 @@ class Recipe:
     average: Literal["none", "mirror", "rotations", "symmetries"] = "none"
     seed: Annotated[int, AtLeast(0), Below(2**32)] = 0  # the bounds of keras.utils.set_random_seed
     deterministic: bool = False
+    folds: Annotated[int | None, AtLeast(2)] = None
+    fold: Annotated[int | None, AtLeast(1)] = None
     published: tuple[PublishedSpec, ...] = ()
 
     def __post_init__(self) -> None:
@@ -67,6 +72,13 @@ class Recipe:
             raise ConfigError(
                 f"{self.name}: steps={self.steps} and epochs={self.epochs}.", "Give either steps or epochs."
             )
+        if self.fold is not None and (self.folds is None or self.fold > self.folds):
+            raise ConfigError(
+                f"fold is {self.fold}, but folds is {self.folds}.", "A fold is one of several: 1 to ", Setting("folds"), "."
+            )
+        if self.folds is not None and (self.stages or self.data.split):
+            what = "trains in stages" if self.stages else f"is told what to train on (data.split={self.data.split})"
+            raise ConfigError(f"folds is {self.folds}, but {self.name} {what}.", "Leave folds out.")
         for prefix in ("", *(f"{part}." for part in (*settings.PARTS, "checkpoint"))):
             part = self.value(prefix[:-1]) if prefix else self
             check_values(type(part), vars(part), prefix)
@@ -75,6 +87,11 @@ class Recipe:
                 f"data.crop is {self.data.crop}, but must be a height and a width.",
                 *("For example ", Setting("data.crop", (256, 256)), "."),
             )
+
+    @property
+    def is_in_folds(self) -> bool:
+        """Whether this is a whole cross-validation, and not one training."""
+        return self.folds is not None and self.fold is None
 
     def value(self, name: str) -> Any:
         """The value of a field or option by its dotted name; None for an option that is not set."""

@@ -32,6 +32,16 @@ def held_out(names: Sequence[str], rule: SplitRule = "hash") -> set[int]:
     return set(order[: min(max(1, count), len(names) - 1)])
 
 
+def folds_of(names: Sequence[str], count: int) -> list[int]:
+    """The fold of each name, 1..count, in the order of their hashes: the same names always give the same folds.
+
+    Equal names are in one fold. Folds differ by one name at most, and a name that is added later moves few others.
+    """
+    order = sorted(set(names), key=lambda name: (_hash(name), name))
+    fold = {name: 1 + place * count // len(order) for place, name in enumerate(order)}
+    return [fold[name] for name in names]
+
+
 def region(part: str, height: int, width: int) -> tuple[slice, slice]:
     """The rows and columns of a single image that are for train or val: the two ends of its longer side.
 

@@ -102,6 +102,7 @@ class Folder(Dataset):
         if any(pair.label.is_dir() for pairs in parts.values() for pair in pairs):
             self.has_instances = True  # there is one mask per object
         self._parts = {part: self._opening.by_page(pairs) for part, pairs in parts.items()}
+        self._has_files = len({pair.image for pairs in self._parts.values() for pair in pairs}) > 1
         self.choose(split, list(dict.fromkeys([*self._parts, "all"])))
         chosen = {split: self._parts[split]} if split in self._parts else self._parts
         self._pairs = [*chain(*chosen.values())]
@@ -143,6 +144,11 @@ class Folder(Dataset):
 
     def location(self, index: int) -> str:
         return _named(self._pairs[index])
+
+    def source(self, index: int) -> str:
+        """The file; of a single stack the page."""
+        pair = self._pairs[index]
+        return self._stem(pair) if pair.region or self._has_files else self.ids[index]
 
     def advice(self, label: np.ndarray) -> Advice:
         found = set(np.unique(label).tolist()) - {NO_CLASS}

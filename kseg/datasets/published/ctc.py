@@ -87,6 +87,10 @@ class CellTracking(Dataset):
         sequence, number = self._frames[index]
         return f"{self._root / f'{sequence}_{self._ending}' / 'SEG' / f'man_seg{number}.tif'}"
 
+    def source(self, index: int) -> str:
+        """The sequence, whose frames show the same cells."""
+        return self._frames[index][0]
+
 
 def unlabelled(cells: np.ndarray, markers: np.ndarray) -> np.ndarray:
     """The pixels at which cells may lie that are not segmented.
