@@ -11,6 +11,7 @@ CONFIG = "config.json"
 BEST_NETWORK = "model.keras"
 LAST_NETWORK = "last.keras"
 CHECKPOINTS = "checkpoints/step-*"  # a pattern for Path.glob
+FOLDS = "folds"  # the run folders of a cross-validation, called 1, 2, ...
 FACTS = Path("assets.extra", "kseg.json")  # what kseg must know of a bundle
 PRESETS = Path(__file__).parent / "presets"
 
@@ -51,7 +52,7 @@ def advice_without_network(run: Path) -> tuple[str | Setting, ...]:
     """What to do about a run folder that lacks its best network."""
     again = Setting("run", str(run))
     advice: list[str | Setting] = []
-    if any(run.glob(CHECKPOINTS)):
+    if any(run.glob(CHECKPOINTS)) or any(run.glob(f"{FOLDS}/*/{CHECKPOINTS}")):
         advice += ["Training with ", again, " goes on from the newest checkpoint and writes it."]
     if (run / LAST_NETWORK).is_file():
         space = " " if advice else ""

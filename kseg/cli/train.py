@@ -140,9 +140,12 @@ def train(
     folder = shlex.quote(str(finished.folder))
     streams = finished.recipe.model.options.get("streams") or ()
     images = " ".join(f"--stream {name}=IMAGES" for name in streams) or "IMAGE..."
-    click.echo(f"\nThe run is in {finished.folder}: model.keras, report.html, curves.png, samples/.", err=True)
+    in_folds = bool(finished.report.folds)
+    inside = "samples/, and folds/ with a run for each fold" if in_folds else "curves.png, samples/"
+    click.echo(f"\nThe run is in {finished.folder}: model.keras, report.html, {inside}.", err=True)
+    new = " --data-dir NEW" if in_folds and not finished.report.together else ""
     say_next(
         f"predict {folder} {images} -o predictions/ --overlay{plugins}",
-        f"evaluate {folder}{plugins}",
+        f"evaluate {folder}{new}{plugins}",
         f"export {folder}{plugins}",
     )

@@ -34,7 +34,8 @@ class Pool(Dataset):
             for index, name in enumerate(part.ids)
         ]
         everything = sorted(named)
-        self._items = [everything[row] for row in (range(len(everything)) if rows is None else rows)]
+        self._rows = range(len(everything)) if rows is None else rows
+        self._items = [everything[row] for row in self._rows]
         self.ids = [name for name, _, _ in self._items]
         self.split = split
 
@@ -62,10 +63,9 @@ class Pool(Dataset):
         """
         sources = [self.source(index) for index in range(len(self))]
         if (there := len(set(sources))) < count:
-            apart = "" if there == len(self) else " to hold apart (the pages of a stack stay together)"
-            what = f"folds is {count}, but there {'is' if there == 1 else 'are'} {there} image{'s' * (there != 1)}{apart}."
-            fix: Advice = (f"There can be 2 to {there}: ", Setting("folds", there), ".") if there > 1 else ("Leave it out.",)
-            raise ConfigError(what, *fix)
+            images = f"{there} image{'s' * (there > 1)}" if there == len(self) else f"{there} file{'s' * (there > 1)}"
+            fix: Advice = ("At most as many: ", Setting("folds", there), ".") if there > 1 else ("Leave it out.",)
+            raise ConfigError(f"folds is {count}, but there {'are' if there > 1 else 'is'} {images} to divide.", *fix)
         fold = folds_of(sources, count)
         return [[index for index in range(len(self)) if fold[index] == number] for number in range(1, count + 1)]
 
@@ -73,7 +73,11 @@ class Pool(Dataset):
         """All items but those of a fold, as "train", and those of the fold, as "val"."""
         held = self.folds(count)[fold - 1]
         others = sorted({*range(len(self))}.difference(held))
-        return {"train": Pool(self._parts, "train", others), "val": Pool(self._parts, "val", held)}
+        return {"train": self.only(others, "train"), "val": self.only(held, "val")}
+
+    def only(self, indices: Sequence[int], split: str | None = None) -> Pool:
+        """The items with these numbers, as a part that may have another name."""
+        return Pool(self._parts, split or self.split, [self._rows[index] for index in indices])
 
 
 def in_folds(parts: Mapping[str, Dataset], count: int, fold: int | None = None) -> dict[str, Dataset]:

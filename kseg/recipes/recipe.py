@@ -73,9 +73,8 @@ class Recipe:
                 f"{self.name}: steps={self.steps} and epochs={self.epochs}.", "Give either steps or epochs."
             )
         if self.fold is not None and (self.folds is None or self.fold > self.folds):
-            raise ConfigError(
-                f"fold is {self.fold}, but folds is {self.folds}.", "A fold is one of several: 1 to ", Setting("folds"), "."
-            )
+            fix = "It is the number of one of several: ", Setting("folds", max(self.fold, 2)), " or more."
+            raise ConfigError(f"fold is {self.fold}, but folds is {self.folds}.", *fix)
         if self.folds is not None and (self.stages or self.data.split):
             what = "trains in stages" if self.stages else f"is told what to train on (data.split={self.data.split})"
             raise ConfigError(f"folds is {self.folds}, but {self.name} {what}.", "Leave folds out.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from textwrap import fill
 
@@ -48,6 +48,11 @@ def _lines(result: Result) -> Iterator[str]:
     if report.objects:
         yield f"\n{_wrapped(report.objects_in_words)}"
     yield f"\n{_wrapped(report.protocol)}\n"
+    if together := report.together:
+        yield f"The ensemble on {together.split}:\n"
+        shown = [(together.words(name), in_figures(value)) for name, value in together.figures.items()]
+        yield from _table(("measure", "score"), shown)
+        yield f"\n{_wrapped(together.protocol)}\n"
     if text := result.recipe_text():
         yield f"Of the recipe `{recipe.name}` kseg says:\n"
         yield from (f"> {line}".rstrip() for line in text.splitlines())
@@ -72,7 +77,15 @@ def _classes(result: Result) -> str:
 def _limits(result: Result) -> Iterator[str]:
     found, report = result.surveys["train"], result.report
     sizes = [f"{low} to {high}" if low != high else f"{low}" for low, high in (found.heights, found.widths)]
-    yield f"The scores are of one training with one seed, on {len(report.images)} images. Another seed gives others."
+    if report.folds:
+        yield (
+            "The scores are cross-validated: they are those of single networks, each on the part that it was not "
+            "trained on. The ensemble was trained on all these images, so only other images can score it."
+        )
+        yield "Each network was also chosen on the part that it is scored on, so the scores are a little too good."
+    else:
+        count = len(report.images)
+        yield f"The scores are of one training with one seed, on {count} images. Another seed gives others."
     if report.split == "val" and result.chosen_at is not None:
         yield "Chosen and scored on the same images of val, so its scores are a little too good."
     yield (
@@ -103,7 +116,7 @@ mask = kseg.predict(model, image)  # class ids; the image as in its file, of any
 """
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
     for row in rows:

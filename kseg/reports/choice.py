@@ -13,11 +13,11 @@ import numpy as np
 
 from kseg.datasets import Dataset, by_name
 from kseg.inference.prediction import class_ids, predict_scores
-from kseg.inference.predictor import Predictor, predictor
+from kseg.inference.predictor import Predictor
 from kseg.instances import ObjectRules, number
-from kseg.layers import Average, ScoreReading, readings_of
+from kseg.layers import Average, ScoreReading
 from kseg.metrics import Comparison, Measure, compare_objects
-from kseg.reports.evaluate import evaluate
+from kseg.reports.evaluate import evaluate, predictors
 from kseg.reports.report import OF_OBJECTS
 
 THRESHOLDS = (0.5, 0.4, 0.6, 0.3, 0.7)  # the first wins a tie
@@ -47,8 +47,12 @@ class _Found(NamedTuple):
         return float(f1 + self.scores[self.by >= min_size].sum() / true) / 2
 
 
-def choose_readings(best: keras.Model, val: Dataset, measure: Measure) -> dict[str, ScoreReading] | None:
+def choose_readings(
+    best: keras.Model | Sequence[Predictor], val: Dataset, measure: Measure
+) -> dict[str, ScoreReading] | None:
     """How the scores of the best network are read best on `val`, by head; None where nothing is to be chosen.
+
+    In a cross-validation `best` has a predictor for each item, as in `evaluate`.
 
     The threshold is the best one for the measure that chose the network, if this has one. Where that measure counts
     objects, threshold and objects are chosen together; else the mask stays as it was scored.
@@ -60,13 +64,13 @@ def choose_readings(best: keras.Model, val: Dataset, measure: Measure) -> dict[s
             found |= {"threshold": chosen[0], **asdict(chosen[1])}
     if found == {"threshold": None}:
         return None
-    readings = readings_of(best)
+    readings = predictors(best, val)[0].readings
     first = next(iter(val.heads))  # the head that was scored
     return {**readings, first: replace(readings[first], **found)}
 
 
 def choose_objects(
-    model: keras.Model | Predictor,
+    model: keras.Model | Predictor | Sequence[Predictor],
     data: Dataset,
     *,
     average: Average | None = None,
@@ -79,7 +83,7 @@ def choose_objects(
     smallest true object. No smallest size is above a quarter of the median true object.
 
     Args:
-      model: a network whose class 1 is the objects.
+      model: a network whose class 1 is the objects, or others as in `evaluate`.
       data: a data set with numbered objects. It uses 6 million pixels at most: images from all over a large set, and
         the middle of a large image.
       average: as in `predict`.
@@ -89,7 +93,7 @@ def choose_objects(
     Returns:
       The threshold and the rules; None where `data` has no true object.
     """
-    call = predictor(model)
+    calls = predictors(model, data)
     head = next(iter(data.heads))
     cuts = thresholds if len(data.heads[head]) == 2 else [None]
     choices = list(product(cuts, (False, True), (False, True)))
@@ -99,6 +103,7 @@ def choose_objects(
         assert item.instances is not None
         seen = _middle(item.instances.shape)
         images = {stream: image[seen] for stream, image in item.images.items()}
+        call = calls[index]
         image = call.image_of(images.get("", images), item.id)
         scores = by_name(predict_scores(call, image, average=average))[head]
         void = item.labels[head][seen] == data.ignore_class

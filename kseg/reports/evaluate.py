@@ -21,7 +21,7 @@ from kseg.reports.report import ALWAYS, OF_OBJECTS, USUAL, Report
 
 
 def evaluate(
-    model: keras.Model | Predictor,
+    model: keras.Model | Predictor | Sequence[Predictor],
     data: Dataset,
     *,
     tile: int | None = None,
@@ -36,7 +36,8 @@ def evaluate(
     memory.
 
     Args:
-      model: a network or a predictor.
+      model: a network or a predictor; or, as in a cross-validation, a predictor for each item, all with
+        the same readings.
       data: the split to score.
       tile, average, precision: as in `predict`.
       measures: the measures beside mean IU and pixel accuracy, as names or objects; None for `usual_measures`.
@@ -52,7 +53,8 @@ def evaluate(
     if isinstance(measures, str | Measure):
         measures = [measures]
     chosen = usual_measures(data) if measures is None else measures_for(data, [*ALWAYS, *measures])
-    call = predictor(model, precision=precision)
+    calls = predictors(model, data, precision=precision)
+    call = calls[0]
     _check_heads(call, data)
     matrices = {head: np.zeros((len(names), len(names)), np.int64) for head, names in data.heads.items()}
     first = next(iter(matrices))
@@ -62,9 +64,9 @@ def evaluate(
 
     def predicted() -> Iterator[tuple[Item, Mapping[str, np.ndarray]]]:
         with closing(ahead(data[index] for index in range(len(data)))) as items:
-            for item in items:
-                image = call.image_of(item.image, item.id)
-                yield item, by_name(predict_scores(call, image, tile=tile, average=average))
+            for item, its_call in zip(items, calls, strict=True):
+                image = its_call.image_of(item.image, item.id)
+                yield item, by_name(predict_scores(its_call, image, tile=tile, average=average))
 
     def scored_by(found: tuple[Item, Mapping[str, np.ndarray]]) -> tuple[str, list[np.ndarray]]:
         item, scores = found
@@ -105,6 +107,13 @@ def evaluate(
         call.readings[first].rules,
         dict(zip(OBJECT_COUNTS, counts.tolist(), strict=True)) if data.has_instances else {},
     )
+
+
+def predictors(
+    model: keras.Model | Predictor | Sequence[Predictor], data: Dataset, *, precision: str = "float32"
+) -> Sequence[Predictor]:
+    """The predictor of each item of `data`; `model` is as in `evaluate`."""
+    return model if isinstance(model, Sequence) else [predictor(model, precision=precision)] * len(data)
 
 
 def _seen(label: np.ndarray, scores: np.ndarray, classes: Sequence[str], void: int, reading: ScoreReading) -> Seen:

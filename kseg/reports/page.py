@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from kseg import pages
+from kseg.folders import FOLDS
 from kseg.formats import in_figures
 from kseg.images import read_image
 from kseg.metrics import class_iu
@@ -26,8 +27,9 @@ def write_page(result: Result) -> None:
         title,
         pages.section("Warnings", *map(pages.warning, result.warnings)),
         pages.section("Scores", *_scores(result)),
+        pages.section("The ensemble", *_together(result)),
         pages.section("Confusion", *_confusions(result)),
-        pages.section("Curves", _curves(result)),
+        pages.section("Curves", *_curves(result)),
         pages.section("The worst images", *_strips(result, result.worst)),
         pages.section("Images from all over the split", *_strips(result, result.spread)),
         pages.section("Every image", _images(result)),
@@ -57,6 +59,15 @@ def _scores(result: Result) -> list[str]:
     ]
 
 
+def _together(result: Result) -> list[str]:
+    """The scores on test of the ensemble of a cross-validation."""
+    report = result.report.together
+    if report is None:
+        return []
+    rows = [(report.words(name), value) for name, value in report.figures.items()]
+    return [pages.table(("measure", "score"), rows), pages.paragraph(report.protocol)]
+
+
 def _confusions(result: Result) -> list[str]:
     heads = result.parts["train"].heads
     return [
@@ -67,13 +78,14 @@ def _confusions(result: Result) -> list[str]:
     ]
 
 
-def _curves(result: Result) -> str:
-    path = result.folder / "curves.png"
-    if not path.is_file():
-        return ""
-    return pages.picture(
-        path.read_bytes(), "Mean training loss of each epoch, and the scores on val where there is one"
-    )
+def _curves(result: Result) -> list[str]:
+    """The curves of the training, or of each fold's."""
+    text = "Mean training loss of each epoch, and the scores on val where there is one"
+    named = {result.folder / "curves.png": text}
+    if result.recipe.is_in_folds:
+        numbers = range(1, len(result.report.folds) + 1)
+        named = {result.folder / FOLDS / str(number) / "curves.png": f"Fold {number}. {text}" for number in numbers}
+    return [pages.picture(path.read_bytes(), caption) for path, caption in named.items() if path.is_file()]
 
 
 def _strips(result: Result, places: Sequence[int]) -> list[str]:

@@ -51,6 +51,8 @@ class Report:
       rules: what counted as an object of the prediction.
       objects: the numbers of objects by kseg.metrics.OBJECT_COUNTS: true, found, matched, missed, false, split, merged;
         {} where objects are not numbered.
+      folds: of a cross-validation, the report of each fold by the network that was trained on the others.
+      together: the report on test of the ensemble of these networks; None where there is no test.
     """
 
     dataset: str
@@ -67,6 +69,8 @@ class Report:
     threshold: float | None = None
     rules: ObjectRules = ObjectRules()
     objects: Mapping[str, int] = field(default_factory=dict)
+    folds: tuple[Report, ...] = ()
+    together: Report | None = None
 
     @property
     def mean_iu(self) -> float:
@@ -89,6 +93,16 @@ class Report:
         for head, other in self.others.items():
             found |= {f"{head}_pixel_accuracy": pixel_accuracy(other), f"{head}_mean_iu": mean_iu(other)}
         return found
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """All scores by the measure's name, the mean IU first."""
+        return {"mean_iu": self.mean_iu, **self.measures}
+
+    def ranges(self, name: str) -> list[tuple[float, float]]:
+        """The lowest and the highest score of the folds by a measure; [] where there are no folds with a score."""
+        found = [value for each in self.folds if not math.isnan(value := each.figures[name])]
+        return [(min(found), max(found))] if found else []
 
     @property
     def seg(self) -> float | None:
@@ -132,8 +146,11 @@ class Report:
     def protocol(self) -> str:
         """How the scores were measured, in a few sentences."""
         absent = [name for name, value in self.per_class.items() if math.isnan(value)]
+        how = f"split {self.split}"
+        if self.folds:
+            how = f"cross-validated in {len(self.folds)} parts, each scored by the network trained on the other parts"
         text = (
-            f"{len(self.images)} image{'s' * (len(self.images) > 1)} of {self.dataset}, split {self.split}; one "
+            f"{len(self.images)} image{'s' * (len(self.images) > 1)} of {self.dataset}, {how}; one "
             "confusion matrix over all pixels that are not void; means over the classes with true pixels"
         )
         text += f" (left out: {', '.join(absent)})." if absent else "."
@@ -175,14 +192,22 @@ class Report:
                 for head, matrix in self.others.items()
             },
             "per_image": [_numbers(image) for image in self.images],
+            **({"folds": [each._as_fold() for each in self.folds]} if self.folds else {}),
+            **({"test": self.together.to_json()} if self.together else {}),
         }
 
+    def _as_fold(self) -> dict[str, object]:
+        """The report of a fold for JSON: its images and its scores."""
+        images = [image["id"] for image in self.images]
+        return {"images": images, "mean_iu": _number(self.mean_iu), "measures": _numbers(self.measures)}
+
     def __str__(self) -> str:
-        lines = [f"{self.dataset} {self.split}: mean IU {self.mean_iu:.3f}", ""]
+        lines = [f"{self.dataset} {self.split}: mean IU {self.mean_iu:.3f}{self._of_folds('mean_iu')}", ""]
         dice = self.per_class_dice
         rows = [(name, in_share(value), in_share(dice[name])) for name, value in self.per_class.items()]
         lines += _table([("class", "IU", "Dice"), *rows])
-        lines += ["", *_table([("measure", ""), *((name, in_figures(value)) for name, value in self.measures.items())])]
+        figures = [(name, in_figures(value), self._of_folds(name)) for name, value in self.measures.items()]
+        lines += ["", *_table([("measure", "", ""), *figures])]
         shown, title, columns = self.images, "image", self.columns
         if len(shown) > MOST_SHOWN:
             shown, title = tuple(shown[index] for index in self.worst()), f"worst of {len(shown)} images"
@@ -193,13 +218,21 @@ class Report:
             ),
         ]
         lines += ["", self.objects_in_words] if self.objects else []
-        return "\n".join([*lines, "", self.protocol])
+        lines += ["", self.protocol]
+        if self.together:
+            lines += ["", f"The ensemble of these {len(self.folds)} networks:", "", str(self.together)]
+        return "\n".join(lines)
+
+    def _of_folds(self, name: str) -> str:
+        """The range of a measure over the folds, as text; "" where there are none."""
+        return "".join(f"  (folds: {in_figures(low)} to {in_figures(high)})" for low, high in self.ranges(name))
 
     def _repr_html_(self) -> str:
         figures = [(name, value) for name, value in {"mean IU": self.mean_iu, **self.measures}.items()]
         parts = [pages.bars(("class", "IU"), self.per_class), pages.table(("measure", ""), figures)]
         texts = filter(None, (self.objects_in_words, self.protocol))
-        return "\n".join([*parts, *(f"<p>{escape(text)}</p>" for text in texts)])
+        parts += [f"<p>{escape(text)}</p>" for text in texts]
+        return "\n".join(parts + ([self.together._repr_html_()] if self.together else []))
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

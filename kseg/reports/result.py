@@ -105,9 +105,13 @@ class Result:
         """The head and the rows of a table: all scores, beside the published ones of this split."""
         report = self.report
         published = self.recipe.published_on(report.dataset, report.split)
-        columns = [{"mean_iu": report.mean_iu, **report.measures}, *(each.figures for each in published)]
-        rows = [[report.words(name), *(column.get(name) for column in columns)] for name in columns[0]]
-        return ("measure", "here" if published else "score", *(f"published: {each.source}" for each in published)), rows
+        columns: list[Mapping[str, Any]] = [report.figures, *(each.figures for each in published)]
+        heads = ["measure", "here" if published else "score", *(f"published: {each.source}" for each in published)]
+        if report.folds:
+            ranges = {name: ends for name in report.figures for ends in report.ranges(name)}
+            columns += [{name: ends[which] for name, ends in ranges.items()} for which in (0, 1)]
+            heads += ["lowest of a part", "highest of a part"]
+        return tuple(heads), [[report.words(name), *(column.get(name) for column in columns)] for name in columns[0]]
 
     def comparison(self) -> str:
         """A sentence on why the published scores may differ from these; "" where none were published."""
@@ -122,7 +126,8 @@ class Result:
     def network(self) -> str:
         """The network with its options and its number of parameters."""
         options = [f"{name} {value}" for name, value in self.recipe.model.options.items()]
-        return ", ".join([self.network_name, *options]) + f"; {self.parameters:,} parameters"
+        many = f"{self.recipe.folds} of " if self.recipe.is_in_folds else ""
+        return many + ", ".join([self.network_name, *options]) + f"; {self.parameters:,} parameters"
 
     def input(self) -> str:
         """The images that the network takes."""
@@ -133,7 +138,8 @@ class Result:
 
     def data(self) -> str:
         """The data that it was trained on, chosen by and reported on."""
-        uses = {"train": "trained on", "val": "chosen by", "test": "reported on"}
+        first = "each held out by one of the networks:" if self.recipe.is_in_folds else "trained on"
+        uses = {"train": first, "val": "chosen by", "test": "reported on"}
         counts = [
             f"{uses[use]} {self.surveys[use].images} image{'s' * (len(part) > 1)} of {part.split}"
             for use, part in self.parts.items()
@@ -145,8 +151,9 @@ class Result:
         recipe, rows, planned = self.recipe, self.rows, self.steps
         steps = rows[-1]["step"] if rows else planned
         early = f" (stopped early, of {planned:,} planned)" if steps < planned else ""
+        many = f"{recipe.folds} times " if recipe.is_in_folds else ""
         text = (
-            f"recipe {recipe.name}, seed {recipe.seed}, {steps:,} steps of {recipe.data.batch_size}{early}, "
+            f"recipe {recipe.name}, seed {recipe.seed}, {many}{steps:,} steps of {recipe.data.batch_size}{early}, "
             f"{recipe.precision}, {clock(self.seconds)}"
         )
         skipped = int(rows[-1].get("skipped", 0)) if rows else 0
@@ -154,6 +161,11 @@ class Result:
 
     def choice(self) -> str:
         """Which network of the training this is."""
+        if self.recipe.is_in_folds:
+            return (
+                f"an ensemble: the mean of the probabilities of {self.recipe.folds} networks (folds/), each of which "
+                f"was trained without one part and was the best by {self.measure.name} on that part"
+            )
         if self.chosen_at is None:
             has_val = "val" in self.parts
             return "the last: " + ("no score on val was a number" if has_val else "there is no val to choose by")

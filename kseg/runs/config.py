@@ -12,7 +12,7 @@ from typing import Any
 
 from kseg.device import ONEDNN
 from kseg.errors import Advice, ConfigError, Setting
-from kseg.folders import path_of
+from kseg.folders import CHECKPOINTS, FOLDS, path_of
 from kseg.log import LOG
 from kseg.recipes import Recipe
 
@@ -166,7 +166,7 @@ def _check_can_be_longer(folder: Path, now: Mapping[str, Any], field: str, befor
             f"(optimizer.schedule={schedule}) falls to 0 at the end of {before} {field}.",
             *way,
         )
-    if not any((folder / "checkpoints").glob("step-*")):
+    if not any((*folder.glob(CHECKPOINTS), *folder.glob(f"{FOLDS}/*/{CHECKPOINTS}"))):
         raise ConfigError(f"{folder}: no checkpoint is left to go on from.", *way)
 
 

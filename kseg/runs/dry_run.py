@@ -16,6 +16,7 @@ from kseg.formats import clock
 from kseg.preparation.pace import timed
 from kseg.preparation.plan import Choice
 from kseg.recipes.recipe import Recipe
+from kseg.runs.folds import fold_of, timed_in_folds
 from kseg.runs.stages import Stage, stages_of
 from kseg.runs.start import begin
 from kseg.training.devices import Devices, shared, workers_named
@@ -37,6 +38,7 @@ class Rehearsal:
       step_s: seconds of a step, with the wait for its batch.
       steps: of the whole training.
       plan: what the images said about the recipe's settings.
+      folds: how many such trainings there are.
     """
 
     recipe: str
@@ -47,6 +49,7 @@ class Rehearsal:
     step_s: float
     steps: int
     plan: Sequence[Choice] = ()
+    folds: int = 1
 
     def __str__(self) -> str:
         memory = "unknown" if self.memory_bytes is None else f"{self.memory_bytes / 2**30:.1f} GiB at most"
@@ -54,8 +57,9 @@ class Rehearsal:
         return (
             f"{self.recipe}: {self.network}, {self.parameters:,} parameters, {self.precision}\n"
             f"memory: {memory}\n"
-            f"time: {self.step_s:.2f} s a step, {clock(self.step_s * self.steps)} for {self.steps:,} steps; "
-            f"validation comes on top{planned}"
+            f"time: {self.step_s:.2f} s a step, {clock(self.step_s * self.steps)} for {self.steps:,} steps"
+            + (f" of each of {self.folds} trainings" if self.folds > 1 else "")
+            + f"; validation comes on top{planned}"
         )
 
 
@@ -78,8 +82,13 @@ def rehearse(
       KsegError: as `train`.
     """
     prepared, folder, recorded = begin(recipe, data_dir, run, settings, resume)
+    in_folds = prepared.recipe.is_in_folds
     if recorded is None:
-        prepared = timed(prepared, Devices.at_hand(prepared.recipe.data.batch_size))
+        devices = Devices.at_hand(prepared.recipe.data.batch_size)
+        prepared = timed_in_folds(prepared, devices) if in_folds else timed(prepared, devices)
+    if in_folds:
+        one = _rehearsed(Stage(fold_of(prepared, 1), folder or Path("run")))
+        return [replace(one, folds=prepared.recipe.folds or 1)]
     return [_rehearsed(stage) for stage in stages_of(prepared, folder or Path("run"), recorded)]
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kseg import datasets
+from kseg.check.preflight import open_parts
 from kseg.chosen import GIVEN
 from kseg.datasets import DATASETS, Dataset, survey
+from kseg.datasets.folds import in_folds
 from kseg.datasets.shards.addresses import is_address
 from kseg.errors import ConfigError, KsegError, Setting
 from kseg.log import LOG
@@ -54,7 +56,8 @@ def open_data(
       settings: other values of the data set's options, as {"data.classes": 3}.
 
     Raises:
-      ConfigError: no data set is named, or a setting is no option of it.
+      ConfigError: no data set is named, a setting is no option of it, or the networks of a cross-validation have seen
+        all images.
     """
     config = config_of(model)
     own: dict[str, Any] = {}
@@ -87,8 +90,18 @@ def open_data(
         if not trained_there:
             own = {name: value for name, value in own.items() if name not in getattr(kind, "local_options", ())}
             split = split or "all"
+    data_dir = data_dir or (config or {}).get("data_dir")
+    parts = _parts(dataset, data_dir, own | asked, config) if config and trained_there else {}
+    if split is None and [*parts] == ["train"]:
+        raise ConfigError(
+            f"{model}: each of its networks was trained on all of these images but its own part, so that their scores "
+            f"would say little. {Path(model or '') / 'report.json'} has the scores on what each has not seen.",
+            *("Score other images: ", Setting("data_dir", "NEW"), "."),
+        )
     splits = ("test", "val") if split is None else (split,)
-    data = datasets.open_first(dataset, data_dir or (config or {}).get("data_dir"), splits, **(own | asked))
+    data = next((parts[name] for name in splits if name in parts), None)
+    if data is None:
+        data = datasets.open_first(dataset, data_dir, splits, **(own | asked))
     LOG.info("data: %s", _introduction(data, unsure=config is None and split is None))
     before = (config or {}).get("fingerprint", {}).get(data.split)
     if own_data and not asked and before not in (None, survey(data).fingerprint):
@@ -112,7 +125,18 @@ def _same_place(one: str | Path, other: str | Path | None) -> bool:
 def _is_moved(name: str, data_dir: str | Path | None, options: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     """Whether a folder holds the same images that the run was trained on, in another place."""
     try:
-        train = datasets.open_first(name, data_dir, ("train", "trainval"), **options)
+        parts = _parts(name, data_dir, options, config)
+        train = parts.get("train") or datasets.open_first(name, data_dir, ("train", "trainval"), **options)
         return survey(train).fingerprint == config["fingerprint"].get("train")
     except KsegError:
         return False
+
+
+def _parts(
+    name: str, data_dir: str | Path | None, options: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, Dataset]:
+    """The parts of a run in folds, by use; {} for a run that holds out the part of that name."""
+    recipe = Recipe.from_json(config["recipe"])
+    if recipe.folds is None:
+        return {}
+    return in_folds(open_parts(name, data_dir, None, options), recipe.folds, recipe.fold)

@@ -24,6 +24,7 @@ from kseg.preparation.pace import timed
 from kseg.recipes import PublishedSpec, Recipe
 from kseg.reports import Report, evaluate
 from kseg.reports.result import read_rows
+from kseg.runs.folds import check_one_worker, run_folds, timed_in_folds
 from kseg.runs.one_stage import run_stage
 from kseg.runs.stages import Stage, check_networks, stages_of
 from kseg.runs.start import begin, check_callbacks
@@ -143,14 +144,20 @@ def train(
             if given.optimizer is None:
                 check_callbacks(callbacks, prepared.recipe.optimizer)
             devices = Devices.of(strategy) if strategy else Devices.at_hand(prepared.recipe.data.batch_size)
+            in_folds = prepared.recipe.is_in_folds
+            if in_folds:
+                check_one_worker(prepared.recipe, devices)
             if recorded is None:
-                prepared = timed(prepared, devices)
+                prepared = timed_in_folds(prepared, devices) if in_folds else timed(prepared, devices)
         with (
             StopSignal() as stop,  # again, since TensorFlow's workers have taken SIGTERM
             _new_folder(prepared.recipe.name) if folder is None else nullcontext(folder) as folder,
         ):
             stages = stages_of(prepared, folder, recorded)
-            if resume == "auto" and stages[-1].is_finished:
+            if in_folds:
+                with _going_on(stages[-1].folder):
+                    report: Report | None = run_folds(stages[-1], devices, stop, callbacks)
+            elif resume == "auto" and stages[-1].is_finished:
                 LOG.info("%s: this run is finished; its best network is scored again.", folder)
                 scored = devices.worker == 0
                 report = evaluate(load(folder), prepared.scored, measures=prepared.scored_by) if scored else None
@@ -195,24 +202,31 @@ def _run_stages(
     """The report of the last stage, after all stages that are not finished yet."""
     *before, whole = stages
     try:
-        if not all(stage.is_finished for stage in before):
-            check_networks([*(stage for stage in before if not stage.is_finished), whole], devices)
-        for number, stage in enumerate(before, start=1):
-            if not stage.is_finished:
-                _announce(number, stages)
-                run_stage(stage, whole, devices, stop, callbacks)
-        if before:
-            _announce(len(stages), stages)
-        return run_stage(whole, whole, devices, stop, callbacks, checkpoint)
-    except Interrupted as error:
-        if not (whole.folder / "config.json").is_file():
-            raise
-        again = f"kseg.train(run={str(whole.folder)!r}) goes on."
-        raise Interrupted(error.what, again, folder=whole.folder) from error
+        with _going_on(whole.folder):
+            if not all(stage.is_finished for stage in before):
+                check_networks([*(stage for stage in before if not stage.is_finished), whole], devices)
+            for number, stage in enumerate(before, start=1):
+                if not stage.is_finished:
+                    _announce(number, stages)
+                    run_stage(stage, whole, devices, stop, callbacks)
+            if before:
+                _announce(len(stages), stages)
+            return run_stage(whole, whole, devices, stop, callbacks, checkpoint)
     except LOST as error:
         if devices.workers == 1:
             raise
         raise _lost(error, stages) from error
+
+
+@contextmanager
+def _going_on(folder: Path) -> Iterator[None]:
+    """Inside, an interruption names the run folder, if it has its configuration, from which the training goes on."""
+    try:
+        yield
+    except Interrupted as error:
+        if not (folder / "config.json").is_file():
+            raise
+        raise Interrupted(error.what, f"kseg.train(run={str(folder)!r}) goes on.", folder=folder) from error
 
 
 def _announce(number: int, stages: Sequence[Stage]) -> None:

@@ -16,7 +16,8 @@ from keras import layers, ops
 from kseg.layers import BilinearUpsampling, CropTo, MeanProbability
 from kseg.models.quick.padded_trunk import Call, Readers, call_layer, padded_trunks
 
-_MERGES = (CropTo, MeanProbability, layers.Add, layers.Average, layers.Concatenate)  # the layers that take a list of maps
+# The layers that take a list of maps
+_MERGES = (CropTo, MeanProbability, layers.Add, layers.Average, layers.Concatenate)
 
 
 def call_quickly(model: keras.Model, images: Any, *, training: bool = False, call: Call | None = None) -> Any:
