@@ -4,7 +4,6 @@ What the weights depend on is part of the saved network, so training, prediction
 with these layers loads with plain Keras after `import kseg.layers`.
 """
 
-from kseg.layers.ensemble import MeanProbability
 from kseg.layers.maps import (
     CaffePooling2D,
     CropTo,
@@ -13,6 +12,7 @@ from kseg.layers.maps import (
     ProductConv2D,
     ScaleChannels,
 )
+from kseg.layers.mean_probability import MeanProbability
 from kseg.layers.reading import AVERAGES, Average, ReadScores, ScoreReading, check_average, readings_of, with_reading
 from kseg.layers.scaling import SCALINGS, InputScaling, ScaleInput
 from kseg.layers.size import SizeCheck, check_size

@@ -36,7 +36,7 @@ def _lines(result: Result) -> Iterator[str]:
             ("command", f"`{result.command}`"),
         ],
     )
-    yield f"\n## Scores on {report.dataset} {report.split}\n"
+    yield f"\n## Scores on {report.scored_on}\n"
     head, rows = result.scores()
     yield from _table(head, [(name, *map(in_figures, figures)) for name, *figures in rows])
     yield ""
@@ -79,10 +79,10 @@ def _limits(result: Result) -> Iterator[str]:
     sizes = [f"{low} to {high}" if low != high else f"{low}" for low, high in (found.heights, found.widths)]
     if report.folds:
         yield (
-            "The scores are cross-validated: they are those of single networks, each on the part that it was not "
+            "The scores are cross-validated: they are those of single networks, each on the fold that it was not "
             "trained on. The ensemble was trained on all these images, so only other images can score it."
         )
-        yield "Each network was also chosen on the part that it is scored on, so the scores are a little too good."
+        yield "Each network was also chosen on the fold that it is scored on, so the scores are a little too good."
     else:
         count = len(report.images)
         yield f"The scores are of one training with one seed, on {count} images. Another seed gives others."
@@ -103,7 +103,7 @@ def _use(result: Result) -> str:
     folder = result.folder
     return f"""```bash
 kseg predict {folder} IMAGE... -o predictions/ --overlay
-kseg evaluate {folder}
+kseg evaluate {folder}{" --data-dir NEW" if result.report.folds else ""}
 kseg export {folder} -o models/
 ```
 

@@ -22,7 +22,7 @@ def write_page(result: Result) -> None:
     report, measure = result.report, result.measure
     value = {"mean_iu": report.mean_iu, **report.measures}[measure.name]
     name = result.folder.resolve().name
-    title = f"{name}: {report.words(measure.name)} {in_figures(value)} on {report.dataset} {report.split}"
+    title = f"{name}: {report.words(measure.name)} {in_figures(value)} on {report.scored_on}"
     text = pages.page(
         title,
         pages.section("Warnings", *map(pages.warning, result.warnings)),

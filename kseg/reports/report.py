@@ -95,6 +95,11 @@ class Report:
         return found
 
     @property
+    def scored_on(self) -> str:
+        """The data set and its part, as text."""
+        return f"{self.dataset}, {self.split}" if self.folds else f"{self.dataset} {self.split}"
+
+    @property
     def figures(self) -> dict[str, float]:
         """All scores by the measure's name, the mean IU first."""
         return {"mean_iu": self.mean_iu, **self.measures}
@@ -148,7 +153,7 @@ class Report:
         absent = [name for name, value in self.per_class.items() if math.isnan(value)]
         how = f"split {self.split}"
         if self.folds:
-            how = f"cross-validated in {len(self.folds)} parts, each scored by the network trained on the other parts"
+            how = f"cross-validated in {len(self.folds)} folds, each scored by the network trained on the others"
         text = (
             f"{len(self.images)} image{'s' * (len(self.images) > 1)} of {self.dataset}, {how}; one "
             "confusion matrix over all pixels that are not void; means over the classes with true pixels"
@@ -202,7 +207,7 @@ class Report:
         return {"images": images, "mean_iu": _number(self.mean_iu), "measures": _numbers(self.measures)}
 
     def __str__(self) -> str:
-        lines = [f"{self.dataset} {self.split}: mean IU {self.mean_iu:.3f}{self._of_folds('mean_iu')}", ""]
+        lines = [f"{self.scored_on}: mean IU {self.mean_iu:.3f}{self._of_folds('mean_iu')}", ""]
         dice = self.per_class_dice
         rows = [(name, in_share(value), in_share(dice[name])) for name, value in self.per_class.items()]
         lines += _table([("class", "IU", "Dice"), *rows])

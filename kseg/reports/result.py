@@ -110,7 +110,7 @@ class Result:
         if report.folds:
             ranges = {name: ends for name in report.figures for ends in report.ranges(name)}
             columns += [{name: ends[which] for name, ends in ranges.items()} for which in (0, 1)]
-            heads += ["lowest of a part", "highest of a part"]
+            heads += ["lowest fold", "highest fold"]
         return tuple(heads), [[report.words(name), *(column.get(name) for column in columns)] for name in columns[0]]
 
     def comparison(self) -> str:
@@ -138,12 +138,13 @@ class Result:
 
     def data(self) -> str:
         """The data that it was trained on, chosen by and reported on."""
-        first = "each held out by one of the networks:" if self.recipe.is_in_folds else "trained on"
-        uses = {"train": first, "val": "chosen by", "test": "reported on"}
+        uses = {"train": "trained on", "val": "chosen by", "test": "reported on"}
         counts = [
             f"{uses[use]} {self.surveys[use].images} image{'s' * (len(part) > 1)} of {part.split}"
             for use, part in self.parts.items()
         ]
+        if self.recipe.is_in_folds:
+            counts[0] = f"{self.surveys['train'].images} images, each held out by one of the networks"
         return f"{self.parts['train'].name}: {', '.join(counts)}"
 
     def training(self) -> str:
@@ -164,7 +165,7 @@ class Result:
         if self.recipe.is_in_folds:
             return (
                 f"an ensemble: the mean of the probabilities of {self.recipe.folds} networks (folds/), each of which "
-                f"was trained without one part and was the best by {self.measure.name} on that part"
+                f"was trained without one fold and was the best by {self.measure.name} on that fold"
             )
         if self.chosen_at is None:
             has_val = "val" in self.parts

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from kseg.datasets.folds import in_folds
 from kseg.datasets.published.ctc import CellTracking, unlabelled
 from kseg.errors import ConfigError, DataError
 
@@ -36,6 +37,14 @@ def test_the_last_quarter_of_each_sequence_is_held_out(root):
     assert len(CellTracking(root / "Set", split="train")) == 7
     assert CellTracking(root, split="02").ids == ["02_003", "02_010"]
     assert len(CellTracking(root, split="all", drop=[3, 8])) == 8
+
+
+def test_a_cross_validation_holds_out_whole_sequences(root):
+    parts = {split: CellTracking(root, split=split) for split in ("train", "val")}
+    held = [{name[:2] for name in in_folds(parts, 2, fold)["val"].ids} for fold in (1, 2)]
+    assert sorted(held, key=min) == [{"01"}, {"02"}]
+    with pytest.raises(ConfigError, match="folds is 3, but there are 2 files"):
+        in_folds(parts, 3)
 
 
 def test_cells_keep_their_numbers(root):
