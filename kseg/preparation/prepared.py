@@ -326,6 +326,15 @@ def _scaling(spec: ModelSpec) -> Any:
     return SCALINGS[named]
 
 
+def _parts(recipe: Recipe, data_dir: str | Path | None, given: Given) -> dict[str, Dataset]:
+    """The parts of the data by use, as in Prepared."""
+    parts = dict(given.data) or open_parts(recipe.data.name, data_dir, recipe.data.split, recipe.data.options)
+    if recipe.folds is not None:
+        return in_folds(parts, recipe.folds, recipe.fold)
+    check_parts(parts)
+    return parts
+
+
 def prepare(
     recipe: Recipe,
     data_dir: str | Path | None,
@@ -347,11 +356,7 @@ def prepare(
     given = given or Given()
     for spec in (recipe.data, recipe.model, recipe.loss):
         spec.check_signature()
-    parts = dict(given.data) or open_parts(recipe.data.name, data_dir, recipe.data.split, recipe.data.options)
-    if recipe.folds is not None:
-        parts = in_folds(parts, recipe.folds, recipe.fold)
-    else:
-        check_parts(parts)
+    parts = _parts(recipe, data_dir, given)
     recipe = with_measure(recipe, parts)
     chosen = given.measure or measure(recipe.measure)
     check_scored(parts, chosen)
@@ -361,7 +366,7 @@ def prepare(
     plan = planned(recipe, parts["train"], surveys, asked) if recipe.plan and asked is not None else []
     recipe = recipe.with_settings({each.name: each.value for each in plan})
     if any(each.name.startswith("data.upright") for each in plan):
-        parts = open_parts(recipe.data.name, data_dir, recipe.data.split, recipe.data.options)
+        parts = _parts(recipe, data_dir, given)
     prepared = Prepared(recipe, data_dir, parts, surveys, given, plan=plan)
     depends_on_white = needs.is_scaled or by_name(_scaling(recipe.model)) != prepared.scalings
     doubts = introduce(parts, prepared.surveys, white=prepared.white if depends_on_white else None)

@@ -1,5 +1,6 @@
 """Cross-validation: a run folder for each fold, one report, one network, and going on after a break."""
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -16,7 +17,7 @@ from kseg.preparation.prepared import prepare
 from kseg.recipes import RECIPES, Recipe
 from kseg.runs import folds as module
 from kseg.runs.dry_run import rehearse
-from kseg.runs.folds import check_one_worker, fold_of, timed_in_folds
+from kseg.runs.folds import check_one_worker, timed_in_folds
 from kseg.runs.scoring import open_data
 from kseg.training.devices import Devices
 
@@ -153,15 +154,14 @@ def test_the_minutes_are_shared_and_measured_once(four, monkeypatch, capsys):
 
     def measured(prepared, devices):
         asked.append((prepared.recipe.minutes, prepared.recipe.fold, len(prepared.parts["train"])))
-        return fold_of(whole, 1).__class__(recipe.with_settings({"steps": 77}), four, prepared.parts, prepared.surveys)
+        return dataclasses.replace(prepared, recipe=recipe.with_settings({"steps": 77}))
 
     monkeypatch.setattr(module, "timed", measured)
     found = timed_in_folds(whole, Devices.of()).recipe
     assert asked == [(2, 1, 3)] and (found.steps, found.epochs, found.minutes, found.fold) == (77, None, 8, None)
     assert "8 minutes for 4 trainings: 2 for each." in capsys.readouterr().err
-    assert (
-        timed_in_folds(prepare(recipe.with_settings({"deterministic": True}), four), Devices.of()).recipe.steps is None
-    )
+    exact = prepare(recipe.with_settings({"deterministic": True}), four)
+    assert timed_in_folds(exact, Devices.of()).recipe.steps is None
 
 
 def test_one_fold_alone_is_an_ordinary_training(four):
