@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from kseg.errors import Setting
+from kseg.errors import ConfigError, Setting
 
 CONFIG = "config.json"
 BEST_NETWORK = "model.keras"
@@ -37,6 +38,25 @@ def run_folder(model: str | Path) -> Path:
     """The folder of the run that `model` names: a run folder, a preset, or a file in a run folder."""
     path = path_of(model)
     return path if path.is_dir() else path.parent
+
+
+def read_config(folder: str | Path) -> dict[str, Any] | None:
+    """The configuration of the run in `folder`, or of the preset of that name; None where it is no run.
+
+    Raises:
+      ConfigError: the file is damaged.
+    """
+    path = path_of(folder) / CONFIG
+    if not path.is_file():
+        return None
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        data = config.get("recipe", {}).get("data", {})
+        if data.get("name") in ("folder", "list") and "split_rule" not in config:
+            data["split_rule"] = "shuffle"  # the only rule when this run began
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}: damaged ({error}).", "Train again, or copy it from where it is whole.") from error
+    return config
 
 
 def axes_of_run(model: str | Path) -> str | None:

@@ -39,7 +39,7 @@ def evaluate(
     from kseg.inference import load, predictor
     from kseg.reports import evaluate as score
     from kseg.reports import usual_measures
-    from kseg.runs.scoring import measures_of, open_data
+    from kseg.reports.scoring import measures_of, open_data
     from kseg.storage import write_json
 
     network = predictor(load(model), precision=precision or "float32")

@@ -11,6 +11,7 @@ from kseg.images import doubts_of_levels
 from kseg.log import LOG, told
 from kseg.preparation.absent_classes import absent_classes
 
+FEW = 4  # images, for which a cross-validation is proposed
 USES = {"train": "train on", "val": "choose by", "test": "report on"}
 
 
@@ -38,6 +39,15 @@ def introduce(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], *, wh
     for doubt in doubts:
         LOG.warning("%s", doubt)
     return doubts
+
+
+def propose_folds(parts: Mapping[str, Dataset]) -> None:
+    """Logs a note where so few images of a person's own are divided that a cross-validation says much more."""
+    chosen = [parts[use] for use in ("train", "val") if use in parts and not parts[use].published]
+    count = len({part.source(index) for part in chosen for index in range(len(part))})
+    if 2 <= count <= FEW:
+        advice = told(Setting("folds", count), " holds out each of them once, and gives the mean of all networks.")
+        LOG.info("note: there are only %d images to train on and to choose by. %s", count, advice)
 
 
 def _doubts(parts: Mapping[str, Dataset], surveys: Mapping[str, Survey], white: float | None) -> list[str]:

@@ -35,7 +35,7 @@ from kseg.objectives import LOSSES, BatchLoss
 from kseg.pipeline import AUGMENTATIONS, Augmentation, batch_indices, batches
 from kseg.preparation.brought import check_brought, copied, plain
 from kseg.preparation.given import Given, as_batch_loss
-from kseg.preparation.introduction import introduce
+from kseg.preparation.introduction import introduce, propose_folds
 from kseg.preparation.memory import check_memory
 from kseg.preparation.needs import needs_of
 from kseg.preparation.plan import Choice, planned, told
@@ -370,6 +370,8 @@ def prepare(
     prepared = Prepared(recipe, data_dir, parts, surveys, given, plan=plan)
     depends_on_white = needs.is_scaled or by_name(_scaling(recipe.model)) != prepared.scalings
     doubts = introduce(parts, prepared.surveys, white=prepared.white if depends_on_white else None)
+    if recipe.folds is None and not recipe.stages:
+        propose_folds(parts)
     for line in told(plan):
         LOG.info("%s", line)
     return replace(prepared, doubts=doubts)

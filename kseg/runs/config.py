@@ -1,8 +1,7 @@
-"""config.json of a run folder: reading it, and whether a training may go on with it."""
+"""config.json of a run folder: whether a training may go on with it."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -12,30 +11,11 @@ from typing import Any
 
 from kseg.device import ONEDNN
 from kseg.errors import Advice, ConfigError, Setting
-from kseg.folders import CHECKPOINTS, FOLDS, path_of
+from kseg.folders import CHECKPOINTS, FOLDS, read_config
 from kseg.log import LOG
 from kseg.recipes import Recipe
 
 ANOTHER_RUN: Advice = ("Name another folder: ", Setting("run", "NEW"))
-
-
-def read_config(folder: str | Path) -> dict[str, Any] | None:
-    """The configuration of the run in `folder`, or of the preset of that name; None where it is no run.
-
-    Raises:
-      ConfigError: the file is damaged.
-    """
-    path = path_of(folder) / "config.json"
-    if not path.is_file():
-        return None
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        data = config.get("recipe", {}).get("data", {})
-        if data.get("name") in ("folder", "list") and "split_rule" not in config:
-            data["split_rule"] = "shuffle"  # the only rule when this run began
-    except (ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}: damaged ({error}).", "Train again, or copy it from where it is whole.") from error
-    return config
 
 
 def open_run(run: str | Path | None, resume: str | Path) -> tuple[Path | None, dict[str, Any] | None]:

@@ -12,7 +12,7 @@ from kseg.datasets import Dataset, survey
 from kseg.datasets.agreement import check_parts_agree
 from kseg.datasets.folds import Pool
 from kseg.errors import ConfigError, Setting
-from kseg.folders import FOLDS
+from kseg.folders import FOLDS, read_config
 from kseg.inference import load
 from kseg.inference.ensemble import ensemble_of
 from kseg.inference.in_training import save_network
@@ -26,7 +26,7 @@ from kseg.reports.card import write_card
 from kseg.reports.cross_validation import CrossValidation
 from kseg.reports.page import write_page
 from kseg.reports.result import Result, read_warnings
-from kseg.runs.config import alone, check_same, read_config
+from kseg.runs.config import alone, check_same
 from kseg.runs.one_stage import run_stage
 from kseg.runs.stages import Stage
 from kseg.storage import write_json, write_text

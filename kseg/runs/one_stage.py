@@ -20,6 +20,7 @@ from kseg.callbacks import (
     Watch,
 )
 from kseg.errors import ConfigError, EnvironmentFailure, Setting
+from kseg.folders import read_config
 from kseg.inference import load
 from kseg.inference.in_training import SharedPredictor, save_network
 from kseg.layers import readings_of, with_reading
@@ -29,7 +30,7 @@ from kseg.reports.card import write_card
 from kseg.reports.choice import choose_readings
 from kseg.reports.page import write_page
 from kseg.reports.result import Result, read_rows, read_warnings
-from kseg.runs.config import alone, read_config
+from kseg.runs.config import alone
 from kseg.runs.stages import Stage
 from kseg.storage import write_json, writing
 from kseg.strips import write_strips

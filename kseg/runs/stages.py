@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from kseg.errors import ConfigError
+from kseg.folders import read_config
 from kseg.preparation.prepared import Prepared, prepare, with_measure
 from kseg.recipes import RECIPES, Recipe
 from kseg.recipes.recipe import as_registered
-from kseg.runs.config import is_longer, read_config
+from kseg.runs.config import is_longer
 from kseg.training.checkpoint import newest_of
 from kseg.training.devices import Devices
 

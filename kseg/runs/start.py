@@ -16,9 +16,9 @@ from kseg.preparation.given import Given
 from kseg.preparation.plan import is_asked, plan_of
 from kseg.preparation.prepared import Prepared, prepare
 from kseg.recipes import RECIPES, Recipe
+from kseg.recipes.plugins import check_plugins
 from kseg.recipes.recipe import as_registered
 from kseg.runs.config import check_given, check_same, open_run
-from kseg.runs.plugins import check_plugins
 from kseg.training.devices import make_deterministic
 from kseg.training.specs import OptimizerSpec
 

@@ -17,8 +17,8 @@ from kseg.pipeline import AUGMENTATIONS
 from kseg.preparation.introduction import introduce
 from kseg.preparation.prepared import make_loss, prepare
 from kseg.recipes import RECIPES, Recipe
+from kseg.recipes.plugins import check_plugins
 from kseg.recipes.specs import LossSpec
-from kseg.runs.plugins import check_plugins
 from kseg.training.devices import Devices
 
 
@@ -237,3 +237,18 @@ def test_how_a_folder_was_understood_and_what_was_not_looked_at_is_said_first(tm
     notes = [line.removeprefix("note: ") for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
     assert "valid/ is taken for val/" in notes and "masks/ is taken for labels/" in notes
     assert [note for note in notes if note.startswith("not looked at: 1 .czi in images/ (c.czi)")]
+
+
+def test_for_two_to_four_images_of_ones_own_a_cross_validation_is_proposed(tmp_path, capsys):
+    for number in range(5):
+        for kind in ("images", "labels"):
+            write_image(tmp_path / kind / f"{number}.png", np.eye(8, dtype=np.uint8))
+        if number:
+            prepare(RECIPES.get("own-unet")(), tmp_path)
+        said = capsys.readouterr().err
+        proposed = (
+            f"note: there are only {number + 1} images to train on and to choose by. folds={number + 1} holds out"
+        )
+        assert (proposed in said) == (1 <= number <= 3)
+    prepare(RECIPES.get("own-unet")().with_settings({"folds": 2}), tmp_path)
+    assert "note: there are only" not in capsys.readouterr().err

@@ -69,5 +69,5 @@ def test_the_defaults_are_these():
         "optimizer.accumulate": 1, "optimizer.ema": 0.0, "optimizer.skip": 20, "checkpoint.every_steps": None,
         "checkpoint.every_minutes": 10.0, "checkpoint.keep": 3, "init_weights": "none", "plan": False, "stages": (),
         "steps": 1, "epochs": None, "minutes": None, "epoch_steps": None, "measure": "mean_iu", "precision": "auto",
-        "average": "none", "seed": 0, "deterministic": False,
+        "average": "none", "seed": 0, "deterministic": False, "folds": None, "fold": None,
     }  # fmt: skip

@@ -15,10 +15,10 @@ from kseg.inference import predict_scores, probabilities
 from kseg.layers import readings_of
 from kseg.preparation.prepared import prepare
 from kseg.recipes import RECIPES, Recipe
+from kseg.reports.scoring import open_data
 from kseg.runs import folds as module
 from kseg.runs.dry_run import rehearse
 from kseg.runs.folds import check_one_worker, timed_in_folds
-from kseg.runs.scoring import open_data
 from kseg.training.devices import Devices
 
 SLIM = {

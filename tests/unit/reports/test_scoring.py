@@ -10,7 +10,7 @@ import pytest
 from kseg import datasets
 from kseg.errors import ConfigError
 from kseg.recipes import RECIPES, Recipe
-from kseg.runs.scoring import measures_of, open_data
+from kseg.reports.scoring import measures_of, open_data
 
 NAMES = "abcdefghij"  # of which c, d, f, j are held out
 

@@ -13,11 +13,11 @@ from kseg.datasets import DATASETS, Dataset, survey
 from kseg.datasets.folds import in_folds
 from kseg.datasets.shards.addresses import is_address
 from kseg.errors import ConfigError, KsegError, Setting
+from kseg.folders import read_config
 from kseg.log import LOG
 from kseg.metrics import Measure, measure
+from kseg.recipes.plugins import check_plugins
 from kseg.recipes.recipe import Recipe
-from kseg.runs.config import read_config
-from kseg.runs.plugins import check_plugins
 
 WHICH_DATA = ("Pass ", Setting("data.name", "NAME"), " and ", Setting("data_dir", "DIR"))
 
