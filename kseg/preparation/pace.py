@@ -50,8 +50,10 @@ class Pace:
         return max(int(epochs) * epoch_steps + max(int((left - self.epoch_s) / self.step_s), 0), 1)
 
 
-def timed(prepared: Prepared, devices: Devices) -> Prepared:
+def timed(prepared: Prepared, devices: Devices, *, folds: int = 1) -> Prepared:
     """The training with as many steps as fit into its `minutes`; unchanged where it has none, or is deterministic.
+
+    Of a cross-validation it is one of so many trainings that share the minutes, and a report of all follows them.
 
     The speed is measured on a copy of the network that is thrown away. What is done here counts as part of the minutes.
     It is not measured for stages or for several workers: there the recipe's own minutes give way to its steps.
@@ -73,13 +75,17 @@ def timed(prepared: Prepared, devices: Devices) -> Prepared:
     began = time.monotonic()
     found = _pace(prepared, devices)
     spent = time.monotonic() - began
-    steps = found.steps(60 * recipe.minutes - spent, prepared.epoch_steps)
+    share = (60 * recipe.minutes - spent) / folds - (found.report_s if folds > 1 else 0)
+    steps = found.steps(share, prepared.epoch_steps)
+    minutes = f"{recipe.minutes:g} minutes"
+    minutes += f", {recipe.minutes / folds:.3g} for each of {folds} trainings" if folds > 1 else ""
     LOG.info(
-        "%g minutes: %s steps of %.2f s, and %s s after each %d of them. Another `minutes` makes it longer or shorter.",
-        *(recipe.minutes, f"{steps:,}", found.step_s, f"{found.epoch_s:.1f}", prepared.epoch_steps),
+        "%s: %s steps of %.2f s, and %s s after each %d of them. Another `minutes` makes it longer or shorter.",
+        *(minutes, f"{steps:,}", found.step_s, f"{found.epoch_s:.1f}", prepared.epoch_steps),
     )
     if steps < prepared.epoch_steps:
-        LOG.warning("%s is short: not even one epoch of %d steps.", clock(60 * recipe.minutes), prepared.epoch_steps)
+        short = clock(60 * recipe.minutes / folds)
+        LOG.warning("%s is short: not even one epoch of %d steps.", short, prepared.epoch_steps)
     return replace(prepared, recipe=replace(recipe, steps=steps, epochs=None))
 
 

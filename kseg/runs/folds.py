@@ -56,11 +56,12 @@ def check_one_worker(recipe: Recipe, devices: Devices) -> None:
 
 def timed_in_folds(whole: Prepared, devices: Devices) -> Prepared:
     """The cross-validation with as many steps for each training as fit into its share of the `minutes`."""
-    recipe, count = whole.recipe, _count(whole)
+    recipe = whole.recipe
     if recipe.minutes is None or recipe.deterministic:
         return whole
-    LOG.info("%g minutes for %d trainings: %.3g for each.", recipe.minutes, count, recipe.minutes / count)
-    steps = timed(fold_of(whole, 1), devices).recipe.steps
+    first = fold_of(whole, 1)
+    first = replace(first, recipe=replace(first.recipe, minutes=recipe.minutes))
+    steps = timed(first, devices, folds=_count(whole)).recipe.steps
     return replace(whole, recipe=replace(recipe, steps=steps, epochs=None))
 
 

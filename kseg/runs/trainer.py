@@ -43,7 +43,7 @@ class Run:
 
     Attributes:
       folder: its run folder.
-      report: the scores of its network on the held-out split; None on a second worker.
+      report: the scores of its network on the held-out split, or those of a cross-validation; None on a second worker.
       recipe: the recipe that was followed.
     """
 
@@ -99,7 +99,8 @@ def train(
 ) -> Run:
     """Trains a network, scores it on the held-out split, and writes the run folder. A broken run goes on.
 
-    The stages of a recipe come first, one after another, each a run of its own in the run folder's stages/. A
+    The stages of a recipe come first, one after another, each a run of its own in the run folder's stages/. With the
+    setting `folds` the trainings of a cross-validation are runs in folds/, and the run's network is their ensemble. A
     deterministic recipe makes all of TensorFlow deterministic until the process ends.
 
     Args:

@@ -56,6 +56,17 @@ def test_the_steps_are_measured_once_and_stand_in_the_run(few_cells, tmp_path, c
         kseg.train(run=run.folder, settings={"minutes": 3})
 
 
+def test_the_trainings_of_a_cross_validation_share_the_minutes_and_leave_time_for_its_report(
+    few_cells, monkeypatch, caplog
+):
+    monkeypatch.setattr(pace, "_pace", lambda *_: Pace(start_s=0, step_s=1, epoch_s=0, report_s=10))
+    prepared = prepare(RECIPES.get("demo")().with_settings({**SLIM, "minutes": 8}), few_cells)
+    with caplog.at_level(logging.INFO, "kseg"):
+        # 480 s in 4 parts, of which 10 are a training's own report and 10 its share of the last; some ms were measured.
+        assert timed(prepared, Devices.of(), folds=4).recipe.steps == 99
+    assert "8 minutes, 2 for each of 4 trainings: 99 steps of 1.00 s" in caplog.text
+
+
 def test_measuring_changes_nothing_of_the_training(few_cells, tmp_path, monkeypatch):
     weights = []
     for name, length in (("steps", {"steps": 5}), ("minutes", {"minutes": 1})):

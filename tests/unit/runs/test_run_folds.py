@@ -18,7 +18,7 @@ from kseg.recipes import RECIPES, Recipe
 from kseg.reports.scoring import open_data
 from kseg.runs import folds as module
 from kseg.runs.dry_run import rehearse
-from kseg.runs.folds import check_one_worker, timed_in_folds
+from kseg.runs.folds import check_one_worker, fold_of, timed_in_folds
 from kseg.training.devices import Devices
 
 SLIM = {
@@ -147,19 +147,19 @@ def test_a_broken_run_goes_on_with_the_fold_that_broke(four, monkeypatch):
     assert json.loads(rows[-1])["step"] == 2
 
 
-def test_the_minutes_are_shared_and_measured_once(four, monkeypatch, capsys):
+def test_the_minutes_are_shared_and_measured_once(four, monkeypatch):
     recipe = RECIPES.get("own-unet")().with_settings({**SLIM, "steps": None, "epochs": 3, "minutes": 8, "folds": 4})
     whole = prepare(recipe, four)
     asked = []
 
-    def measured(prepared, devices):
-        asked.append((prepared.recipe.minutes, prepared.recipe.fold, len(prepared.parts["train"])))
+    def measured(prepared, devices, folds):
+        asked.append((prepared.recipe.minutes, prepared.recipe.fold, len(prepared.parts["train"]), folds))
         return dataclasses.replace(prepared, recipe=recipe.with_settings({"steps": 77}))
 
     monkeypatch.setattr(module, "timed", measured)
     found = timed_in_folds(whole, Devices.of()).recipe
-    assert asked == [(2, 1, 3)] and (found.steps, found.epochs, found.minutes, found.fold) == (77, None, 8, None)
-    assert "8 minutes for 4 trainings: 2 for each." in capsys.readouterr().err
+    assert asked == [(8, 1, 3, 4)] and (found.steps, found.epochs, found.minutes, found.fold) == (77, None, 8, None)
+    assert fold_of(whole, 2).recipe.minutes == 2
     exact = prepare(recipe.with_settings({"deterministic": True}), four)
     assert timed_in_folds(exact, Devices.of()).recipe.steps is None
 
