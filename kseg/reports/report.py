@@ -159,6 +159,8 @@ class Report:
             "confusion matrix over all pixels that are not void; means over the classes with true pixels"
         )
         text += f" (left out: {', '.join(absent)})." if absent else "."
+        if self.folds:
+            text += " Each network was also chosen on the images that it is scored on: a little too good."
         if self.scored_classes is not None:
             unscored = [name for number, name in enumerate(self.classes) if number not in self.scored_classes]
             text += f" The set's protocol leaves {', '.join(unscored)} out of the means."
