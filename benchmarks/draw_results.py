@@ -123,12 +123,12 @@ def own_data_table(groups: Groups) -> list[str]:
     best = {}
     for name in shown:
         means = {system: values(group, name).mean() for system, group in groups.items()}
-        best[name] = (max if HIGHER[name] else min)(means, key=lambda system, means=means: means[system])
+        best[name] = (max if HIGHER[name] else min)(means.values())
     head = ["system", "seeds", *(TITLES[name] for name in shown), "steps", "batch", "precision", "minutes", "peak MB"]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
     for system, group in groups.items():
         cells = [NAMES.get(system, system), str(len(group))]
-        cells += [_score(values(group, name), best[name] == system) for name in shown]
+        cells += [_score(values(group, name), best[name]) for name in shown]
         cells += [f"{np.mean([row['steps'] for row in group]):,.0f}"]
         cells += [", ".join(dict.fromkeys(str(row[name]) for row in group)) for name in ("batch", "precision")]
         cells += [f"{np.mean([row['wall_s'] for row in group]) / 60:.1f}"]
@@ -143,8 +143,8 @@ def _plans(group: Sequence[Row]) -> bool:
     return any(row["plan_s"] > 0 for row in group)
 
 
-def _score(found: np.ndarray, is_best: bool) -> str:
-    mean = f"**{found.mean():.3f}**" if is_best else f"{found.mean():.3f}"
+def _score(found: np.ndarray, best: float) -> str:
+    mean = f"**{found.mean():.3f}**" if found.mean() == best else f"{found.mean():.3f}"
     return f"{mean} ({found.min():.3f} to {found.max():.3f})" if len(found) > 1 else mean
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in given.systems:
         if not has_package(given.peers_python, PACKAGES.get(name)):
             whole.error(f"{given.peers_python} lacks {PACKAGES[name]}: pip install -e '.[compare]', or --peers-python.")
-    machine = processor.machine(len(_cores()))
+    machine = processor.machine(len(os.sched_getaffinity(0)))
     machine["versions"] |= _versions(given.peers_python)
     file = given.json or rows.results_file(machine["kind"])
     print(table.described(machine), f"Rows: {file}", sep="\n", flush=True)
@@ -122,12 +123,6 @@ for name in {VERSIONS!r}:
 print(json.dumps(found))"""
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     return json.loads(done.stdout) if done.returncode == 0 else {}
-
-
-def _cores() -> set[int]:
-    import os
-
-    return os.sched_getaffinity(0)
 
 
 def _check(whole: argparse.ArgumentParser, what: str, asked: Sequence[str], known: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,18 +70,16 @@ def scores(work: Work, parts: Parts, found: Mapping[str, Found]) -> dict[str, An
 
 def _of_objects(cases: Sequence[Case], found: Mapping[str, Found]) -> dict[str, Any]:
     """The scores of objects: as the system itself finds them, or grown with and without the small ones."""
-    if all(found[case.name].objects is not None for case in cases):
-        return _compared(cases, lambda case: found[case.name].objects)
-    ways = {
-        least: _compared(cases, lambda case, least=least: grown_objects(found[case.name].classes, least))
-        for least in (0, FEWEST_PIXELS)
-    }
-    best = max(ways, key=lambda least: ways[least]["f1"])
-    return {**ways[best], "f1_plain": ways[0]["f1"], "f1_without_small": ways[FEWEST_PIXELS]["f1"]}
+    own = [one for case in cases if (one := found[case.name].objects) is not None]
+    if len(own) == len(cases):
+        return _compared(cases, own)
+    classes = [found[case.name].classes for case in cases]
+    plain, large = (_compared(cases, [grown_objects(one, least) for one in classes]) for least in (0, FEWEST_PIXELS))
+    best = max(plain, large, key=lambda each: each["f1"])
+    return {**best, "f1_plain": plain["f1"], "f1_without_small": large["f1"]}
 
 
-def _compared(cases: Sequence[Case], objects: Callable[[Case], Any]) -> dict[str, float]:
-    guesses = [objects(case) for case in cases]
+def _compared(cases: Sequence[Case], guesses: Sequence[np.ndarray]) -> dict[str, float]:
     counts = np.array([compare_objects(guess, case.label).counts for guess, case in zip(guesses, cases, strict=True)])
     true, guessed = counts[:, 0], counts[:, 1]
     return {
@@ -95,7 +93,7 @@ def _of_threshold(parts: Parts, found: Mapping[str, Found]) -> dict[str, Any]:
     """The scores of a probability at the threshold that is best on `choose`, for each measure its own."""
 
     def curves(cases: Sequence[Case]) -> dict[str, Any]:
-        guess = np.stack([found[case.name].probability for case in cases])
+        guess = np.stack([np.asarray(found[case.name].probability) for case in cases])
         return em_scores(guess, np.stack([case.label for case in cases]), EM)
 
     chosen, tested = curves(parts.choose), curves(parts.test)

@@ -64,7 +64,7 @@ def kseg(training: Training) -> Answer:
     output, predict_s = training.folder / "predictions", 0.0
     for folder in (training.files.test, training.files.choose):
         if folder:
-            asked = ["predict", model, "-i", folder, "-o", output, *wanted]
+            asked = ["predict", str(model), "-i", str(folder), "-o", str(output), *wanted]
             predict_s += run([sys.executable, ROOT / "cli.py", *asked], log).seconds
     lines = (model / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     config = json.loads((model / "config.json").read_text(encoding="utf-8"))
