@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def own_data_section(file: Path, docs: Path) -> str:
     for minutes in sorted({row["minutes"] for row in rows}):
         for name in dict.fromkeys(row["work"] for row in rows if row["minutes"] == minutes):
             groups = by_system([row for row in rows if (row["work"], row["minutes"]) == (name, minutes)])
-            about = WORKS[name].about if name in WORKS else ""
+            about = textwrap.fill(WORKS[name].about, 120) if name in WORKS else ""
             picture = Path("pictures") / f"own-data-{kind}-{name}-{minutes:g}-minutes.svg"
             draw_bars(groups, docs / picture)
             lines += [f"#### {name}, {minutes:g} minutes", "", about, "", f"![The scores of {name}]({picture})", ""]
@@ -161,10 +162,11 @@ def draw_bars(groups: Groups, path: Path) -> None:
         figure = Figure(figsize=(2.6 * len(shown) + 1.2, 0.4 * len(groups) + 0.9), layout="constrained")
         for index, (axes, name) in enumerate(zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True)):
             found = [values(group, name) for group in groups.values()]
-            bars = axes.barh(places, [one.mean() for one in found], color=colours)
-            axes.bar_label(bars, [f" {one.mean():.3f}" for one in found], padding=2)
+            axes.barh(places, [one.mean() for one in found], color=colours)
             for place, one in zip(places, found, strict=True):
                 axes.plot(one, [place] * len(one), ".", color=SEED_COLOUR, markersize=3)
+                right = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+                axes.annotate(f"{one.mean():.3f}", (one.max(), place), **right)
             axes.set_title(TITLES[name], fontsize=8)
             axes.set_yticks(places, labels if index == 0 else [""] * len(labels))
             axes.invert_yaxis()
