@@ -34,12 +34,12 @@ scores are of images that no system has seen, by the same functions of kseg.metr
   training images and chooses its network, its threshold and its rules for objects by them. Its minutes include the
   measured speed, the validations and the report.
 - **nnU-Net v2**: its own 2D plan, network, loss, augmentation and predictor. It trains on all images. Planning,
-  preprocessing and validations are outside of its minutes. `batch 4`: the same plan with a smaller batch, since the
-  plan's own batch is meant for a GPU and leaves few steps on a processor.
+  preprocessing and validations are outside of its minutes.
 - **SMP U-Net**: `Unet("resnet18", encoder_weights=None)` of segmentation_models_pytorch with Adam, a cosine, cross
-  entropy and Dice, on all images. It computes in bfloat16 where its first steps are quicker so.
+  entropy and Dice, on all images.
 
-The rates of both peers fall with the clock and reach 0 as the minutes end. Of numbered objects the peers learn three
+All compute in bfloat16 where that is quicker on the processor. The rates of both peers fall with the clock and reach 0
+as the minutes end. Of numbered objects the peers learn three
 classes: ground, inside, and a border of two pixels. Their objects are the parts of the inside, grown over the border;
 those under 20 pixels are left out where that makes the peer's F1 better. `benchmarks/own_data/` has all details.
 
@@ -57,7 +57,6 @@ TITLES = {
 NAMES = {
     "kseg": "kseg",
     "nnunet": "nnU-Net v2",
-    "nnunet-batch4": "nnU-Net v2, batch 4",
     "smp": "SMP U-Net",
 }
 OWN_COLOUR, PEER_COLOUR, SEED_COLOUR = "#2a6f97", "#b8bfc6", "#222222"

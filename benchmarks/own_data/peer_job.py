@@ -25,7 +25,6 @@ class Job:
       probabilities: whether those of class 1 are kept.
       minutes: for the training.
       seed: of all random numbers.
-      batch: crops per step; None for the system's own.
       shared: a folder that trainings on the same images share.
       folder: a folder for this training.
     """
@@ -39,7 +38,6 @@ class Job:
     probabilities: bool
     minutes: float
     seed: int
-    batch: int | None
     shared: str
     folder: str
 

@@ -17,17 +17,15 @@ import random
 import sys
 import time
 from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 
-from benchmarks.own_data.peer_job import Job, peak_mb, picture
+from benchmarks.own_data import by_the_clock
+from benchmarks.own_data.peer_job import Job, picture
 
 CROP, BATCH, RATE = 256, 4, 1e-3
-TRIED = 4  # steps in each precision; the first is not timed
-PRECISIONS = ("float32", "bfloat16")
 
 
 def scaled(image: np.ndarray) -> np.ndarray:
@@ -73,13 +71,12 @@ class Training:
         ignored = {} if job.ignore_class is None else {"ignore_index": job.ignore_class}
         self.losses = [torch.nn.CrossEntropyLoss(**ignored), smp.losses.DiceLoss("multiclass", **ignored)]
         self.numbers = np.random.default_rng(job.seed)
-        self.steps = 0
+        self.model.train()
 
-    def step(self, precision: str, done: float) -> float:
-        """A step when the share `done` of the time is over; the seconds it took."""
-        start = time.perf_counter()
+    def step(self, precision: str, done: float) -> None:
+        """Trains a step when the share `done` of the time is over."""
         for group in self.optimizer.param_groups:
-            group["lr"] = RATE * (1 + math.cos(math.pi * min(done, 1))) / 2
+            group["lr"] = RATE * (1 + math.cos(math.pi * done)) / 2
         image, label = batch_of(self.pairs, self.numbers, self.job.upright)
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else nullcontext():
@@ -88,24 +85,6 @@ class Training:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        self.steps += 1
-        return time.perf_counter() - start
-
-    def run(self) -> dict[str, Any]:
-        """Trains; what is to be known of it."""
-        self.model.train()
-        limit, start = 60 * self.job.minutes, time.perf_counter()
-
-        def gone() -> float:
-            return time.perf_counter() - start
-
-        seconds = {}
-        for precision in PRECISIONS:
-            seconds[precision] = np.median([self.step(precision, gone() / limit) for _ in range(TRIED)][1:])
-        chosen = min(seconds, key=lambda name: seconds[name])
-        while gone() + seconds[chosen] / 2 < limit:
-            self.step(chosen, gone() / limit)
-        return {"steps": self.steps, "train_s": gone(), "precision": chosen, "batch": BATCH, "peak_mb": peak_mb()}
 
     @torch.inference_mode()
     def probabilities(self, path: str) -> np.ndarray:
@@ -123,12 +102,12 @@ def main(path: str) -> None:
     random.seed(job.seed)
     torch.manual_seed(job.seed)
     training = Training(job)
-    facts = training.run()
+    facts = by_the_clock.train(training.step, job.minutes)
     training.model.eval()
     start = time.perf_counter()
     for each in job.predicted:
         job.keep(each, training.probabilities(each))
-    job.tell(**facts, predict_s=time.perf_counter() - start, plan_s=0.0)
+    job.tell(**facts, batch=BATCH, predict_s=time.perf_counter() - start, plan_s=0.0)
 
 
 if __name__ == "__main__":

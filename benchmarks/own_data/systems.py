@@ -90,30 +90,24 @@ def kseg(training: Training) -> Answer:
 
 def smp(training: Training) -> Answer:
     """The plain U-Net of segmentation_models_pytorch."""
-    return _peer(training, "smp_peer", None)
+    return _peer(training, "smp_peer")
 
 
 def nnunet(training: Training) -> Answer:
     """nnU-Net v2 with its own 2D plan."""
-    return _peer(training, "nnunet_peer", None)
-
-
-def nnunet_batch4(training: Training) -> Answer:
-    """nnU-Net v2 with its own 2D plan, but batches of 4."""
-    return _peer(training, "nnunet_peer", 4)
+    return _peer(training, "nnunet_peer")
 
 
 SYSTEMS: dict[str, Callable[[Training], Answer]] = {
     "kseg": kseg,
     "nnunet": nnunet,
-    "nnunet-batch4": nnunet_batch4,
     "smp": smp,
 }
-PACKAGES = {"nnunet": "nnunetv2", "nnunet-batch4": "nnunetv2", "smp": "segmentation_models_pytorch"}
+PACKAGES = {"nnunet": "nnunetv2", "smp": "segmentation_models_pytorch"}
 """What the interpreter of the peers must have."""
 
 
-def _peer(training: Training, module: str, batch: int | None) -> Answer:
+def _peer(training: Training, module: str) -> Answer:
     job = Job(
         images=[str(path) for path in training.files.images],
         labels=[str(path) for path in training.files.labels],
@@ -124,7 +118,6 @@ def _peer(training: Training, module: str, batch: int | None) -> Answer:
         probabilities=training.files.choose is not None,
         minutes=training.minutes,
         seed=training.seed,
-        batch=batch,
         shared=str(training.shared / module),
         folder=str(training.folder),
     )

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks.own_data import command, rows, scores, systems
+from benchmarks.own_data import by_the_clock, command, rows, scores, systems
 from benchmarks.own_data.borders import grown_objects, three_classes
 from benchmarks.own_data.processes import ROOT, SystemFailure, run
 from benchmarks.own_data.scores import Found
@@ -157,13 +157,28 @@ def test_a_process_tells_its_memory_and_its_failure(tmp_path):
         run([sys.executable, "-c", "print('no luck'); exit(3)"], tmp_path / "log.txt")
 
 
+def test_a_training_by_the_clock_takes_the_quicker_precision_and_ends_in_time(monkeypatch):
+    now, seen = [0.0], []
+    monkeypatch.setattr(by_the_clock.time, "perf_counter", lambda: now[0])
+
+    def step(precision, done):
+        seen.append((precision, done))
+        now[0] += 6.0 if precision == "float32" else 4.0
+
+    facts = by_the_clock.train(step, 1.0)
+    # Three steps of 6 s, three of 4 s, and 30 s are left for seven and a half of 4 s.
+    assert [precision for precision, _ in seen] == ["float32"] * 3 + ["bfloat16"] * 10
+    assert seen[3] == ("bfloat16", 18 / 60) and seen[-1] == ("bfloat16", 54 / 60)
+    assert (facts["steps"], facts["train_s"], facts["precision"]) == (13, 58.0, "bfloat16")
+
+
 def test_peers_import_nothing_of_kseg():
-    code = "import benchmarks.own_data.peer_job, sys; assert not [m for m in sys.modules if m.startswith('kseg')]"
+    code = "import benchmarks.own_data.by_the_clock, sys; assert not [m for m in sys.modules if m.startswith('kseg')]"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", ["nnunet-batch4", "smp"])
+@pytest.mark.parametrize("system", ["nnunet", "smp"])
 def test_a_peer_trains_and_predicts(tmp_path, system):
     if importlib.util.find_spec(systems.PACKAGES[system]) is None:
         pytest.skip(f"{systems.PACKAGES[system]} is not installed: pip install -e '.[compare]'")
