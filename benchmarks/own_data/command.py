@@ -23,6 +23,7 @@ from benchmarks.own_data.systems import PACKAGES, SYSTEMS, Training
 from benchmarks.own_data.works import WORKS, Work, write
 from benchmarks.peers import processor, table
 
+BUSY = 0.5  # processes of others that want a core
 VERSIONS = ("torch", "nnunetv2", "segmentation-models-pytorch")
 
 
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine["versions"] |= _versions(given.peers_python)
     file = given.json or rows.results_file(machine["kind"])
     print(table.described(machine), f"Rows: {file}", sep="\n", flush=True)
+    if os.getloadavg()[0] > BUSY:
+        print("WARNING: other programs are running, which slows PyTorch down far more than TensorFlow.", flush=True)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="kseg-own-data-"))
     failed = 0
     try:
@@ -85,7 +88,7 @@ def _run_work(given: argparse.Namespace, work: Work, folder: Path, file: Path, m
             own = folder / work.name / f"{system}-{given.minutes:g}-minutes" / f"seed-{seed}"
             shutil.rmtree(own, ignore_errors=True)  # what an interrupted training left
             training = Training(work, files, given.minutes, seed, own, folder / work.name, given.peers_python)
-            start = time.monotonic()
+            start, busy = time.monotonic(), os.getloadavg()[0]
             try:
                 facts, found = SYSTEMS[system](training)
             except SystemFailure as failure:
@@ -93,7 +96,11 @@ def _run_work(given: argparse.Namespace, work: Work, folder: Path, file: Path, m
                 print(f"{title}: {failure}", flush=True)
                 continue
             row |= _rounded(facts) | {"scores": _rounded(scores(work, parts, found))}
-            row |= {"comparison": shlex.join(_asked(given)), "date": datetime.date.today().isoformat()}
+            row |= {
+                "load_before": round(busy, 2),
+                "comparison": shlex.join(_asked(given)),
+                "date": datetime.date.today().isoformat(),
+            }
             rows.append(file, machine, row)
             print(f"{title}: {time.monotonic() - start:.0f} s, {facts['steps']} steps, {row['scores']}", flush=True)
     return failed
