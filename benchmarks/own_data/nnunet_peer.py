@@ -28,7 +28,7 @@ from benchmarks.own_data import by_the_clock
 from benchmarks.own_data.peer_job import Job
 
 NUMBER, DATASET = 1, "Dataset001_own"
-WORKERS = 0  # processes that augment: that takes about 1 % of a step on two cores (`augment_s` in the row)
+WORKERS = 0  # processes that augment; measured: 0.07 s for four crops, of a step of several seconds
 POWER = 0.9  # of the falling rate
 LONGEST = 12  # of the gradient
 
@@ -76,9 +76,9 @@ def plan(job: Job) -> None:
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
 
     start = time.perf_counter()
-    extract_fingerprints([NUMBER], num_processes=2, check_dataset_integrity=True)
+    extract_fingerprints([NUMBER], num_processes=2, check_dataset_integrity=True, show_progress_bar=False)
     name = plan_experiments([NUMBER])
-    preprocess([NUMBER], name, configurations=("2d",), num_processes=(2,))
+    preprocess([NUMBER], name, configurations=("2d",), num_processes=(2,), show_progress_bar=False)
     (Path(job.shared) / "planned.json").write_text(json.dumps({"plan_s": time.perf_counter() - start, "plan": name}))
 
 

@@ -165,11 +165,11 @@ def test_a_training_by_the_clock_takes_the_quicker_precision_and_ends_in_time(mo
         seen.append((precision, done))
         now[0] += 6.0 if precision == "float32" else 4.0
 
-    facts = by_the_clock.train(step, 1.0)
-    # Three steps of 6 s, three of 4 s, and 30 s are left for seven and a half of 4 s.
-    assert [precision for precision, _ in seen] == ["float32"] * 3 + ["bfloat16"] * 10
-    assert seen[3] == ("bfloat16", 18 / 60) and seen[-1] == ("bfloat16", 54 / 60)
-    assert (facts["steps"], facts["train_s"], facts["precision"]) == (13, 58.0, "bfloat16")
+    facts = by_the_clock.train(step, 59 / 60)
+    # Two steps of 6 s and two of 4 s; of the last one a quarter is beyond the 59 s.
+    assert [precision for precision, _ in seen] == ["float32"] * 2 + ["bfloat16"] * 12
+    assert seen[2] == ("bfloat16", 12 / 59) and seen[-1] == ("bfloat16", 56 / 59)
+    assert (facts["steps"], facts["train_s"], facts["precision"]) == (14, 60.0, "bfloat16")
 
 
 def test_peers_import_nothing_of_kseg():
