@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -29,13 +30,12 @@ class Ended:
     peak_mb: float
 
 
-def run(command: Sequence[str | Path], log: Path, extra: dict[str, str] | None = None) -> Ended:
+def run(command: Sequence[str | Path], log: Path) -> Ended:
     """Runs a program to its end, on the processor alone.
 
     Args:
       command: the program and its arguments.
       log: the file for what it prints; it is appended.
-      extra: further variables of its environment.
 
     Raises:
       SystemFailure: it failed.
@@ -47,12 +47,17 @@ def run(command: Sequence[str | Path], log: Path, extra: dict[str, str] | None =
         parts = [str(part) for part in command]
         print("$", *parts, file=stream, flush=True)
         process = subprocess.Popen(
-            parts, cwd=ROOT, env={**os.environ, **own, **(extra or {})}, stdout=stream, stderr=subprocess.STDOUT
+            parts,
+            cwd=ROOT,
+            env={**os.environ, **own},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it started
             process.wait()
             raise
     process.returncode = os.waitstatus_to_exitcode(status)

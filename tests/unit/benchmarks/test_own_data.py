@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -155,6 +156,20 @@ def test_a_process_tells_its_memory_and_its_failure(tmp_path):
     assert held.peak_mb > 80 and held.seconds > 0
     with pytest.raises(SystemFailure, match="ended with code 3.*no luck"):
         run([sys.executable, "-c", "print('no luck'); exit(3)"], tmp_path / "log.txt")
+
+
+def test_a_process_is_ended_with_an_interrupted_comparison(tmp_path, monkeypatch):
+    started = []
+
+    def interrupted(pid, options):
+        started.append(pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "wait4", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log.txt")
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
 
 
 def test_a_training_by_the_clock_takes_the_quicker_precision_and_ends_in_time(monkeypatch):
