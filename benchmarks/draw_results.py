@@ -39,9 +39,9 @@ scores are of images that no system has seen, by the same functions of kseg.metr
   entropy and Dice, on all images.
 
 All compute in bfloat16 where that is quicker on the processor. The rates of both peers fall with the clock and reach 0
-as the minutes end. Of numbered objects the peers learn three
-classes: ground, inside, and a border of two pixels. Their objects are the parts of the inside, grown over the border;
-those under 20 pixels are left out where that makes the peer's F1 better. `benchmarks/own_data/` has all details.
+as the minutes end. Of numbered objects the peers learn three classes: ground, inside, and a border of two pixels. Their
+objects are the parts of the inside, grown over the border; those under 20 pixels are left out where that makes the
+peer's F1 on the scored images better. `benchmarks/own_data/` has all details.
 
 Scores are means over the seeds, with the range in brackets; the best mean is bold.
 """
