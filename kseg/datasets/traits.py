@@ -1,4 +1,4 @@
-"""What the images and labels of a data set look like: sizes of objects, brightness, and which side is up."""
+"""What the labels of a data set look like: sizes of objects, whether they touch, and which side is up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from kseg.datasets.contract import Item
 
-PEAK = 99.9  # per cent of an image's grey levels lie at or below its peak, so that a few hot pixels do not count
 NEAR = 2  # pixels between two objects that touch
 LARGE = 90  # per cent of the objects are at most as wide as a large one
 # Which side is up is told from LEAST_IMAGES or more, in which a class lies off the middle by LEAST_LEAN of the height,
@@ -24,24 +23,24 @@ class Traits:
     """What was seen in the items that were added.
 
     Attributes:
+      items: how many were added.
       areas: pixels of the objects of each item: of those with numbers, else of the connected parts of class 1 where
         there are two classes; empty arrays else.
       are_numbered: whether an item numbered its objects.
       touching: how many objects with numbers have another one within two pixels.
-      peaks: the level below which 99.9 % of an item's grey levels lie.
       rows: for each class, in each item that shows it, the mean row of its pixels, 0 at the top to 1 at the bottom.
     """
 
+    items: int = 0
     areas: list[np.ndarray] = field(default_factory=list)
     are_numbered: bool = False
     touching: int = 0
-    peaks: list[float] = field(default_factory=list)
     rows: dict[int, list[float]] = field(default_factory=dict)
 
     def add(self, item: Item, classes: int, void: int) -> None:
-        """Looks at one more item. Of several streams or heads it takes the first."""
-        image, label = next(iter(item.images.values())), next(iter(item.labels.values()))
-        self.peaks.append(float(np.percentile(image[::2, ::2], PEAK)))
+        """Looks at one more item. Of several heads it takes the first."""
+        self.items += 1
+        label = next(iter(item.labels.values()))
         if item.instances is not None:
             self.areas.append(np.unique(item.instances[item.instances > 0], return_counts=True)[1])
             self.are_numbered = True
