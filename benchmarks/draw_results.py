@@ -28,11 +28,12 @@ written by `python -m benchmarks.draw_results` from the files in benchmarks/resu
 OWN_DATA = """## Your own images, beside nnU-Net v2 and a plain U-Net
 
 Every system gets the same images, the same cores and the same minutes, and none starts from weights of others. The
-scores are of images that no system has seen, by the same functions of kseg.metrics.
+scores are of images that no network was trained on, by the same functions of kseg.metrics.
 
 - **kseg**: `train --dataset folder` with no other setting than what the labels mean. It holds out a part of the
   training images and chooses its network, its threshold and its rules for objects by them. Its minutes include the
-  measured speed, the validations and the report.
+  measured speed, the validations and the report. The rules of its plan were tried on the same images before, with
+  fewer steps (kseg/preparation/plan.py says how).
 - **nnU-Net v2**: its own 2D plan, network, loss, augmentation and predictor. It trains on all images. Planning,
   preprocessing and validations are outside of its minutes.
 - **SMP U-Net**: `Unet("resnet18", encoder_weights=None)` of segmentation_models_pytorch with Adam, a cosine, cross
