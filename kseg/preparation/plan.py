@@ -173,7 +173,7 @@ def _extent(found: Survey) -> tuple[int, str]:
 def _light(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:
     """White, where the levels stay far below that of the images' type."""
     found = surveys["train"]
-    if recipe.data.white is None and found.kind != "float32" and found.brightest < found.white / 4:
+    if recipe.data.white is None and found.kind != "float32" and 0 < found.brightest < found.white / 4:
         white = white_of_levels(found.brightest)
         yield Choice(IMAGES, "data.white", white, f"white is {white:g}", f"no level is above {found.brightest:g}")
 
@@ -207,7 +207,8 @@ def _training(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choic
     """What rare classes and the pixels between objects count, and how often the network is validated."""
     found = surveys["train"]
     shares = _shares(data, found)
-    if recipe.loss.name == "cross_entropy" and shares:
+    is_mean = recipe.loss.options.get("average", "pixels") == "pixels"  # to which Dice, a mean too, can be added
+    if recipe.loss.name == "cross_entropy" and is_mean and shares:
         share, name = min(shares)
         what = "Dice beside cross-entropy" if share < RARE else "cross-entropy alone"
         why = f"{name}, the rarest class, has {100 * share:.2g}% of the pixels"

@@ -122,6 +122,15 @@ def test_levels_of_a_camera(tmp_path):
     dim = folder(tmp_path / "dim", [np.uint16(3000) * cells] * 9, [cells] * 9)
     assert values(dim)["data.white"] == 4095
     assert "data.white" not in values(dim, "data.white")
+    black = folder(tmp_path / "black", [0 * cells] * 2, [cells] * 2)
+    assert "data.white" not in values(black)
+
+
+def test_dice_is_not_added_to_a_sum(streets):
+    recipe = RECIPES.get("own-unet")().with_settings({"loss.average": "none"})
+    data = datasets.open("folder", streets, split="all")
+    found = planned(recipe, data, {"train": survey(data)}, ["loss.average"])
+    assert "loss.dice" not in {each.name for each in found}
 
 
 def test_objects_that_do_not_touch_need_no_weights(tmp_path):
