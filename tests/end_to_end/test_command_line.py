@@ -196,7 +196,9 @@ def test_a_dark_set_is_pointed_at_its_white(tmp_path):
     for path in (data / "images").iterdir():
         Image.fromarray(kseg.images.read_image(path)[..., 0] // 16).save(path)
     words = ["--dataset", "folder", "--data-dir", data, "--run", tmp_path / "run", "--steps", 1]
-    assert "pass --set data.white=4095" in call("train", *words, *SMALL).stderr
+    assert "plan, images: white is 4095: no level is above" in call("train", *words, *SMALL).stderr
+    words[words.index("--run") + 1] = tmp_path / "unplanned"
+    assert "pass --set data.white=4095" in call("train", *words, *SMALL, "--set", "plan=false").stderr
 
 
 def test_a_run_of_another_configuration_is_refused_and_its_fields_are_named(run):
