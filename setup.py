@@ -43,6 +43,7 @@ setup(
             "torch>=2.9",
             "nnunetv2>=2.8",
             "segmentation-models-pytorch>=0.5",
+            "scikit-image>=0.26",
         ],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scipy>=1.13"],
         "dev": ["kseg[test]", "ruff>=0.9", "mypy>=1.14", "import-linter>=2.1", "pre-commit>=4"],

@@ -38,11 +38,13 @@ scores are of images that no network was trained on, by the same functions of ks
   preprocessing and validations are outside of its minutes.
 - **SMP U-Net**: `Unet("resnet18", encoder_weights=None)` of segmentation_models_pytorch with Adam, a cosine, cross
   entropy and Dice, on all images.
+- **Otsu and watershed**, of bright objects alone: what a person does without a network, by scikit-image. How far apart
+  two objects must be is chosen on the training images.
 
-All compute in bfloat16 where that is quicker on the processor. The rates of both peers fall with the clock and reach 0
-as the minutes end. Of numbered objects the peers learn three classes: ground, inside, and a border of two pixels. Their
-objects are the parts of the inside, grown over the border; those under 20 pixels are left out where that makes the
-peer's F1 on the scored images better. `benchmarks/own_data/` has all details.
+All networks compute in bfloat16 where that is quicker on the processor. The rates of the peers' networks fall with the
+clock and reach 0 as the minutes end. Of numbered objects these learn three classes: ground, inside, and a border of two
+pixels. Their objects are the parts of the inside, grown over the border; those under 20 pixels are left out where that
+makes the peer's F1 on the scored images better. `benchmarks/own_data/` has all details.
 
 Scores are means over the seeds, with the range in brackets; the best mean is bold.
 """
@@ -59,6 +61,7 @@ NAMES = {
     "kseg": "kseg",
     "nnunet": "nnU-Net v2",
     "smp": "SMP U-Net",
+    "otsu": "Otsu and watershed",
 }
 OWN_COLOUR, PEER_COLOUR, SEED_COLOUR = "#2a6f97", "#b8bfc6", "#222222"
 

@@ -19,12 +19,12 @@ from typing import Any
 from benchmarks.own_data import rows
 from benchmarks.own_data.processes import SystemFailure
 from benchmarks.own_data.scores import scores
-from benchmarks.own_data.systems import PACKAGES, SYSTEMS, Training
+from benchmarks.own_data.systems import FOR_BRIGHT, PACKAGES, SYSTEMS, Training
 from benchmarks.own_data.works import WORKS, Work, write
 from benchmarks.peers import processor, table
 
 BUSY = 0.5  # processes of others that want a core
-VERSIONS = ("torch", "nnunetv2", "segmentation-models-pytorch")
+VERSIONS = ("torch", "nnunetv2", "segmentation-models-pytorch", "scikit-image")
 
 
 def _names(text: str) -> list[str]:
@@ -82,6 +82,9 @@ def _run_work(given: argparse.Namespace, work: Work, folder: Path, file: Path, m
         for system in given.systems:
             row: rows.Row = {"work": work.name, "system": system, "seed": seed, "minutes": given.minutes}
             title = f"{work.name}, {system}, seed {seed}"
+            if system in FOR_BRIGHT and not work.bright:
+                print(f"{title}: left out, its objects are not brighter than the ground", flush=True)
+                continue
             if rows.has(file, row):
                 print(f"{title}: there is a row", flush=True)
                 continue

@@ -46,13 +46,15 @@ class Job:
         """The job in a file."""
         return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
 
-    def keep(self, path: str, probabilities: np.ndarray) -> None:
-        """Writes the prediction of the image `path`; `probabilities` is (K, H, W)."""
+    def keep(self, path: str, probabilities: np.ndarray, objects: np.ndarray | None = None) -> None:
+        """Writes the prediction of the image `path`: (K, H, W), and (H, W) where the peer numbers objects itself."""
         folder = Path(self.folder) / "predictions"
         folder.mkdir(exist_ok=True)
         found = {"classes": probabilities.argmax(axis=0).astype(np.uint8)}
         if self.probabilities:
             found["probability"] = probabilities[1].astype(np.float16)
+        if objects is not None:
+            found["objects"] = objects
         np.savez_compressed(folder / f"{Path(path).stem}.npz", **found)
 
     def tell(self, **facts: Any) -> None:

@@ -98,12 +98,19 @@ def nnunet(training: Training) -> Answer:
     return _peer(training, "nnunet_peer")
 
 
+def otsu(training: Training) -> Answer:
+    """A threshold and a watershed, without a network."""
+    return _peer(training, "otsu_peer")
+
+
 SYSTEMS: dict[str, Callable[[Training], Answer]] = {
     "kseg": kseg,
     "nnunet": nnunet,
     "smp": smp,
+    "otsu": otsu,
 }
-PACKAGES = {"nnunet": "nnunetv2", "smp": "segmentation_models_pytorch"}
+FOR_BRIGHT = ("otsu",)  # these find bright objects alone
+PACKAGES = {"nnunet": "nnunetv2", "smp": "segmentation_models_pytorch", "otsu": "skimage"}
 """What the interpreter of the peers must have."""
 
 
@@ -136,7 +143,7 @@ def _peer(training: Training, module: str) -> Answer:
     found = {}
     for path in training.predicted:
         with np.load(training.folder / "predictions" / f"{path.stem}.npz") as arrays:
-            found[path.stem] = Found(arrays["classes"], None, arrays.get("probability"))
+            found[path.stem] = Found(arrays["classes"], arrays.get("objects"), arrays.get("probability"))
     return facts, found
 
 

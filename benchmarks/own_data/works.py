@@ -55,6 +55,7 @@ class Work:
       read: finds the images in the folder of all data.
       classes: their names; of a work with objects those of kseg's own labels.
       has_objects: labels hold one number per object.
+      bright: the objects are brighter than the ground, so that a threshold finds them.
       ignore_class: the number that means void.
       upright: images have an up and a down, so the plain U-Net mirrors them from left to right alone.
     """
@@ -64,6 +65,7 @@ class Work:
     read: Callable[[Path], Parts]
     classes: tuple[str, ...] = ("ground", "object")
     has_objects: bool = False
+    bright: bool = False
     ignore_class: int | None = None
     upright: bool = False
 
@@ -159,6 +161,7 @@ WORKS = {
             "Fluorescence nuclei of the 2018 Data Science Bowl: 79 images to train on, 19 to score.",
             _nuclei,
             has_objects=True,
+            bright=True,
         ),
         Work(
             "hela",
