@@ -17,6 +17,8 @@ import numpy as np
 from benchmarks.own_data.scores import HIGHER
 from benchmarks.own_data.works import WORKS
 from benchmarks.peers.table import described
+from benchmarks.studies.lists import STUDIES
+from benchmarks.studies.study import Arm, Study
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, DOCS = ROOT / "benchmarks" / "results", ROOT / "docs"
@@ -48,6 +50,11 @@ makes the peer's F1 on the scored images better. `benchmarks/own_data/` has all 
 
 Scores are means over the seeds, with the range in brackets; the best mean is bold.
 """
+STUDIED = """## What a setting changes
+
+Trainings that differ in one thing each, by `python -m benchmarks.studies DATA --folder FOLDER`. Steps are counted here,
+not minutes. One seed where no range is given, so small differences may be chance.
+"""
 TITLES = {
     "f1": "F1 of objects at IoU 0.5",
     "seg": "SEG",
@@ -55,7 +62,12 @@ TITLES = {
     "count_error": "count error (lower is better)",
     "mean_iu": "mean IU",
     "v_rand": "V_rand",
+    "v_info": "V_info",
     "pixel_error": "pixel error (lower is better)",
+    "object_f1": "F1 of objects at IoU 0.5",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "frequency_weighted_iu": "frequency-weighted IU",
 }
 NAMES = {
     "kseg": "kseg",
@@ -103,6 +115,39 @@ def own_data_section(file: Path, docs: Path) -> str:
     return "\n".join(lines)
 
 
+def studies_section(file: Path, docs: Path) -> str:
+    """The tables and pictures of one processor's studies."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    kind = found["machine"]["kind"]
+    lines = [f"### {kind}", "", *(f"{line}." for line in described(found["machine"]).splitlines()), ""]
+    for study in STUDIES.values():
+        groups = {arm.name: [row for row in found["rows"] if _is_of(row, study, arm)] for arm in study.arms}
+        groups = {name: group for name, group in groups.items() if group and group[0]["scores"]}
+        if groups:
+            picture = Path("pictures") / f"study-{kind}-{study.name}.svg"
+            draw = draw_curves if study.along else draw_bars
+            draw(groups, docs / picture)
+            lines += [f"#### {study.title}", "", textwrap.fill(study.text, 120), "", f"![{study.title}]({picture})", ""]
+            lines += [*study_table(study, groups), ""]
+    return "\n".join(lines)
+
+
+def _is_of(row: Row, study: Study, arm: Arm) -> bool:
+    return (row["study"], row["arm"]) == (study.name, arm.name)
+
+
+def study_table(study: Study, groups: Groups) -> list[str]:
+    """A row for each training of a study."""
+    head = ["training", *(TITLES.get(name, name.replace("_", " ")) for name in study.measures), "steps", "minutes"]
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    best = _best(study.measures, groups)
+    for arm, group in groups.items():
+        cells = [arm, *(_score(values(group, name), best[name]) for name in study.measures)]
+        cells += [f"{group[0]['steps']:,}", f"{np.mean([row['train_s'] for row in group]) / 60:.1f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
 def by_system(rows: Sequence[Row]) -> Groups:
     """The rows of each system, in the order of NAMES."""
     order = [*NAMES, *sorted({row["system"] for row in rows} - set(NAMES))]
@@ -111,9 +156,9 @@ def by_system(rows: Sequence[Row]) -> Groups:
 
 
 def measures(groups: Groups) -> list[str]:
-    """The scores that every row has, in the order of HIGHER."""
+    """The scores that every row has, in the order of TITLES."""
     rows = [row for group in groups.values() for row in group]
-    return [name for name in HIGHER if all(name in row["scores"] for row in rows)]
+    return [name for name in TITLES if all(name in row["scores"] for row in rows)]
 
 
 def values(group: Sequence[Row], name: str) -> np.ndarray:
@@ -124,10 +169,7 @@ def values(group: Sequence[Row], name: str) -> np.ndarray:
 def own_data_table(groups: Groups) -> list[str]:
     """A row for each system: how it trained, and its scores."""
     shown = measures(groups)
-    best = {}
-    for name in shown:
-        means = {system: values(group, name).mean() for system, group in groups.items()}
-        best[name] = (max if HIGHER[name] else min)(means.values())
+    best = _best(shown, groups)
     head = ["system", "seeds", *(TITLES[name] for name in shown), "steps", "batch", "precision", "minutes", "peak MB"]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
     for system, group in groups.items():
@@ -141,6 +183,12 @@ def own_data_table(groups: Groups) -> list[str]:
     plans = [f"{NAMES.get(name, name)} {group[0]['plan_s']:.0f} s" for name, group in groups.items() if _plans(group)]
     lines += ["", "The minutes are those of the whole process up to the trained network, with its start."]
     return lines + ([f"Planning and preprocessing, which are not counted: {', '.join(plans)}."] if plans else [])
+
+
+def _best(names: Sequence[str], groups: Groups) -> dict[str, float]:
+    """The best mean of each score."""
+    means = {name: [values(group, name).mean() for group in groups.values()] for name in names}
+    return {name: (max if HIGHER.get(name, True) else min)(found) for name, found in means.items()}
 
 
 def _plans(group: Sequence[Row]) -> bool:
@@ -179,8 +227,31 @@ def draw_bars(groups: Groups, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
+def draw_curves(groups: Groups, path: Path) -> None:
+    """A picture with a line for each training: the measure on val that chose the network, over the steps."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "kseg", "svg.fonttype": "none", "font.size": 8}):
+        figure = Figure(figsize=(6, 3), layout="constrained")
+        axes = figure.subplots()
+        for number, (arm, group) in enumerate(groups.items()):
+            for index, row in enumerate(group):
+                steps, scores = zip(*row["curve"], strict=True)
+                axes.plot(steps, scores, color=f"C{number}", label=None if index else arm)
+        axes.set_xlabel("step")
+        axes.set_ylabel("on val")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None})
+
+
 Section = Callable[[Path, Path], str]
-SECTIONS: Sequence[tuple[str, str, Section]] = (("own-data-*.json", OWN_DATA, own_data_section),)
+SECTIONS: Sequence[tuple[str, str, Section]] = (
+    ("own-data-*.json", OWN_DATA, own_data_section),
+    ("studies-*.json", STUDIED, studies_section),
+)
 """The files of each kind of results, the text before them, and what makes a section of one."""
 
 

@@ -16,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.own_data import rows
+from benchmarks import rows
 from benchmarks.own_data.processes import SystemFailure
 from benchmarks.own_data.scores import scores
 from benchmarks.own_data.systems import FOR_BRIGHT, PACKAGES, SYSTEMS, Training
 from benchmarks.own_data.works import WORKS, Work, write
 from benchmarks.peers import processor, table
 
+KEY = ("work", "system", "seed", "minutes")  # of a row
 BUSY = 0.5  # processes of others that want a core
 VERSIONS = ("torch", "nnunetv2", "segmentation-models-pytorch", "scikit-image")
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             whole.error(f"{given.peers_python} lacks {PACKAGES[name]}: pip install -e '.[compare]', or --peers-python.")
     machine = processor.machine(len(os.sched_getaffinity(0)))
     machine["versions"] |= _versions(given.peers_python)
-    file = given.json or rows.results_file(machine["kind"])
+    file = given.json or rows.RESULTS / f"own-data-{machine['kind']}.json"
     print(table.described(machine), f"Rows: {file}", sep="\n", flush=True)
     if os.getloadavg()[0] > BUSY:
         print("WARNING: other programs are running, which slows PyTorch down far more than TensorFlow.", flush=True)
@@ -85,7 +86,7 @@ def _run_work(given: argparse.Namespace, work: Work, folder: Path, file: Path, m
             if system in FOR_BRIGHT and not work.bright:
                 print(f"{title}: left out, its objects are not brighter than the ground", flush=True)
                 continue
-            if rows.has(file, row):
+            if rows.has(file, row, KEY):
                 print(f"{title}: there is a row", flush=True)
                 continue
             own = folder / work.name / f"{system}-{given.minutes:g}-minutes" / f"seed-{seed}"
@@ -104,7 +105,7 @@ def _run_work(given: argparse.Namespace, work: Work, folder: Path, file: Path, m
                 "comparison": shlex.join(_asked(given)),
                 "date": datetime.date.today().isoformat(),
             }
-            rows.append(file, machine, row)
+            rows.append(file, machine, row, KEY)
             print(f"{title}: {time.monotonic() - start:.0f} s, {facts['steps']} steps, {row['scores']}", flush=True)
     return failed
 

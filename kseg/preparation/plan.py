@@ -25,12 +25,14 @@ from typing import Any, NamedTuple
 from kseg.datasets import Dataset, Survey, by_name
 from kseg.datasets.traits import LEAST_IMAGES
 from kseg.device import memory_bytes
+from kseg.folders import read_config, run_folder
 from kseg.geometry import unet_geometry
 from kseg.images import white_of_levels
 from kseg.preparation.needs import needs_of
 from kseg.recipes.recipe import Recipe
 
 NETWORK, IMAGES, TRAINING = "network", "images", "training"  # the lines of a plan
+PLANNED = ("depth", "width")  # of a network's options
 DEPTHS = (3, 4, 5)
 AROUND = 2  # an object with half of its neighbours is so many times as wide as the object
 CROP, MOST_CROP = 256, 384  # pixels a side: where neither objects nor images say another, and for large objects
@@ -93,7 +95,9 @@ def planned(recipe: Recipe, data: Dataset, surveys: Surveys, asked: Collection[s
       surveys: of each part, "train" and "val" among them.
       asked: the names of the settings that stay as they are.
     """
-    choices: list[Choice] = []
+    choices = [each for each in _start(recipe) if not is_asked(each.name, asked)]  # no rule changes these
+    asked = [*asked, *(each.name for each in choices)]
+    recipe = recipe.with_settings({each.name: each.value for each in choices})
     for rule in (_depth, _crop, _batch, _light, _sides, _training, _epochs):
         choices += [each for each in rule(recipe, data, surveys) if not is_asked(each.name, asked)]
         recipe = recipe.with_settings({each.name: each.value for each in choices})
@@ -120,6 +124,19 @@ def is_asked(name: str, asked: Collection[str]) -> bool:
 def plan_of(config: Mapping[str, Any] | None) -> list[Choice]:
     """The plan that a run's config.json holds."""
     return [Choice(**each) for each in (config or {}).get("plan", [])]
+
+
+def _start(recipe: Recipe) -> Iterator[Choice]:
+    """The options of the network whose weights it starts from, if that is a run or a preset."""
+    config = read_config(run_folder(recipe.init_weights))
+    start = Recipe.from_json(config["recipe"]).model if config else None
+    if start is not None and start.name == recipe.model.name:
+        why = f"as in {recipe.init_weights}, whose weights it starts from"
+        known = start.takes(start.name)
+        for name in sorted({*recipe.model.options, *start.options} - {"preprocessing"}):
+            own, value = (model.options.get(name, known[name].default) for model in (recipe.model, start))
+            if name in PLANNED or value != own:
+                yield Choice(NETWORK, f"model.{name}", value, f"{name} {value}", why)
 
 
 def _depth(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choice]:

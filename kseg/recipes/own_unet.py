@@ -1,5 +1,5 @@
 from kseg.recipes.recipe import RECIPES, Recipe
-from kseg.recipes.specs import AugmentSpec, DataSpec, ModelSpec
+from kseg.recipes.specs import AugmentSpec, DataSpec, LossSpec, ModelSpec
 from kseg.training.specs import OptimizerSpec
 
 
@@ -19,6 +19,7 @@ def own_unet() -> Recipe:
         name="own-unet",
         model=ModelSpec(width=16, depth=4, padding="same", dropout=0.0, normalization="batch"),
         data=DataSpec(name="folder", batch_size=4, crop=(256, 256), augment=augment),
+        loss=LossSpec(border_weight=3.0),
         optimizer=OptimizerSpec(learning_rate=2e-3),
         plan=True,
         steps=600,  # where nothing is measured

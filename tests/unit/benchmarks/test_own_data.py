@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks.own_data import by_the_clock, command, rows, scores, systems
+from benchmarks import rows
+from benchmarks.own_data import by_the_clock, command, scores, systems
 from benchmarks.own_data.borders import grown_objects, three_classes
 from benchmarks.own_data.processes import ROOT, SystemFailure, run
 from benchmarks.own_data.scores import Found
@@ -145,9 +146,9 @@ def test_other_minutes_make_another_row(tmp_path):
     row = {"work": "w", "system": "s", "seed": 0, "minutes": 1.0, "steps": 1}
     file = tmp_path / "results" / "rows.json"
     for added in (row, {**row, "minutes": 2.0}, {**row, "steps": 9}):
-        rows.append(file, {}, added)
+        rows.append(file, {}, added, command.KEY)
     assert [(one["minutes"], one["steps"]) for one in rows.rows_of(file)] == [(2.0, 1), (1.0, 9)]
-    assert rows.has(file, row) and not rows.has(file, {**row, "seed": 1})
+    assert rows.has(file, row, command.KEY) and not rows.has(file, {**row, "seed": 1}, command.KEY)
 
 
 def test_an_interpreter_without_the_peers_is_refused(tmp_path, monkeypatch, capsys):

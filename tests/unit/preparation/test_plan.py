@@ -61,7 +61,7 @@ def test_the_plan_for_touching_cells(nuclei):
     found = values(nuclei, instances=True)
     # A disc is 20 pixels wide, with half of its neighbours 40, which depth 3 sees. The images are 100 pixels wide.
     assert found["model.depth"] == 3 and found["data.crop"] == (104, 104)
-    assert found["loss.border_weight"] == 10 and found["loss.dice"] == 0
+    assert found["loss.border_weight"] == 3 and found["loss.dice"] == 0
     assert found["data.augment.mirror"] and found["data.augment.rotation"] and "data.upright" not in found
 
 
@@ -88,6 +88,27 @@ def test_the_crop_fits_the_depth_that_was_asked_for(nuclei):
     data = datasets.open("folder", nuclei, split="all", instances=True)
     found = planned(RECIPES.get("own-unet")().with_settings(settings), data, {"train": survey(data)}, settings)
     assert {each.name: each.value for each in found}["data.crop"] == (128, 128)
+
+
+def test_a_network_that_starts_from_another_is_built_like_it(nuclei, tmp_path):
+    settings = {"data.name": "folder", "data.instances": True, "init_weights": "isbi2012-unet"}
+    data = datasets.open("folder", nuclei, split="all", instances=True)
+
+    def found(*asked, **more):
+        recipe = RECIPES.get("own-unet")().with_settings({**settings, **more})
+        return {each.name: each for each in planned(recipe, data, {"train": survey(data)}, asked)}
+
+    plan = found()
+    assert plan["model.depth"].value == 4 and plan["model.width"].value == 16  # alone it would have depth 3
+    assert plan["model.depth"].reason == "as in isbi2012-unet, whose weights it starts from"
+    assert plan["data.crop"].value == (112, 112)  # a multiple of 16
+    assert "model.depth" not in found("model.depth")
+    assert found(**{"model.normalization": "group"})["model.normalization"].value == "batch"
+    assert "model.depth" not in found(**{"model.name": "fcn32s"})
+    call = {**SLIM, **settings, "steps": 1, "epoch_steps": 1}
+    del call["model.depth"], call["model.width"]
+    run = kseg.train("own-unet", data_dir=nuclei, run=tmp_path / "run", settings=call)
+    assert run.model.count_params() == kseg.load("isbi2012-unet").count_params()
 
 
 def test_large_objects_have_large_crops_as_far_as_the_memory_goes(tmp_path, monkeypatch):
@@ -148,13 +169,13 @@ def test_a_plan_is_told_in_three_lines_and_kept_for_a_run_that_goes_on(nuclei, t
     assert "the objects touch another one" in lines[1]
     config = json.loads((run.folder / "config.json").read_text())
     kept = {each["name"]: each["value"] for each in config["plan"]}
-    assert kept["loss.border_weight"] == config["recipe"]["loss"]["border_weight"] == 10
+    assert kept["loss.border_weight"] == config["recipe"]["loss"]["border_weight"] == 3
     assert run.recipe.plan and "model.depth" not in kept
     for same in ({}, settings):
         assert kseg.train(data_dir=nuclei, run=run.folder, settings=same).recipe == run.recipe
     assert kseg.train("own-unet", data_dir=nuclei, run=run.folder, settings=settings).recipe == run.recipe
-    with pytest.raises(kseg.errors.ConfigError, match="border_weight: 10.0 in this run, 3.0 asked for"):
-        kseg.train(data_dir=nuclei, run=run.folder, settings={**settings, "loss.border_weight": 3.0})
+    with pytest.raises(kseg.errors.ConfigError, match="border_weight: 3.0 in this run, 10.0 asked for"):
+        kseg.train(data_dir=nuclei, run=run.folder, settings={**settings, "loss.border_weight": 10.0})
 
 
 def test_a_recipe_is_planned_only_where_it_says_so(nuclei):
@@ -162,6 +183,6 @@ def test_a_recipe_is_planned_only_where_it_says_so(nuclei):
     (found,) = rehearse("own-unet", data_dir=nuclei, settings={**settings, "plan": False})
     assert not found.plan and told(found.plan) == []
     (found,) = rehearse("own-unet", data_dir=nuclei, settings=settings)
-    assert "\n  loss.border_weight = 10.0: 67% of the objects touch another one" in str(found)
+    assert "\n  loss.border_weight = 3.0: 67% of the objects touch another one" in str(found)
     (found,) = rehearse("demo", data_dir=nuclei, settings=settings)
     assert not found.plan
