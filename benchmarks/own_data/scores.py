@@ -53,40 +53,53 @@ def scores(work: Work, parts: Parts, found: Mapping[str, Found]) -> dict[str, An
     """
     if parts.choose:
         return _of_threshold(parts, found)
+    if work.has_objects:
+        return _of_objects(work, parts.test, found)
     classes = len(work.classes)
     matrix = np.zeros((classes, classes), np.int64)
     for case in parts.test:
-        guess = found[case.name].classes
-        label = case.label
-        if work.has_objects:
-            label, guess = label != 0, guess != 0
-        matrix += confusion_matrix(label, guess, classes, work.ignore_class)
-    if not work.has_objects:
-        each = class_iu(matrix)
-        by_class = {name: round(float(one), 4) for name, one in zip(work.classes, each, strict=True)}
-        return {"mean_iu": mean_iu(matrix), "by_class": by_class}
-    return {**_of_objects(parts.test, found), "foreground_iu": float(class_iu(matrix)[1])}
+        matrix += confusion_matrix(case.label, found[case.name].classes, classes, work.ignore_class)
+    by_class = {name: round(float(one), 4) for name, one in zip(work.classes, class_iu(matrix), strict=True)}
+    return {"mean_iu": mean_iu(matrix), "by_class": by_class}
 
 
-def _of_objects(cases: Sequence[Case], found: Mapping[str, Found]) -> dict[str, Any]:
+def _of_objects(work: Work, cases: Sequence[Case], found: Mapping[str, Found]) -> dict[str, Any]:
     """The scores of objects: as the system itself finds them, or grown with and without the small ones."""
     own = [one for case in cases if (one := found[case.name].objects) is not None]
     if len(own) == len(cases):
-        return _compared(cases, own)
+        return _compared(work, cases, own)
     classes = [found[case.name].classes for case in cases]
-    plain, large = (_compared(cases, [grown_objects(one, least) for one in classes]) for least in (0, FEWEST_PIXELS))
+    plain, large = (
+        _compared(work, cases, [grown_objects(one, least) for one in classes]) for least in (0, FEWEST_PIXELS)
+    )
     best = max(plain, large, key=lambda each: each["f1"])
     return {**best, "f1_plain": plain["f1"], "f1_without_small": large["f1"]}
 
 
-def _compared(cases: Sequence[Case], guesses: Sequence[np.ndarray]) -> dict[str, float]:
-    counts = np.array([compare_objects(guess, case.label).counts for guess, case in zip(guesses, cases, strict=True)])
+def _compared(work: Work, cases: Sequence[Case], guesses: Sequence[np.ndarray]) -> dict[str, float]:
+    guesses, labels = ([_in_field(one, work.margin) for one in ones] for ones in (guesses, [c.label for c in cases]))
+    counts = np.array([compare_objects(guess, label).counts for guess, label in zip(guesses, labels, strict=True)])
     true, guessed = counts[:, 0], counts[:, 1]
+    field = _field(work.margin)
+    matrix = np.zeros((2, 2), np.int64)
+    for guess, label in zip(guesses, labels, strict=True):
+        matrix += confusion_matrix(label[field] != 0, guess[field] != 0, 2)
     return {
         "f1": f1(counts.sum(axis=0)),
-        "seg": seg(guesses, [case.label for case in cases]),
+        "seg": seg(guesses, labels),
+        "foreground_iu": float(class_iu(matrix)[1]),
         "count_error": float(np.abs(guessed - true).sum() / true.sum()),
     }
+
+
+def _field(margin: int) -> tuple[slice, slice]:
+    return (slice(margin, -margin or None),) * 2
+
+
+def _in_field(objects: np.ndarray, margin: int) -> np.ndarray:
+    """The objects of which a pixel lies in the field of interest."""
+    inside = np.unique(objects[_field(margin)])
+    return np.where(np.isin(objects, inside), objects, 0)
 
 
 def _of_threshold(parts: Parts, found: Mapping[str, Found]) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Work:
       read: finds the images in the folder of all data.
       classes: their names; of a work with objects those of kseg's own labels.
       has_objects: labels hold one number per object.
+      margin: pixels of the image's border, outside of the field of interest: objects that lie there alone do not count.
       bright: the objects are brighter than the ground, so that a threshold finds them.
       ignore_class: the number that means void.
       upright: images have an up and a down, so the plain U-Net mirrors them from left to right alone.
@@ -65,6 +66,7 @@ class Work:
     read: Callable[[Path], Parts]
     classes: tuple[str, ...] = ("ground", "object")
     has_objects: bool = False
+    margin: int = 0
     bright: bool = False
     ignore_class: int | None = None
     upright: bool = False
@@ -166,9 +168,11 @@ WORKS = {
         Work(
             "hela",
             "HeLa cells in differential interference contrast (Cell Tracking Challenge): 6 frames to train on, 2 to "
-            "score. Some of their cells have no label.",
+            "score. Cells that lie within 50 pixels of the border alone do not count, as the challenge has it (from "
+            "memory): many of them have no label.",
             _hela,
             has_objects=True,
+            margin=50,
         ),
         Work(
             "camvid",

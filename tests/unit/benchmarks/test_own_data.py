@@ -87,6 +87,17 @@ def test_true_classes_have_full_scores_for_a_peer_and_true_objects_for_kseg(cell
     assert own == perfect
 
 
+def test_objects_outside_of_the_field_of_interest_do_not_count():
+    label, guess = np.zeros((2, 12, 12), np.uint16)  # the field is rows and columns 3 to 8
+    label[5:8, 5:8] = guess[5:8, 5:8] = 1
+    label[0, 0] = 2  # at the border alone
+    guess[2, 2], guess[3, 8:] = 3, 4  # at the border alone; a pixel of it is in the field
+    parts = Parts([], [Case("a", label, label)])
+    work = Work("cells", "Cells.", lambda shared: parts, has_objects=True, margin=3)
+    got = scores.scores(work, parts, {"a": Found(np.uint8(guess != 0), guess)})
+    assert got == {"f1": pytest.approx(2 / 3), "seg": 1, "count_error": 1, "foreground_iu": 0.9}
+
+
 def test_the_threshold_is_that_of_the_images_to_choose_on(touching):
     label = np.uint8(three_classes(touching, 1) == 1)
     chosen = np.where(label, 0.55, 0.15)  # right between 0.2 and 0.5
