@@ -36,7 +36,6 @@ PLANNED = ("depth", "width")  # of a network's options
 DEPTHS = (3, 4, 5)
 AROUND = 2  # an object with half of its neighbours is so many times as wide as the object
 CROP, MOST_CROP = 256, 384  # pixels a side: where neither objects nor images say another, and for large objects
-RARE = 0.02  # of the pixels
 FEW_TOUCH = 0.01  # of the objects
 COST = 3  # a pixel that is trained on costs as much as so many that are predicted
 VALIDATING = 0.1  # of the time, if an epoch is not too short or too long for that
@@ -227,9 +226,8 @@ def _training(recipe: Recipe, data: Dataset, surveys: Surveys) -> Iterator[Choic
     is_mean = recipe.loss.options.get("average", "pixels") == "pixels"  # to which Dice, a mean too, can be added
     if recipe.loss.name == "cross_entropy" and is_mean and shares:
         share, name = min(shares)
-        what = "Dice beside cross-entropy" if share < RARE else "cross-entropy alone"
         why = f"{name}, the rarest class, has {100 * share:.2g}% of the pixels"
-        yield Choice(TRAINING, "loss.dice", 1.0 if share < RARE else 0.0, what, why)
+        yield Choice(TRAINING, "loss.dice", 1.0, "Dice beside cross-entropy", why)
     if data.has_instances:
         share = found.traits.touching_share
         height = recipe.loss.border_weight if share >= FEW_TOUCH else 0.0
