@@ -6,13 +6,15 @@ on, which `benchmarks.own_data` scores too:
 - Nuclei (400 steps): depth 3, which sees 89 pixels, had F1 of objects 0.897, depth 4 0.882, in 0.8 of the time. A
   gain of brightness of 0.3 (own-unet's own) had 0.897, 0.5 had 0.871, and 0.8 (with depth 4) 0.785, though the
   images' peaks lie between 34 and 255. So the gain is not planned. A running average of the weights changed nothing
-  (0.894).
+  (0.894). After 1,000 steps at depth 3, with border weights of 10, 3 and 0: F1 0.916, 0.909, 0.885, SEG 0.784, 0.797,
+  0.770, foreground IU 0.891, 0.903, 0.893. With 3 and Dice 0.915, 0.797, 0.905. Width 32 with 10: 0.907, 0.779.
 - HeLa cells, 128 pixels wide: crops of 256, four a step, had SEG 0.691 after 300 steps; crops of 384, two a step,
   0.585; depth 5 0.731. After 800 steps 0.798, and 0.757 with elastic deformation, which is not planned therefore.
 - CamVid (500 steps, mirrored left to right alone): mean IU 0.406; with Dice 0.411; with `median` class weights
   0.358, which are not planned therefore; with Dice and weights by the square root of the share 0.418, which found
   the rare classes at the cost of buildings; depth 5 0.409; a rate of 5e-3 0.396.
-- The EM stack (300 steps): mean IU 0.774, and 0.770 with elastic deformation.
+- The EM stack (300 steps): mean IU 0.774, and 0.770 with elastic deformation. After 400 steps V_rand 0.944, with Dice
+  0.957, pixel error 0.050 in both.
 """
 
 from __future__ import annotations
