@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         pipeline,
         recipes,
         reports,
+        serving,
         training,
         weights,
     )
@@ -72,6 +73,7 @@ else:
         "object_table",
         "pictures",
         "recipes",
+        "serving",
         "training",
     )
 

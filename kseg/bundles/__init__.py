@@ -1,5 +1,15 @@
-"""SavedModel bundles for TensorFlow Serving: written, checked, and in other programs' forms."""
+"""SavedModel bundles for TensorFlow Serving: written, and verified before they leave."""
 
-from kseg.bundles.export import export
+from __future__ import annotations
 
-__all__ = ["export"]
+from typing import TYPE_CHECKING
+
+from kseg.lazy import lazy
+
+if TYPE_CHECKING:
+    from kseg.bundles.bundle import export
+    from kseg.bundles.verification import verify
+else:
+    __getattr__, __dir__ = lazy(__name__, {"export": "kseg.bundles.bundle", "verify": "kseg.bundles.verification"})
+
+__all__ = ["export", "verify"]

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from kseg.images.arrays import TURNS
 
-MOST_PIXELS = 100_000_000  # that a picture's head may claim
 _SCANNED = 2**20  # bytes and segments of a file in which an orientation is looked for
 _SEGMENTS = 2000
 _ORIENTATION = 0x0112  # a tag of EXIF
@@ -38,13 +37,14 @@ class Head(NamedTuple):
     orientation: tf.Tensor
 
 
-def decoded(data: tf.Tensor, channels: int, kind: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+def decoded(data: tf.Tensor, channels: int, kind: tf.DType, most_pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The picture in the bytes of a file, for a network.
 
     Args:
       data: scalar string.
       channels: those that the network takes.
       kind: the type of its images: uint8, uint16 or float32.
+      most_pixels: a picture that claims more is refused before its pixels are decoded.
 
     Returns:
       (H, W, channels) of type `kind`, and "" as a scalar string; (0, 0, channels), and what is wrong.
@@ -59,7 +59,7 @@ def decoded(data: tf.Tensor, channels: int, kind: tf.DType) -> tuple[tf.Tensor, 
     fault = _first(
         (~(is_png | is_jpeg), "This is no PNG or JPEG."),
         ((pixels < 1) | (head.height < 1), "Its head is damaged."),
-        (pixels > MOST_PIXELS, f"It has more than {MOST_PIXELS:,} pixels."),
+        (pixels > most_pixels, f"It has more than {most_pixels:,} pixels."),
         (head.depth > most_bits, "It has 16 bits, but the network takes 8."),
         (is_jpeg & (head.channels != 1) & (head.channels != 3), "It is a JPEG of four colours. Save it as RGB."),
         (
