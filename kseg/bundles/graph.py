@@ -75,8 +75,8 @@ class BundleGraph:
         masks = tuple(tf.TensorSpec((), tf.string) for _ in heads)
         spec = (masks, tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.string))
         masks, sizes, faults = tf.map_fn(self._of_file, encoded, fn_output_signature=spec, parallel_iterations=1)
-        named = {f"{named('mask', head)}_bytes": mask for head, mask in zip(heads, masks, strict=True)}
-        return {**named, "height_width": sizes, "error": faults}
+        files = {f"{named('mask', head)}_bytes": mask for head, mask in zip(heads, masks, strict=True)}
+        return {**files, "height_width": sizes, "error": faults}
 
     def _of_file(self, data: Sequence[tf.Tensor]) -> tuple[tuple[tf.Tensor, ...], tf.Tensor, tf.Tensor]:
         """The same for one image; `data` has the file of each stream."""

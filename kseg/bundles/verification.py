@@ -162,7 +162,7 @@ def verify_bundle(
     """
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     kind = np.dtype(facts["dtype"])
-    given = [_streams(each) for each in images] if images is not None else list(_made(facts["streams"], kind))
+    given = [_streams(each) for each in images] if images is not None else list(made_images(facts["streams"], kind))
     found = _Work(folder, facts, given)
     operations = found.search()
     found.call()
@@ -195,7 +195,7 @@ def _streams(image: Any) -> dict[str, np.ndarray]:
     return dict(image) if isinstance(image, Mapping) else {"": np.asarray(image)}
 
 
-def _made(streams: Mapping[str, int], kind: np.dtype) -> Iterator[dict[str, np.ndarray]]:
+def made_images(streams: Mapping[str, int], kind: np.dtype) -> Iterator[dict[str, np.ndarray]]:
     """Images with edges, slopes and noise, the same each time."""
     rng = np.random.default_rng(0)
     white = 1.0 if kind.kind == "f" else np.iinfo(kind).max

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +28,16 @@ from kseg.cli.verb import Verb, average_option, precision_option
 )
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the run's, or the file's.")
 @click.option("--version", metavar="N", type=click.IntRange(min=1), help="Default: the highest there, plus 1.")
+@click.option(
+    "--form",
+    type=click.Choice(["savedmodel", "onnx", "litert", "openvino", "bioimageio"]),
+    default="savedmodel",
+    show_default=True,
+    help="Another program's form: BASE/NAME.onnx, ...",
+)
+@click.option(
+    "--license", "licence", metavar="ID", help="Of the weights, for bioimageio: an SPDX identifier as CC-BY-4.0."
+)
 @click.option("--verify", is_flag=True, help="Call it as a server would, and refuse it if masks differ; exit 1.")
 @average_option
 @precision_option
@@ -35,6 +46,8 @@ def export(
     output: str,
     name: str | None,
     version: int | None,
+    form: str,
+    licence: str | None,
     verify: bool,
     average: Average | None,
     precision: str | None,
@@ -64,6 +77,9 @@ def export(
     path = path_of(model).resolve()
     run = path if path.is_dir() else path.parent  # a run's model.keras gets the run's name
     name = name or (run.name if (run / "config.json").is_file() else path.stem)
+    if form != "savedmodel":
+        _write_form(network, output, name, form, average, precision, licence, run)
+        return
     settings = {"name": name, "version": version, "average": average, "precision": precision or "float32"}
     folder = write(network, output, **settings, run=run, verify=verify)
     click.echo(str(folder))
@@ -86,3 +102,26 @@ def export(
         f"--model_base_path={shlex.quote(str(folder.parent.resolve()))}",
         err=True,
     )
+
+
+def _write_form(
+    network: Any,
+    output: str,
+    name: str,
+    form: str,
+    average: Average | None,
+    precision: str | None,
+    licence: str | None,
+    run: Path,
+) -> None:
+    """Writes another program's form, and says how well it agrees."""
+    from kseg.bundles.forms import write_form
+
+    if form == "bioimageio":
+        from kseg.bundles.bioimageio import write_bioimageio
+
+        click.echo(str(write_bioimageio(network, output, name=name, licence=licence, run=run)))
+        return
+    found = write_form(network, output, name=name, form=form, average=average, precision=precision or "float32")
+    click.echo(str(found.path))
+    click.echo(f"{found.agreement:.4%} of the pixels are as in predict, at least.", err=True)

@@ -128,3 +128,19 @@ def _headers(given: tuple[str, ...]) -> dict[str, Any]:
         if ":" not in each:
             raise click.BadParameter(f"{each!r} is not NAME:VALUE.", param_hint="--header")
     return {name.strip(): value.strip() for name, _, value in (each.partition(":") for each in given)}
+
+
+@serve.command("page", cls=Verb)
+@click.option("--server", metavar="URL", required=True, help="The server: http://HOST:8501 or grpc://HOST:8500.")
+@click.option("--model", metavar="NAME", required=True, help="Its name on the server.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the page listens.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--classes", metavar="FILE", type=click.Path(), help="The bundle's assets/classes.json, for names and colours."
+)
+def page(server: str, model: str, host: str, port: int, classes: str | None) -> None:
+    """Show a page in the browser: drop an image, see its classes, download the mask. Ctrl-C ends it."""
+    from kseg.serving.page import serve as run
+
+    for address in run(server, model, host=host, port=port, classes=classes):
+        click.echo(address)
