@@ -127,6 +127,7 @@ __all__ = [
     "predictor",
     "recipes",
     "reports",
+    "serving",
     "train",
     "training",
     "weights",

@@ -4,9 +4,9 @@
     python -m benchmarks.serving --url http://HOST:8501 --model cells    # a real server
 
 It prints percentiles of the latency with 1, 8 and 64 requests at a time, errors, and how much memory grew between the
-first tenth and the end. The stand-in computes in a process of its own. It is a stand-in: its figures say what the client
-and the graph cost, and nothing about TensorFlow Serving. Beside it the same requests through TensorFlow's C API, one
-after the other, without a network.
+first tenth and the end. The stand-in computes in a process of its own. Its figures say what the client and the graph
+cost, and nothing about TensorFlow Serving. Beside it the same requests through TensorFlow's C API, one after the other,
+without a network.
 """
 
 from __future__ import annotations

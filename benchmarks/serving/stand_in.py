@@ -97,7 +97,9 @@ class Loaded:
         if facts is None:
             raise Refusal("INVALID_ARGUMENT", f'Serving signature name: "{signature}" not found in signature def')
         if set(inputs) != set(facts.inputs):
-            raise Refusal("INVALID_ARGUMENT", f"input size does not match signature: {len(inputs)}!={len(facts.inputs)}")
+            raise Refusal(
+                "INVALID_ARGUMENT", f"input size does not match signature: {len(inputs)}!={len(facts.inputs)}"
+            )
         for name, array in inputs.items():
             wanted = facts.inputs[name]
             if (wanted.dtype == STRING) != (array.dtype == object) or (
@@ -107,7 +109,8 @@ class Loaded:
         try:
             call = self._kept.signatures[signature]
             given = {
-                name: self._constant(array.tolist() if array.dtype == object else array) for name, array in inputs.items()
+                name: self._constant(array.tolist() if array.dtype == object else array)
+                for name, array in inputs.items()
             }
             return {name: each.numpy() for name, each in call(**given).items()}
         except Exception as error:
@@ -331,7 +334,12 @@ class _Rpc(grpc.GenericRpcHandler):
             fault = stand_in.fault.take()
             stand_in.requests.append(len(data))
             time.sleep(stand_in.fault.slow)
-            codes = {"busy": "UNAVAILABLE", "many": "RESOURCE_EXHAUSTED", "failed": "INTERNAL", "dropped": "UNAVAILABLE"}
+            codes = {
+                "busy": "UNAVAILABLE",
+                "many": "RESOURCE_EXHAUSTED",
+                "failed": "INTERNAL",
+                "dropped": "UNAVAILABLE",
+            }
             if fault in codes:
                 text = "Socket closed" if fault == "dropped" else f"the stand-in is told to be {fault}"
                 context.abort(grpc.StatusCode[codes[fault]], text)

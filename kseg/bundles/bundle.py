@@ -148,9 +148,7 @@ def _write(
         ) from error
 
 
-def _add_facts(
-    model: keras.Model, network: Predictor, average: Average, made: Path, run: str | Path | None
-) -> None:
+def _add_facts(model: keras.Model, network: Predictor, average: Average, made: Path, run: str | Path | None) -> None:
     """Writes what kseg must know of a bundle, and what people want to know: classes, colours, versions, scores."""
     readings = {head: dataclasses.replace(reading, average=average) for head, reading in network.readings.items()}
     names = {head: list(reading.names(network.heads[head])) for head, reading in readings.items()}

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -215,4 +214,3 @@ FORMS: dict[str, Form] = {
     "openvino": Form(".xml", {"openvino": "openvino"}, _write_openvino, _run_openvino),
 }
 """The forms by name."""
-

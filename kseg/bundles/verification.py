@@ -61,7 +61,8 @@ call = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 count = len({name.split("/")[0] for name in given.files})
 found = {}
 for number in range(count):
-    inputs = {name.split("/", 1)[1]: tf.constant(given[name]) for name in given.files if name.split("/")[0] == str(number)}
+    mine = [name for name in given.files if name.split("/")[0] == str(number)]
+    inputs = {name.split("/", 1)[1]: tf.constant(given[name]) for name in mine}
     found.update({f"{number}/{name}": each.numpy() for name, each in call(**inputs).items()})
 np.savez(sys.argv[3], **found)
 print(tf.__version__, beside)
@@ -235,8 +236,9 @@ class _Work:
             for nodes in (meta_graph.graph_def.node, *(each.node_def for each in functions)):
                 count += len(nodes)
                 for node in nodes:
-                    reasons = [why for beginning, why in FORBIDDEN.items() if node.op.startswith(beginning)]
-                    bad.update({node.op: why for why in reasons})
+                    for beginning, why in FORBIDDEN.items():
+                        if node.op.startswith(beginning):
+                            bad[node.op] = why
             if any("_XlaMustCompile" in each.attr and each.attr["_XlaMustCompile"].b for each in functions):
                 bad["_XlaMustCompile"] = "needs XLA"
         self.problems += [f"Its graph has the operation {op}, which {why}." for op, why in sorted(bad.items())]
@@ -257,7 +259,9 @@ class _Work:
                 calls.append((signature, number))
                 requests.append(request_of("", signature, stored))
             if self.takes_files:
-                files = {name: np.array([png_of(image[0]), b"\x89PNG damaged"], object) for name, image in stored.items()}
+                files = {
+                    name: np.array([png_of(image[0]), b"\x89PNG damaged"], object) for name, image in stored.items()
+                }
                 calls.append((BYTES, number))
                 requests.append(request_of("", BYTES, files))
         self.signatures, answers, times = in_c(self.folder, requests)

@@ -55,8 +55,8 @@ def export(
     """Write MODEL (a run folder, a preset or a .keras file) as BASE/NAME/VERSION.
 
     The bundle takes images as they are stored or as files, of any height and width, and gives masks. Its graph computes
-    the network's own average; --average none leaves it out. With --verify, MODEL may be a bundle, which is checked where
-    it lies.
+    the network's own average; --average none leaves it out. With --verify, MODEL may be a bundle, which is checked
+    where it lies.
     """
     from kseg.bundles import export as write
     from kseg.bundles import verify as check

@@ -85,4 +85,3 @@ def _seconds(text: str | None) -> float | None:
         return max(float(text), 0.0) if text is not None else None
     except ValueError:
         return None
-

@@ -27,7 +27,9 @@ BYTES, MASK = "image_bytes", "serving_default"
 
 
 class _Server(Protocol):
-    def predict(self, asked: Asked, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]: ...
+    def predict(
+        self, asked: Asked, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
+    ) -> dict[str, np.ndarray]: ...
 
     def status(self, asked: Asked) -> list[dict[str, Any]]: ...
 
@@ -227,7 +229,9 @@ class Client:
                 raise Refused(f"{self._url}: {error}")
             masks = {name.removesuffix("_bytes"): _mask(data[0]) for name, data in found.items()}
         except (KeyError, IndexError, AttributeError, TypeError, ValueError) as wrong:
-            raise BadAnswer(f"{self._url}: {asked.model} is no bundle of kseg, or an old one.", "Export it again.") from wrong
+            raise BadAnswer(
+                f"{self._url}: {asked.model} is no bundle of kseg, or an old one.", "Export it again."
+            ) from wrong
         if any(mask.shape != size for mask in masks.values()):
             raise BadAnswer(f"{self._url}: a mask of another size than {size[0]} x {size[1]}.")
         return _by_head(masks)

@@ -1,7 +1,7 @@
 """A page in the browser: drop an image, see its mask. A thin program hands images to one server, and to no other.
 
-It listens on 127.0.0.1 unless another address is named, answers no request that names another host or comes from another
-page, and takes files up to a limit.
+It listens on 127.0.0.1 unless another address is named, answers no request that names another host or comes from
+another page, and takes files up to a limit.
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ def serve(
             made, host=host, port=port, threads=4, max_request_body_size=MOST_BYTES, ident=None
         )
     except OSError as error:
-        raise EnvironmentFailure(f"{host}:{port}: can't listen there ({error.strerror}).", "Name another --port.") from error
+        raise EnvironmentFailure(
+            f"{host}:{port}: can't listen there ({error.strerror}).", "Name another --port."
+        ) from error
     yield f"http://{'localhost' if host in LOCAL else host}:{running.effective_port}/"
     running.run()
 

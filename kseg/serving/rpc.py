@@ -116,7 +116,9 @@ class Grpc:
             except grpc.RpcError as error:
                 code, words = error.code().name, error.details() or ""
                 if code == "UNAVAILABLE" and any(word in words for word in _LOST):
-                    raise Unreachable(f"{self._url}: {words}.", "Is the server running, and is this its address?") from error
+                    raise Unreachable(
+                        f"{self._url}: {words}.", "Is the server running, and is this its address?"
+                    ) from error
                 return None, code, words
 
         found, code, words = self._limits.tried(once, lambda got: (got[1], None))

@@ -110,7 +110,13 @@ def test_an_orientation_that_stands_in_a_text_alone_is_refused(tmp_path):
 def test_random_bytes_never_break_the_graph():
     graph = tf.function(lambda data: decoded(data, 3, tf.uint8, MOST), input_signature=[tf.TensorSpec((), tf.string)])
     rng = np.random.default_rng(1)
-    for beginning in (b"", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"):
+    for beginning in (
+        b"",
+        b"\xff\xd8\xff",
+        b"\xff\xd8\xff\xe1",
+        b"\x89PNG\r\n\x1a\n",
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR",
+    ):
         for length in (0, 1, 5, 30, 300):
             picture, fault = graph(beginning + rng.bytes(length))
             assert fault.numpy() and picture.shape == (0, 0, 3)

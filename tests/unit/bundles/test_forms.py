@@ -45,7 +45,12 @@ def test_weights_of_16_bits_need_half_the_place(form, networks, tmp_path):
     if not installed(form):
         pytest.skip(f"pip install 'kseg[{form}]'")
     sizes = [
-        sum(file.stat().st_size for file in write_form(networks["same"], tmp_path / name, name="a", form=form, precision=name).path.parent.iterdir())
+        sum(
+            file.stat().st_size
+            for file in write_form(
+                networks["same"], tmp_path / name, name="a", form=form, precision=name
+            ).path.parent.iterdir()
+        )
         for name in ("float32", "mixed_float16")
     ]
     assert sizes[1] < 0.8 * sizes[0]

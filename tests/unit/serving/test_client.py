@@ -31,7 +31,12 @@ def base(network, tmp_path_factory):
     for _ in range(2):
         kseg.export(network, base, name="cells", warm_up=[(32, 32)])
     both = kseg.build(
-        "fcn32s", streams=("rgb", "hha"), width=1 / 32, fc_width=8, padding="same", classes={"semantic": 4, "geometric": 3}
+        "fcn32s",
+        streams=("rgb", "hha"),
+        width=1 / 32,
+        fc_width=8,
+        padding="same",
+        classes={"semantic": 4, "geometric": 3},
     )
     kseg.export(both, base, name="rooms", warm_up=[(32, 32)])
     return base
@@ -131,7 +136,14 @@ def test_a_busy_server_is_asked_again(client, server, image, fault):
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [("busy", Busy), ("many", Busy), ("dropped", Unreachable), ("failed", Failed), ("junk", BadAnswer), ("half", ServingError)],
+    [
+        ("busy", Busy),
+        ("many", Busy),
+        ("dropped", Unreachable),
+        ("failed", Failed),
+        ("junk", BadAnswer),
+        ("half", ServingError),
+    ],
 )
 def test_what_a_server_says_reaches_the_caller(client, server, image, fault, kind):
     setattr(server.fault, fault, 9)
@@ -151,7 +163,10 @@ def test_a_slow_server_ends_in_a_time_out_and_an_oversize_answer_is_refused(serv
     with Client(getattr(server, way), timeout=0.3, tries=1) as client, pytest.raises(TimedOut):
         client.predict("cells", [image])
     server.fault.slow = 0.0
-    with Client(getattr(server, way), most_bytes=2000, tries=1) as client, pytest.raises(ServingError, match="byte|larger"):
+    with (
+        Client(getattr(server, way), most_bytes=2000, tries=1) as client,
+        pytest.raises(ServingError, match="byte|larger"),
+    ):
         client.call("cells", "scores", {"images": image[None]})
 
 

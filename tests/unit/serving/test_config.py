@@ -57,9 +57,7 @@ def test_monitoring_and_batching_have_the_server_s_fields(base, tmp_path):
     found = text_format.Parse((tmp_path / "server" / MONITORING).read_text(), monitoring())
     assert found.prometheus_config.enable and found.prometheus_config.path == METRICS
     value = [(1, "value", 3)]
-    batching = message(
-        "Batching", (1, "max_batch_size", value), (7, "pad_variable_length_inputs", 8)
-    )
+    batching = message("Batching", (1, "max_batch_size", value), (7, "pad_variable_length_inputs", 8))
     lines = (tmp_path / "server" / BATCHING).read_text().splitlines()
     known = "\n".join(line for line in lines if line.startswith(("max_batch_size", "pad_")))
     found = text_format.Parse(known, batching())

@@ -46,7 +46,9 @@ def test_an_image_has_the_mask_of_predict(browser, network, image):
     answer = browser.post("/predict", data=png_of(image), headers={"Host": "localhost:8080"})
     assert answer.status_code == 200
     found = answer.get_json()["masks"]["mask"]
-    ids = np.frombuffer(zlib.decompress(base64.b64decode(found["ids"])), np.uint8).reshape(found["height"], found["width"])
+    ids = np.frombuffer(zlib.decompress(base64.b64decode(found["ids"])), np.uint8).reshape(
+        found["height"], found["width"]
+    )
     np.testing.assert_array_equal(ids, kseg.predict(network, image))
 
 
@@ -72,7 +74,9 @@ def test_other_hosts_and_pages_are_refused(browser, headers, status):
     assert answer.status_code in ((status, 502) if status == 400 else (status,)) and answer.get_json()["error"]
 
 
-@pytest.mark.parametrize("path", ["/..%2f..%2fetc/passwd", "/static/x", "/predict/../..", "//evil.example/predict", "/models"])
+@pytest.mark.parametrize(
+    "path", ["/..%2f..%2fetc/passwd", "/static/x", "/predict/../..", "//evil.example/predict", "/models"]
+)
 def test_no_other_path_answers(browser, path):
     assert browser.get(path, headers={"Host": "localhost"}).status_code in (404, 405, 308, 403)
 
@@ -84,7 +88,9 @@ def test_a_file_that_is_too_large_is_refused(browser):
 
 def test_names_of_classes_can_not_end_the_script(bundle, tmp_path):
     file = tmp_path / "classes.json"
-    file.write_text(json.dumps({"mask": [{"id": 0, "name": '</script><script>alert("x")</script>', "colour": [0, 0, 0]}]}))
+    file.write_text(
+        json.dumps({"mask": [{"id": 0, "name": '</script><script>alert("x")</script>', "colour": [0, 0, 0]}]})
+    )
     page = application("http://127.0.0.1:9", "</script>", classes=file).test_client().get("/").get_data(as_text=True)
     assert page.count("</script>") == 1
     file.write_text("[1]")
