@@ -25,6 +25,7 @@ from kseg.inference.graphs import class_ids
 from kseg.layers import Average
 from kseg.storage import aside
 
+OPSET = 17  # of ONNX
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Arrays], Arrays]
 
@@ -155,6 +156,11 @@ def _compared(run: Run, network: Predictor, average: Average, model: keras.Model
 
 
 def _write_onnx(core: Path, path: Path, precision: str) -> None:
+    to_onnx(core, path, OPSET)
+
+
+def to_onnx(core: Path, path: Path, opset: int) -> None:
+    """Writes a SavedModel's only signature as ONNX, with the names of its inputs and outputs."""
     import tf2onnx
 
     loaded = tf.saved_model.load(str(core))
@@ -165,7 +171,7 @@ def _write_onnx(core: Path, path: Path, precision: str) -> None:
         return call(**{spec.name: image for spec, image in zip(takes, images, strict=True)})
 
     function = tf.function(ordered, input_signature=takes, autograph=False)
-    tf2onnx.convert.from_function(function, input_signature=takes, opset=17, output_path=str(path))
+    tf2onnx.convert.from_function(function, input_signature=takes, opset=opset, output_path=str(path))
 
 
 def _run_onnx(path: Path) -> Run:
