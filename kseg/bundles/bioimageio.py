@@ -160,9 +160,7 @@ def _described(model: keras.Model, folder: Path, name: str, licence: str, author
     )
 
     def space(axis: str) -> Any:
-        reference = spec.SizeReference(
-            tensor_id=spec.TensorId(INPUT), axis_id=spec.AxisId(axis), offset=-loss
-        )
+        reference = spec.SizeReference(tensor_id=spec.TensorId(INPUT), axis_id=spec.AxisId(axis), offset=-loss)
         halo = 0 if loss else geometry.margin
         if halo:
             return spec.SpaceOutputAxisWithHalo(id=spec.AxisId(axis), size=reference, halo=halo)
@@ -189,7 +187,9 @@ def _described(model: keras.Model, folder: Path, name: str, licence: str, author
     )
     return spec.ModelDescr(
         name=name,
-        description=f"Classes {', '.join(reading.names(network.heads['']))}, by a {model.name} trained with kseg."[:1024],
+        description=f"Classes {', '.join(reading.names(network.heads['']))}, by a {model.name} trained with kseg."[
+            :1024
+        ],
         authors=[spec.Author(name=each) for each in authors],
         cite=[spec.CiteEntry(text=text, doi=spec.Doi(doi))],
         license=spec.LicenseId(licence),
@@ -211,5 +211,3 @@ def _identifier(text: str, number: int) -> str:
     """A class's name as an identifier."""
     found = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in text).strip("_")
     return found if found.isidentifier() else f"class_{number}"
-
-
