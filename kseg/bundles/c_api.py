@@ -1,8 +1,8 @@
 """A bundle through TensorFlow's C API, as a server in C++ loads it.
 
 `python -m kseg.bundles.c_api BUNDLE REQUESTS ANSWERS` never imports TensorFlow's Python. REQUESTS is a file of
-PredictRequest messages, each behind its length in 8 bytes. ANSWERS gets a PredictResponse for each; where a call failed,
-its only output is "error". The program prints the signatures as JSON, and then the seconds that each call took.
+PredictRequest messages, each behind its length in 8 bytes. ANSWERS gets a PredictResponse for each; where a call
+failed, its only output is "error". The program prints the signatures as JSON, and then the seconds that each call took.
 
 Source of the functions: tensorflow/c/c_api.h.
 """
