@@ -279,7 +279,10 @@ def _given(value: Any, info: Any) -> np.ndarray:
             raise Refusal("INVALID_ARGUMENT", "JSON Value: not formatted as base64 data") from error
         return found
     try:
-        return np.asarray(value, KINDS[info.dtype])
+        found, kind = np.asarray(value), KINDS[info.dtype]
+        if kind.kind in "iu" and found.dtype.kind == "f":
+            raise ValueError(f"is not of expected type: {kind}")
+        return np.asarray(value, kind)
     except (TypeError, ValueError, OverflowError) as error:
         raise Refusal("INVALID_ARGUMENT", f"JSON Value: {error}") from error
 

@@ -16,7 +16,7 @@ from kseg.images.arrays import TURNS
 _SCANNED = 2**20  # bytes and segments of a file in which an orientation is looked for
 _SEGMENTS = 2000
 _ORIENTATION = 0x0112  # a tag of EXIF
-_IN_TEXT = r"(?s).*tiff:Orientation\s*[=>]\s*[\"']?\s*[2-8].*"  # of XMP
+_IN_TEXT = r"\C*tiff:Orientation\s*[=>]\s*[\"']?\s*[2-8]\C*"  # of XMP; "." would match no byte that is no UTF-8
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 

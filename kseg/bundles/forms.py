@@ -144,7 +144,7 @@ def _compared(run: Run, network: Predictor, average: Average, model: keras.Model
     from kseg.inference import predict_scores
 
     least, most = 1.0, 0.0
-    for streams in made_images(network.streams, input_kind(model).as_numpy_dtype):
+    for streams in made_images(network.streams, np.dtype(input_kind(model).as_numpy_dtype)):
         found = run({stream or "images": image[None] for stream, image in streams.items()})
         image = streams.get("", streams)
         masks, scores = predict(network, image, average=average), predict_scores(network, image, average=average)

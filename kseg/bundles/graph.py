@@ -161,16 +161,20 @@ def whole_image(model: keras.Model, held: HeldWeights | None = None) -> Callable
         height, width = tf.shape(images)[1], tf.shape(images)[2]
         given = tf.cast(images, tf.float32)
         for axis, size in ((1, height), (2, width)):
-            beyond = size + 2 * geometry.border - geometry.smallest
-            whole = geometry.smallest + tf.maximum(0, -(-beyond // geometry.steps)) * geometry.steps
-            given = tf.gather(given, _mirrored(-geometry.border, whole - geometry.border, size), axis=axis)
+            # Without numbers below 0, which other programs divide in another way.
+            beyond = tf.maximum(0, size + 2 * geometry.border - geometry.smallest)
+            whole = geometry.smallest + (beyond + geometry.steps - 1) // geometry.steps * geometry.steps
+            given = tf.gather(given, _mirrored(geometry.border, whole, size), axis=axis)
         return computed(given)[:, :height, :width]
 
     return scores
 
 
-def _mirrored(start: int, stop: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """kseg.geometry.mirrored as TensorFlow operations; tf.pad refuses borders as large as the image."""
+def _mirrored(border: int, count: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """kseg.geometry.mirrored as TensorFlow operations; tf.pad refuses borders as large as the image.
+
+    The rows of an image with `size` rows that are read by `count` rows, the first of which lies `border` above it.
+    """
     period = tf.maximum(1, 2 * (size - 1))
-    index = tf.range(start, stop) % period
+    index = (tf.range(count) + period - border % period) % period
     return tf.minimum(index, (period - index) % period)

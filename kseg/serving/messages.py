@@ -89,7 +89,7 @@ _CLASSES = _made()
 Message = message.Message
 
 
-def new(name: str, **fields: Any) -> Any:
+def new(name: str, /, **fields: Any) -> Any:
     """A message of the declared kind."""
     return _CLASSES[f"kseg.{name}"](**fields)
 

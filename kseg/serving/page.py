@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 MOST_BYTES = 50_000_000  # of an image's file
-LOCAL = ("127.0.0.1", "localhost", "::1")
+LOCAL = ("127.0.0.1", "localhost")
 
 
 def application(
@@ -66,11 +66,10 @@ def application(
     @made.before_request
     def check() -> Any:
         """Refuses other hosts, which a page that names them in the DNS would use, and other pages' requests."""
-        called = urlsplit(f"//{flask.request.host}").hostname
-        origin = flask.request.headers.get("Origin")
-        if called not in hosts:
-            return refuse(403, f"This page is not served as {called}.")
-        if origin is not None and urlsplit(origin).netloc != flask.request.host:
+        called, origin = _place(f"http://{flask.request.host}"), flask.request.headers.get("Origin")
+        if called is None or called[0] not in hosts:
+            return refuse(403, "This page is not served under that name.")
+        if origin is not None and _place(origin) != called:
             return refuse(403, "A request from another page.")
         return None
 
@@ -137,6 +136,15 @@ def serve(
         ) from error
     yield f"http://{'localhost' if host in LOCAL else host}:{running.effective_port}/"
     running.run()
+
+
+def _place(address: str) -> tuple[str, int] | None:
+    """The host and the port of an http address; None where it is none."""
+    try:
+        parts = urlsplit(address)
+        return (parts.hostname, parts.port or 80) if parts.scheme == "http" and parts.hostname else None
+    except ValueError:
+        return None
 
 
 def _flask() -> Any:

@@ -131,9 +131,10 @@ class Rest:
                     return answer.status, self._whole(answer, address), answer.headers.get("Retry-After")
                 finally:
                     answer.release_conn()
-            except urllib3.exceptions.TimeoutError as error:
-                raise TimedOut(f"{address}: no answer within {self._limits.timeout:g} s.") from error
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                is_refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # to urllib3 a time-out, too
+                if isinstance(error, urllib3.exceptions.TimeoutError) and not is_refused:
+                    raise TimedOut(f"{address}: no answer within {self._limits.timeout:g} s.") from error
                 why = in_a_line(error, 200)
                 raise Unreachable(f"{address}: {why}.", "Is the server running, and is this its address?") from error
 

@@ -88,7 +88,7 @@ def test_a_file_has_the_pixels_that_predict_reads_or_an_error_where_predict_has_
             read += 1
             assert fault.numpy() == b"", (name, fault)
             np.testing.assert_array_equal(picture, expected.astype(kind.as_numpy_dtype), err_msg=name)
-    assert read > (2 if channels == 4 else 5)
+    assert read >= (2 if channels == 4 else 5)
 
 
 def test_a_picture_that_claims_too_many_pixels_is_refused_before_it_is_decoded(pictures):

@@ -24,9 +24,9 @@ def test_an_array_is_the_tensor_that_tensorflow_makes_of_it(kind):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=str)
 def test_values_that_are_listed_one_by_one_are_read_too(kind):
     values = [1, 0, 1]
-    made = tf.make_tensor_proto(values, dtype=tf.as_dtype(kind))
+    made = tf.make_tensor_proto(np.array(values).astype(kind).tolist(), dtype=tf.as_dtype(kind))
     np.testing.assert_array_equal(array_of(parsed("Tensor", made.SerializeToString())), np.array(values, kind))
-    same = tf.make_tensor_proto(1, dtype=tf.as_dtype(kind), shape=(2, 2))
+    same = tf.make_tensor_proto(np.ones((), kind).tolist(), dtype=tf.as_dtype(kind), shape=(2, 2))
     np.testing.assert_array_equal(array_of(parsed("Tensor", same.SerializeToString())), np.ones((2, 2), kind))
 
 

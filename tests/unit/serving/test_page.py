@@ -66,7 +66,8 @@ def test_the_page_is_one_file_that_may_load_nothing(browser):
         ({"Host": "localhost", "Origin": "http://evil.example"}, 403),
         ({"Host": "localhost", "Origin": "null"}, 403),
         ({"Host": "localhost:80", "Origin": "http://localhost:80"}, 400),
-        ({"Host": "[::1]:80"}, 400),
+        ({"Host": "[::1]:80"}, 403),
+        ({"Host": "localhost.evil.example"}, 403),
     ],
 )
 def test_other_hosts_and_pages_are_refused(browser, headers, status):
