@@ -39,7 +39,6 @@ setup(
         "onnx": ["tf2onnx>=1.17", "onnxruntime>=1.23"],
         "litert": ["ai-edge-litert>=2.0"],
         "openvino": ["openvino>=2025.3"],
-        "bioimageio": ["kseg[onnx]", "bioimageio.core>=0.9"],
         "page": ["flask>=3.1", "waitress>=3.0"],
         "bench": [  # what `python -m benchmarks peers` compares with
             "torch>=2.9",
@@ -54,7 +53,14 @@ setup(
             "segmentation-models-pytorch>=0.5",
             "scikit-image>=0.26",
         ],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scipy>=1.13"],
+        "test": [
+            "kseg[page]",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6.100",
+            "scipy>=1.13",
+            "tensorflow-serving-api>=2.21",  # others' messages, which kseg's are compared with
+        ],
         "dev": ["kseg[test]", "ruff>=0.9", "mypy>=1.14", "import-linter>=2.1", "pre-commit>=4"],
     },
     entry_points={"console_scripts": ["kseg=kseg.cli:main"]},

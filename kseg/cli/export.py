@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,13 +29,10 @@ from kseg.cli.verb import Verb, average_option, precision_option
 @click.option("--version", metavar="N", type=click.IntRange(min=1), help="Default: the highest there, plus 1.")
 @click.option(
     "--form",
-    type=click.Choice(["savedmodel", "onnx", "litert", "openvino", "bioimageio"]),
+    type=click.Choice(["savedmodel", "onnx", "litert", "openvino"]),
     default="savedmodel",
     show_default=True,
     help="Another program's form: BASE/NAME.onnx, ...",
-)
-@click.option(
-    "--license", "licence", metavar="ID", help="Of the weights, for bioimageio: an SPDX identifier as CC-BY-4.0."
 )
 @click.option("--verify", is_flag=True, help="Call it as a server would, and refuse it if masks differ; exit 1.")
 @average_option
@@ -47,7 +43,6 @@ def export(
     name: str | None,
     version: int | None,
     form: str,
-    licence: str | None,
     verify: bool,
     average: Average | None,
     precision: str | None,
@@ -78,10 +73,10 @@ def export(
     run = path if path.is_dir() else path.parent  # a run's model.keras gets the run's name
     name = name or (run.name if (run / "config.json").is_file() else path.stem)
     if form != "savedmodel":
-        _write_form(network, output, name, form, average, precision, licence, run)
+        _write_form(network, output, name, form, average, precision)
         return
-    settings = {"name": name, "version": version, "average": average, "precision": precision or "float32"}
-    folder = write(network, output, **settings, run=run, verify=verify)
+    settings: dict[str, Any] = {"version": version, "average": average, "precision": precision or "float32"}
+    folder = write(network, output, name=name, run=run, verify=verify, **settings)
     click.echo(str(folder))
     held = predictor(network).outer_average(average)
     if held != "none":
@@ -111,17 +106,10 @@ def _write_form(
     form: str,
     average: Average | None,
     precision: str | None,
-    licence: str | None,
-    run: Path,
 ) -> None:
     """Writes another program's form, and says how well it agrees."""
     from kseg.bundles.forms import write_form
 
-    if form == "bioimageio":
-        from kseg.bundles.bioimageio import write_bioimageio
-
-        click.echo(str(write_bioimageio(network, output, name=name, licence=licence, run=run)))
-        return
     found = write_form(network, output, name=name, form=form, average=average, precision=precision or "float32")
     click.echo(str(found.path))
     click.echo(f"{found.agreement:.4%} of the pixels are as in predict, at least.", err=True)

@@ -104,7 +104,7 @@ def request(
                 continue
             for head, mask in (found if isinstance(found, dict) else {"": found}).items():
                 target = Path(output) / f"{file.stem}{f'_{head}' if head else ''}.png"
-                write_image(target, palette()[mask % 256] if coloured else mask)
+                write_image(target, palette()[mask.astype("int32") % 256] if coloured else mask)
                 click.echo(str(target))
     click.echo(f"{len(files) - failed} of {len(files)} images answered.", err=True)
     sys.exit(5 if failed else 0)

@@ -41,7 +41,7 @@ SignatureMap: 1 signature_def %Signature
 """
 _SCALARS = ("double", "float", "int64", "uint64", "int32", "bool", "string", "bytes", "uint32")
 STRING = 7  # TensorFlow's number of the type
-KINDS = {
+KINDS: dict[int, np.dtype[Any]] = {
     1: np.dtype(np.float32),
     2: np.dtype(np.float64),
     3: np.dtype(np.int32),

@@ -36,7 +36,7 @@ def models(network, tmp_path_factory) -> Path:
 def images(tmp_path) -> Path:
     rng = np.random.default_rng(0)
     for number in range(3):
-        write_image(tmp_path / "images" / f"{number}.png", rng.integers(0, 255, (20 + number, 31, 1)).astype(np.uint8))
+        write_image(tmp_path / "images" / f"{number}.png", rng.integers(0, 255, (20 + number, 31)).astype(np.uint8))
     return tmp_path / "images"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from kseg.layers import Average
 from kseg.registry import load_plugin, loaded_plugins
 
 FAILED = "failed.jsonl"
+_NOTE = ".failed.json"  # the end of the file in which a worker notes a failure
 _DONE = (".png", ".tif")  # endings of the file with the class ids, which is written last
 
 
@@ -87,22 +89,41 @@ def predict_on_beam(
     files = list(_listed(sources))
     if not FileSystems.exists(folder):
         FileSystems.mkdirs(folder)
+    if old := _notes(folder):  # of a pipeline that was ended
+        FileSystems.delete(old)
     task = _Task(model, folder, extras, tile, average, axes, precision, loaded_plugins())
     try:
         with apache_beam.Pipeline(options=given) as pipeline:
             steps = pipeline | apache_beam.Create(files) | apache_beam.Reshuffle()
-            failed = steps | apache_beam.ParDo(_predicting(task))
-            _ = failed | apache_beam.io.WriteToText(
-                FileSystems.join(folder, FAILED), num_shards=1, shard_name_template=""
-            )
+            _ = steps | apache_beam.ParDo(_predicting(task))
     except RuntimeError as error:
         *_, reason = [error, *str(error).strip().splitlines()]  # the last line
         raise EnvironmentFailure(
             f"{folder}: the pipeline failed ({in_a_line(reason)}). What is finished stays there.",
             "Check that kseg, the network and the images are on every worker, and run it again.",
         ) from error
-    with FileSystems.open(FileSystems.join(folder, FAILED)) as file:
-        return [json.loads(line) for line in file.read().decode().splitlines()]
+    return _failures(folder)
+
+
+def _failures(folder: str) -> list[dict[str, str]]:
+    """The failures that the workers noted, which are written into one file; none where it is empty."""
+    from apache_beam.io.filesystems import FileSystems
+
+    notes, found = _notes(folder), []
+    for note in notes:
+        with FileSystems.open(note) as file:
+            found.append(json.loads(file.read()))
+    with FileSystems.create(FileSystems.join(folder, FAILED)) as file:
+        file.write("".join(f"{json.dumps(each)}\n" for each in found).encode())
+    if notes:
+        FileSystems.delete(notes)
+    return found
+
+
+def _notes(folder: str) -> list[str]:
+    from apache_beam.io.filesystems import FileSystems
+
+    return sorted(each.path for each in FileSystems.match([FileSystems.join(folder, f"*{_NOTE}")])[0].metadata_list)
 
 
 def _listed(sources: Iterable[str]) -> Iterator[str]:
@@ -144,11 +165,8 @@ def _predicting(task: _Task) -> Any:
             # One network for all threads of a process, however often the step is made.
             self._network = self._shared.acquire(lambda: _Network(self._task))
 
-        def process(self, source: str) -> Iterator[str]:
-            try:
-                self._network.predict(source)
-            except DataError as error:
-                yield json.dumps({"path": source, "reason": str(error)})
+        def process(self, source: str) -> None:
+            self._network.predict(source)
 
     return Predicting(task, Shared())
 
@@ -163,7 +181,18 @@ class _Network:
         self._network: Predictor = predictor(load(task.model), precision=task.precision)
 
     def predict(self, source: str) -> None:
-        """Writes the results of a file, unless they are there; the class ids last."""
+        """Writes the results of a file, unless they are there; the class ids last. Notes why a file fails."""
+        from apache_beam.io.filesystems import FileSystems
+
+        try:
+            self._predict(source)
+        except DataError as error:
+            with tempfile.TemporaryDirectory(prefix="kseg-") as place:
+                note = Path(place, "note")
+                note.write_text(json.dumps({"path": source, "reason": str(error)}), encoding="utf-8")
+                _put(note, FileSystems.join(self._task.folder, f"{stem_of(Path(source))}{_NOTE}"))
+
+    def _predict(self, source: str) -> None:
         from apache_beam.io.filesystems import FileSystems
 
         task = self._task
@@ -204,7 +233,7 @@ def _put(path: Path, target: str) -> None:
     from apache_beam.io.filesystems import FileSystems
 
     if "://" not in target:
-        new = Path(f"{target}.{path.parent.parent.name}")
+        new = Path(f"{target}.{os.getpid()}.tmp")
         shutil.copyfile(path, new)
         new.replace(target)
         return

@@ -218,3 +218,36 @@ def test_the_client_imports_no_tensorflow():
     code = "import sys; from kseg.serving import Client; Client('http://a'); Client('grpc://a:1')\n"
     code += "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_stubs_of_tensorflow_serving_talk_to_the_stand_in_too(server, network, image):
+    """So the stand-in keeps to messages that others wrote."""
+    grpc = pytest.importorskip("grpc")
+    pytest.importorskip("tensorflow_serving.apis")
+    import tensorflow as tf
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
+
+    server.fault.__init__()
+    with grpc.insecure_channel(server.grpc.removeprefix("grpc://")) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.version.value = "cells", 2
+        request.inputs["images"].CopyFrom(tf.make_tensor_proto(image[None]))
+        answer = stub.Predict(request)
+        assert answer.model_spec.version.value == 2
+        np.testing.assert_array_equal(tf.make_ndarray(answer.outputs["mask"])[0], kseg.predict(network, image))
+        asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        asked.model_spec.name = "cells"
+        found = get_model_metadata_pb2.SignatureDefMap()
+        assert stub.GetModelMetadata(asked).metadata["signature_def"].Unpack(found)
+        assert found.signature_def["serving_default"].outputs["mask"].dtype == tf.uint8.as_datatype_enum
+        status = get_model_status_pb2.GetModelStatusRequest()
+        status.model_spec.name = "cells"
+        versions = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(status).model_version_status
+        assert [(each.version, each.state) for each in versions] == [(1, 30), (2, 30)]
