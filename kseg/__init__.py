@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         pipeline,
         recipes,
         reports,
+        serving,
         training,
         weights,
     )
@@ -72,6 +73,7 @@ else:
         "object_table",
         "pictures",
         "recipes",
+        "serving",
         "training",
     )
 
@@ -125,6 +127,7 @@ __all__ = [
     "predictor",
     "recipes",
     "reports",
+    "serving",
     "train",
     "training",
     "weights",

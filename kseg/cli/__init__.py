@@ -8,7 +8,7 @@ import click
 
 from kseg.cli.verb import VerbGroup
 
-VERBS = ("train", "evaluate", "predict", "export", "models", "weights", "data", "doctor")
+VERBS = ("train", "evaluate", "predict", "export", "models", "weights", "data", "serve", "doctor")
 
 
 class Program(VerbGroup):
@@ -26,7 +26,7 @@ class Program(VerbGroup):
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="kseg", message="%(package)s %(version)s")
 def main() -> None:
-    """FCN and U-Net for Keras: train, score, predict, export.
+    """FCN and U-Net for Keras: train, score, predict, export, serve.
 
     `train` alone trains a small U-Net on generated cells in about two minutes.
     """

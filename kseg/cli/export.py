@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,23 +27,44 @@ from kseg.cli.verb import Verb, average_option, precision_option
 )
 @click.option("--name", metavar="NAME", help="The model's name there. Default: the run's, or the file's.")
 @click.option("--version", metavar="N", type=click.IntRange(min=1), help="Default: the highest there, plus 1.")
+@click.option(
+    "--form",
+    type=click.Choice(["savedmodel", "onnx", "litert", "openvino"]),
+    default="savedmodel",
+    show_default=True,
+    help="Another program's form: BASE/NAME.onnx, ...",
+)
+@click.option("--verify", is_flag=True, help="Call it as a server would, and refuse it if masks differ; exit 1.")
 @average_option
 @precision_option
 def export(
-    model: str, output: str, name: str | None, version: int | None, average: Average | None, precision: str | None
+    model: str,
+    output: str,
+    name: str | None,
+    version: int | None,
+    form: str,
+    verify: bool,
+    average: Average | None,
+    precision: str | None,
 ) -> None:
     """Write MODEL (a run folder, a preset or a .keras file) as BASE/NAME/VERSION.
 
-    The bundle takes images as they are stored, of any height and width, and gives `mask`. Its graph computes the
-    network's own average; --average none leaves it out.
+    The bundle takes images as they are stored or as files, of any height and width, and gives masks. Its graph computes
+    the network's own average; --average none leaves it out. With --verify, MODEL may be a bundle, which is checked
+    where it lies.
     """
     from kseg.bundles import export as write
+    from kseg.bundles import verify as check
     from kseg.errors import ExportError
     from kseg.folders import path_of
     from kseg.inference import Predictor, load, pixels_read, predictor
     from kseg.layers import AVERAGES
 
     network = load(model)
+    if isinstance(network, Predictor) and verify:
+        found = check(path_of(model))
+        click.echo(str(found))
+        sys.exit(0 if found.passed else 1)
     if isinstance(network, Predictor):
         raise ExportError(
             f"{model}: this is a bundle already.", "Export the run folder or the .keras file that it was made from."
@@ -50,7 +72,11 @@ def export(
     path = path_of(model).resolve()
     run = path if path.is_dir() else path.parent  # a run's model.keras gets the run's name
     name = name or (run.name if (run / "config.json").is_file() else path.stem)
-    folder = write(network, output, name=name, version=version, average=average, precision=precision or "float32")
+    if form != "savedmodel":
+        _write_form(network, output, name, form, average, precision)
+        return
+    settings: dict[str, Any] = {"version": version, "average": average, "precision": precision or "float32"}
+    folder = write(network, output, name=name, run=run, verify=verify, **settings)
     click.echo(str(folder))
     held = predictor(network).outer_average(average)
     if held != "none":
@@ -71,3 +97,19 @@ def export(
         f"--model_base_path={shlex.quote(str(folder.parent.resolve()))}",
         err=True,
     )
+
+
+def _write_form(
+    network: Any,
+    output: str,
+    name: str,
+    form: str,
+    average: Average | None,
+    precision: str | None,
+) -> None:
+    """Writes another program's form, and says how well it agrees."""
+    from kseg.bundles.forms import write_form
+
+    found = write_form(network, output, name=name, form=form, average=average, precision=precision or "float32")
+    click.echo(str(found.path))
+    click.echo(f"{found.agreement:.4%} of the pixels are as in predict, at least.", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
@@ -65,6 +66,11 @@ TICKS = 1000  # steps of the progress bar for each file, so that the bar moves w
     "--separate/--no-separate", default=None, help="Separate objects that touch, or not. Default: as chosen on val."
 )
 @click.option("--overlay", is_flag=True, help="Also STEM_overlay.png: the classes drawn on the image.")
+@click.option(
+    "--beam",
+    metavar="OPTIONS",
+    help="Run on Apache Beam, with its options in one text: --runner=... Inputs and DIR may be addresses.",
+)
 def predict(
     model: str,
     inputs: tuple[str, ...],
@@ -82,6 +88,7 @@ def predict(
     fill_holes: bool | None,
     separate: bool | None,
     overlay: bool,
+    beam: str | None,
 ) -> None:
     """Find the classes in images with MODEL (a run folder, a preset, a .keras file or a bundle).
 
@@ -98,6 +105,11 @@ def predict(
         raise click.UsageError(
             f"--{asked[0].replace('_', '-')} says what counts as an object. Ask for objects: --instances or --table."
         )
+    if beam is not None:
+        about: dict[str, Any] = {"tile": tile, "average": average, "axes": axes, "precision": precision or "float32"}
+        about["extras"] = (probabilities, instances, table, rules, overlay)
+        _on_beam(model, [*inputs, *paths], streams, output, beam, about)
+        return
     from kseg.datasets.own.ignored_files import unread_inputs
     from kseg.errors import DataError
     from kseg.folders import axes_of_run
@@ -195,3 +207,21 @@ def _looks_black(network: Predictor, *, is_stack: bool, with_overlay: bool) -> s
             seen = "STEM_overlay.png shows" if with_overlay else "--overlay draws"
             return f"The masks hold the numbers {ids} and look black in a viewer; {seen} them on the image."
     return ""
+
+
+def _on_beam(
+    model: str, sources: list[str], streams: dict[str, str], output: str, beam: str, about: dict[str, Any]
+) -> None:
+    """Predicts by a pipeline of Apache Beam; exit code 3 if a file failed."""
+    from kseg.inference.files import Extras
+    from kseg.inference.files.beam import FAILED, predict_on_beam
+
+    if streams:
+        raise click.UsageError("--beam takes images, not --stream.")
+    extras = Extras(*about.pop("extras"))
+    failed = predict_on_beam(model, sources, output, options=shlex.split(beam), extras=extras, **about)
+    for each in failed[:10]:
+        LOG.info("error: %s", each["reason"])
+    if failed:
+        LOG.info("%d files failed: %s/%s has all.", len(failed), output, FAILED)
+        sys.exit(3)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from network_case import NETWORK_CASES
 
 import kseg
-from kseg.bundles import input_kind, whole_image
+from kseg.bundles.graph import input_kind, whole_image
 from kseg.inference import heads_of, load, predict_scores, predictor, streams_of
 from kseg.models import NETWORKS, describe
 from kseg.objectives import PixelCrossEntropy

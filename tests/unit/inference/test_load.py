@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.bundles import input_kind
+from kseg.bundles.graph import input_kind
 from kseg.errors import DataError, ExportError, WeightsError
 from kseg.folders import axes_of_run, find_bundle
 from kseg.inference import predict_scores
