@@ -18,6 +18,7 @@ from command import call, processes, run_verb
 from PIL import Image
 
 import kseg
+from kseg.folders import PRESETS, presets
 from kseg.inference import predict_scores, probabilities
 from kseg.recipes import RECIPES
 from kseg.reports import Report
@@ -496,9 +497,23 @@ def test_the_preset_predicts_without_training_and_scores_as_its_card_says(shared
     assert found == pytest.approx({"v_rand": 0.979, "v_info": 0.983, "pixel_error": 0.046}, abs=1e-3)
 
 
-def test_presets_are_named_where_networks_are(tmp_path):
-    assert "isbi2012-unet" in call("models", "list").stdout.partition("presets")[2]
-    assert "a preset (isbi2012-unet)" in call("evaluate", tmp_path / "nowhere", exit_code=3).stderr
+def test_the_preset_of_nuclei_numbers_them_and_scores_as_its_card_says(shared, tmp_path):
+    part = shared / "data" / "dsb2018" / "val"
+    image = next(part.glob("images/*.png"))
+    call("predict", "nuclei-unet", image, "-o", tmp_path, "--instances")
+    assert tifffile.imread(tmp_path / f"{image.stem}_instances.tif").max() > 5
+    words = ["evaluate", "nuclei-unet", "--dataset", "folder", "--data-dir", part.parent, "--split", "val"]
+    measures = json.loads(call(*words, "--set", "data.instances=true", "--json", "-").stdout)["measures"]
+    found = {name: measures[name] for name in ("object_f1", "seg", "count_error")}
+    assert found == pytest.approx({"object_f1": 0.915, "seg": 0.802, "count_error": 0.061}, abs=3e-3)
+
+
+def test_presets_are_named_where_networks_are_and_are_small(tmp_path):
+    listed = call("models", "list").stdout.partition("presets")[2]
+    for name in presets():
+        assert name in listed and "## Terms" in (PRESETS / name / "MODEL_CARD.md").read_text()
+        assert sum(file.stat().st_size for file in (PRESETS / name).iterdir()) < 10e6
+    assert "a preset (isbi2012-unet, nuclei-unet)" in call("evaluate", tmp_path / "nowhere", exit_code=3).stderr
     assert kseg.load("isbi2012-unet").count_params() == 1_945_250
 
 
