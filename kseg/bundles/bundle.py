@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import platform
 import shutil
 import tempfile
@@ -49,8 +50,8 @@ def export(
 ) -> Path:
     """Writes `model` as the bundle BASE/NAME/VERSION, completely or not at all.
 
-    It is made in a folder of its own beside BASE, and moved into its place when it is whole. So a server that watches
-    BASE never sees a part of it.
+    It is made in a hidden folder beside BASE, and moved into its place when it is whole. So a server that watches BASE
+    never sees a part of it.
 
     Args:
       model: a network of kseg's.
@@ -85,10 +86,8 @@ def export(
         raise ExportError(f"{model.name}: its output is not a map.", SEGMENTS)
     network = predictor(model, precision=precision)
     average = network.outer_average(average)
-    place = folder.parent.parent.resolve()
     with writing(folder):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".kseg-", dir=place.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=".kseg-", dir=_workshop(Path(base))))
     try:
         made = temporary / name / folder.name
         with writing(folder), computing_in(model, network.precision):
@@ -126,12 +125,24 @@ def _folder(base: Path, name: str, version: int | None) -> Path:
     return folder
 
 
+def _workshop(base: Path) -> Path:
+    """The folder beside BASE; BASE itself where that one is on another disk, or can't be written.
+
+    A bundle can be moved into its place at once only on the same disk. A server does not load what is hidden.
+    """
+    beside = base.resolve().parent
+    if not base.exists():
+        beside.mkdir(parents=True, exist_ok=True)
+        return beside
+    is_near = beside.stat().st_dev == base.stat().st_dev and os.access(beside, os.W_OK)
+    return beside if is_near else base
+
+
 def _write(
     model: keras.Model, network: Predictor, average: Average, made: Path, folder: Path, most_pixels: int
 ) -> None:
     """Writes the graph and its variables to the folder `made`; `folder` is where it will lie."""
     archive = keras.export.ExportArchive()
-    archive.track(model)
     try:
         for signature, (function, takes) in BundleGraph(model, network, average, most_pixels).endpoints().items():
             archive.add_endpoint(signature, function, input_signature=takes)

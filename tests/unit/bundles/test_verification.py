@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import keras
@@ -86,6 +87,18 @@ def test_a_bundle_of_another_network_does_not_pass(bundle, network, tmp_path):
         verify_bundle(bundle, other).check()
     assert VerificationFailed.exit_code == 1
     verify(bundle)  # its own verify.json again
+
+
+def test_a_bundle_is_made_in_base_where_the_folder_beside_it_can_not_be_written(network, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    made = []
+    plain = tempfile.mkdtemp
+    monkeypatch.setattr(
+        tempfile, "mkdtemp", lambda *args, **named: made.append(named.get("dir")) or plain(*args, **named)
+    )
+    assert kseg.export(network, tmp_path / "models", name="a") == tmp_path / "models" / "a" / "1"
+    assert tmp_path / "models" in made and [path.name for path in (tmp_path / "models").iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("harm", ["warm-up", "python", "contract"])

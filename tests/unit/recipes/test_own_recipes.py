@@ -29,8 +29,8 @@ OWN = {
     },
     "own-unet": {
         **SLIM, "data.name": "folder", **grey(0.3, 0.05),
-        "optimizer.learning_rate": 0.002, "plan": True, "steps": 600, "minutes": 10.0, "epoch_steps": 50,
-        "measure": "auto",
+        "loss.border_weight": 3.0, "optimizer.learning_rate": 0.002, "plan": True, "steps": 600, "minutes": 10.0,
+        "epoch_steps": 50, "measure": "auto",
     },
     "isbi2012-unet": {
         **SLIM, "data.name": "isbi2012", **elastic(8.0, 64.0), **CURVE, **grey(0.2, 0.05),
